@@ -1,0 +1,2 @@
+//! Landfall: Docker containers on the LAN.
+fn main() {}

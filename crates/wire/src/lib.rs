@@ -1,0 +1,12 @@
+//! Codecs for what a DHCP client sees of a LAN: Ethernet, ARP, IPv4/UDP and DHCPv4.
+//!
+//! Bytes become values and values become bytes. Everything that comes in is hostile: decoders are
+//! total (they return an [`Error`], never panic), bound what they allocate by the frame they were
+//! given, and do no I/O. DHCP is our own code; the frames around it are `smoltcp::wire`, wrapped.
+
+pub mod arp;
+pub mod dhcp4;
+pub mod frame;
+mod mac;
+
+pub use mac::MacAddr;
