@@ -1,1 +1,73 @@
-//! (skeleton)
+//! Real LANs, DHCP servers and Docker Engines on one machine, for the demo, the tests and the benchmarks.
+//!
+//! | piece | is |
+//! |---|---|
+//! | [`Lan`] | one site: the network namespaces of a Docker host with its bridge, a router and a laptop |
+//! | [`Dnsmasq`], [`Kea`] | DHCP servers on it, behind the trait [`DhcpServer`] |
+//! | [`Capture`] | what passes an interface, frame by frame, with the kernel's time stamps |
+//! | [`Engine`] | a Docker Engine (20.10, 26.1 or 28.5) on the site's Docker host |
+//! | [`Landfall`] | the daemon under test, beside an engine or without one |
+//! | [`Machine`] | what the servers and engines run in: own namespaces on an overlay over a Debian root |
+//!
+//! ```no_run
+//! # fn main() -> lab::Result<()> {
+//! use lab::{Dnsmasq, Engine, EngineOptions, EngineVersion, Lan, LanOptions, Place, ServerOptions};
+//!
+//! let lan = Lan::new(LanOptions::default())?;
+//! let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default())?;
+//! let engine = Engine::start(EngineVersion::from_env()?, &lan, EngineOptions::default())?;
+//! let mut landfall = engine.spawn_landfall(&lab::landfall_binary()?, &[], &[])?;
+//! engine.docker_ok(&["network", "create", "-d", "landfall", "--ipam-driver", "null", "-o", "bridge=br0", "lan"])?;
+//! engine.docker_ok(&["run", "-d", "--network", "lan", "--name", "web", "busybox", "sleep", "infinity"])?;
+//! let lease = &lab::DhcpServer::leases(&server)?[0];
+//! assert!(lan.ping(Place::Laptop, lease.ip)?);
+//! landfall.stop()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **What a lab makes ends with it**, also when the test panics or is killed with `SIGKILL`. Nothing has a
+//! name in the file system or in `/run/netns`: a network namespace lives by a file descriptor of this process;
+//! mounts are made in the private mount namespace of a [`Machine`]; a machine is a pid namespace whose first
+//! process gets `SIGKILL` when this process ends. The one exception is an engine's cgroup directory: its name
+//! carries the process that made it, it goes with the [`Engine`], and every later engine (or
+//! [`cleanup_stale`]) removes those of processes that are no more. The Debian roots stay, on purpose.
+//!
+//! Needs root and Debian's iproute2, util-linux, iputils-ping and mmdebstrap (`scripts/prepare`).
+
+mod capture;
+mod cgroup;
+mod dhcp_server;
+mod dnsmasq;
+mod docker_engine;
+mod error;
+mod frame;
+mod http;
+mod kea;
+mod lan;
+mod landfall;
+mod log;
+mod machine;
+mod netns;
+mod process;
+mod roots;
+mod spawner;
+mod udhcpc;
+
+pub use capture::Capture;
+pub use cgroup::cleanup_stale;
+pub use dhcp_server::{DhcpServer, Lease, Message, Reservation, ServerOptions};
+pub use dnsmasq::Dnsmasq;
+pub use docker_engine::{Engine, EngineOptions, EngineVersion};
+pub use error::{Error, Result};
+pub use frame::{Arp, DhcpSummary, Frame};
+pub use http::{Answer, post};
+pub use kea::Kea;
+pub use lan::{Lan, LanOptions, Place};
+pub use landfall::{Landfall, landfall_binary};
+pub use log::{Line, Log};
+pub use machine::Machine;
+pub use netns::Namespace;
+pub use process::Process;
+pub use roots::Roots;
+pub use udhcpc::udhcpc;

@@ -1,2 +1,12 @@
 //! Landfall: Docker containers on the LAN.
-fn main() {}
+
+mod admin;
+mod cmd;
+mod docker;
+mod engine;
+mod segments;
+mod store;
+
+fn main() -> std::process::ExitCode {
+    cmd::run()
+}

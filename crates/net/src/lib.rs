@@ -1,1 +1,49 @@
-//! (skeleton)
+//! Linux, as far as Landfall touches it: netlink, network namespaces, packet sockets with BPF,
+//! sysctls, clocks and `/proc`.
+//!
+//! Nothing here decides anything: each function does what it is told in one network namespace and
+//! reports what the kernel said. All `unsafe` code of the workspace is in this crate.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`netns`], [`persistent`] | namespaces: make, open, enter on a throw-away thread, keep by a bind mount |
+//! | [`netlink`] | one rtnetlink connection; requests, dumps, time-outs, the kernel's own words on a refusal |
+//! | [`link`], [`veth`] | links read and changed; a veth pair made so that it disturbs nobody |
+//! | [`address`], [`route`], [`neighbour`] | what is configured on links, bridge forwarding entries |
+//! | [`watch`] | link changes as they happen |
+//! | [`packet`], [`filter`] | `AF_PACKET` sockets and the classic BPF on them |
+//! | [`clock`], [`process`], [`sysctl`] | boot time, processes of a namespace, `/proc/sys/net` |
+#![allow(unsafe_code)]
+
+pub mod address;
+mod async_fd;
+pub mod clock;
+mod closer;
+mod error;
+pub mod filter;
+pub mod host_name;
+pub mod link;
+pub mod neighbour;
+pub mod netlink;
+pub mod netns;
+pub mod packet;
+pub mod persistent;
+pub mod process;
+pub mod route;
+pub mod sysctl;
+pub mod veth;
+pub mod watch;
+
+pub use address::{Address, Lifetime};
+pub use clock::{BootTimer, boot_id, boot_now};
+pub use error::{Error, Result};
+pub use filter::Filter;
+pub use host_name::HostNameChanges;
+pub use link::{BridgeInfo, BridgePort, Link, PortState};
+pub use neighbour::{FdbEntry, FdbKind, Neighbour};
+pub use netlink::Netlink;
+pub use netns::Netns;
+pub use packet::{Membership, PacketSocket, Received, Sees};
+pub use route::{Route, RouteKind};
+pub use veth::{Peer, Veth};
+pub use watch::{LinkChange, LinkWatch};

@@ -6,7 +6,9 @@
 
 pub mod arp;
 pub mod dhcp4;
+mod error;
 pub mod frame;
 mod mac;
 
+pub use error::Error;
 pub use mac::MacAddr;

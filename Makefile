@@ -1,0 +1,82 @@
+# make help — what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(abspath $(TARGET)/release/landfall)
+# CI builds what Cargo.lock says, and sees all failures.
+LOCKED := $(if $(CI),--locked)
+PROFILE := $(if $(CI),ci,default)
+# The engines of `make test-engines`: 20.10 (Debian bookworm), 26.1 (trixie), 28.5 (forky).
+LANDFALL_ENGINES ?= 20 26 28
+ENGINE_TESTS := binary(/^(engine|e2e)/)
+ROOT_20 := bookworm
+ROOT_26 := trixie
+ROOT_28 := forky
+# How long `make soak` repeats the engine tests.
+SOAK ?= 1h
+
+# Tests, demo and benchmark need root; cargo does not: as another user only the finished programs run by sudo.
+ifneq ($(shell id -u),0)
+SUDO := sudo -E
+HOST := $(shell rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)
+export CARGO_TARGET_$(HOST)_RUNNER := $(SUDO)
+endif
+# The lab and the tests of the daemon run this binary: the one that is shipped.
+export LANDFALL_BIN := $(BINARY)
+nextest = cargo nextest run $(LOCKED) --workspace --profile $(PROFILE)
+
+.PHONY: help build demo test test-engines bench plugin lint soak prepare
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Static, against glibc: measured below the musl build in CPU under load and in need of no further target; see
+# ARCHITECTURE.md. The flag goes to the last step only, so everything below it is compiled once.
+build: ## target/release/landfall, one static file
+	cargo rustc $(LOCKED) --release -p landfall --bin landfall -- -C target-feature=+crt-static
+
+plugin: build ## dist/plugin, for `docker plugin create landfall dist/plugin`
+	scripts/make-plugin $(BINARY) dist/plugin
+
+demo: ## a LAN, a DHCP server and an engine of its own; containers on it
+	@scripts/prepare bookworm
+	@$(MAKE) --no-print-directory plugin
+	cargo run $(LOCKED) --release -p lab --bin demo
+
+test: ## all tests, on Docker Engine 20.10
+	@scripts/prepare bookworm
+	@$(MAKE) --no-print-directory plugin
+	cargo test $(LOCKED) --workspace --doc --quiet
+	@$(SUDO) crates/lab/src/root.sh bookworm >/dev/null
+	$(nextest)
+
+test-engines: ## the tests that need an engine, on 20.10, 26.1 and 28.5 (LANDFALL_ENGINES="20 26 28")
+	@scripts/prepare $(foreach engine,$(LANDFALL_ENGINES),$(ROOT_$(engine)))
+	@$(MAKE) --no-print-directory plugin
+	@for root in bookworm $(foreach engine,$(LANDFALL_ENGINES),$(ROOT_$(engine))); do \
+	  $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
+	@for engine in $(LANDFALL_ENGINES); do \
+	  echo "Docker Engine $$engine:"; \
+	  LANDFALL_ENGINE=$$engine $(nextest) -E '$(ENGINE_TESTS)'; done
+
+bench: ## Landfall against the others, side by side
+	@scripts/prepare bookworm
+	@$(MAKE) --no-print-directory plugin
+	cargo run $(LOCKED) --release -p lab --bin bench
+
+soak: ## the tests that need an engine, again and again (SOAK=1h)
+	@scripts/prepare bookworm
+	@$(MAKE) --no-print-directory plugin
+	@$(SUDO) crates/lab/src/root.sh bookworm >/dev/null
+	$(nextest) -E '$(ENGINE_TESTS)' --stress-duration $(SOAK)
+
+lint: ## formatting, clippy, shellcheck
+	@LINT=1 scripts/prepare
+	cargo fmt --all --check
+	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	shellcheck scripts/* .ci/run crates/lab/src/*.sh
+
+prepare: ## installs what the above need
+	@scripts/prepare

@@ -1,0 +1,68 @@
+//! Giving the lease back (RFC 2131 §4.4.6).
+
+use wire::MacAddr;
+
+use super::Event;
+use super::client::Client;
+use super::next_hop::{Resolve, Unicast};
+use super::phase::Phase;
+use super::request::Intent;
+use crate::Instant;
+
+impl Client {
+    /// Gives the lease back and stops. [`Event::Released`] says that all frames have been handed
+    /// out; it comes at once where the server's MAC is known, else after an ARP exchange, which
+    /// takes 3 s if nobody answers. A client that is stopped stays so, without an event.
+    ///
+    /// The DHCPRELEASE is a unicast from the leased address. There is no answer to it. In REQUESTING
+    /// the server may have granted already what is on its way: that is given back too. Where there
+    /// is nothing to give back, the event comes at once.
+    pub fn release(&mut self, now: Instant) {
+        let unicast = match &self.phase {
+            Phase::Stopped | Phase::Releasing { .. } => return,
+            Phase::Leased { lease, .. } if now >= lease.expires_at => None,
+            Phase::Leased { lease, .. } => Some(Unicast::of(lease)),
+            Phase::Requesting { offer, .. } => Some(*offer),
+            Phase::Init { .. } | Phase::Selecting { .. } | Phase::Rebooting { .. } => None,
+        };
+        match unicast {
+            Some(unicast) => {
+                self.phase = Phase::Releasing { unicast, resolve: Resolve::new(unicast.hop, now) };
+                match unicast.next_hop {
+                    Some(mac) => self.finish_release(mac),
+                    None => self.release_timeout(now),
+                }
+            }
+            None => self.stop(),
+        }
+    }
+
+    /// Asks for the next hop's MAC, or gives up asking.
+    pub(crate) fn release_timeout(&mut self, now: Instant) {
+        let Phase::Releasing { unicast, resolve } = &mut self.phase else { return };
+        if now < resolve.again_at {
+            return;
+        }
+        let Unicast { address, hop, .. } = *unicast;
+        if resolve.step(now) {
+            self.ask_who_has(hop, address);
+        } else {
+            // The last resort: the right IP packet to everybody. A server on the link takes it.
+            self.finish_release(MacAddr::BROADCAST);
+        }
+    }
+
+    pub(crate) fn finish_release(&mut self, mac: MacAddr) {
+        let Phase::Releasing { unicast, .. } = &self.phase else { return };
+        let Unicast { address, server, .. } = *unicast;
+        let xid = self.rng.u32(..);
+        let intent = Intent::Release { server, address };
+        self.send(intent, (xid, 0), address, (mac, server));
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        self.phase = Phase::Stopped;
+        self.emit(Event::Released);
+    }
+}

@@ -1,0 +1,108 @@
+//! Which option goes into which message (RFC 2131 §4.4.1, §4.3.2 and table 5).
+
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
+
+use wire::dhcp4::{Message, MessageType, Op, Options, code};
+
+use super::Config;
+
+/// What is asked for (option 55). RFC 3442: the classless routes before the routers.
+const PARAMETERS: [u8; 15] = [
+    code::SUBNET_MASK,
+    code::CLASSLESS_ROUTES,
+    code::CLASSLESS_ROUTES_MICROSOFT,
+    code::ROUTER,
+    code::DNS_SERVER,
+    code::HOST_NAME,
+    code::DOMAIN_NAME,
+    code::INTERFACE_MTU,
+    code::BROADCAST_ADDRESS,
+    code::NTP_SERVER,
+    code::LEASE_TIME,
+    code::SERVER_ID,
+    code::RENEWAL_TIME,
+    code::REBINDING_TIME,
+    code::DOMAIN_SEARCH,
+];
+/// Option 57: what an unfragmented Ethernet frame holds (1500 less the IPv4 and UDP headers).
+const MAX_MESSAGE_SIZE: u16 = 1472;
+
+/// What a message of the client is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// Who has an address? If possible this one.
+    Discover { wanted: Option<Ipv4Addr> },
+    /// SELECTING: I take this server's offer.
+    Select { server: Ipv4Addr, address: Ipv4Addr },
+    /// INIT-REBOOT: is this address still right for me?
+    Reboot { address: Ipv4Addr },
+    /// RENEWING and REBINDING: prolong the lease of this address.
+    Extend { address: Ipv4Addr },
+    /// I do not need this address any more.
+    Release { server: Ipv4Addr, address: Ipv4Addr },
+}
+
+/// The content of option 61.
+pub(crate) fn client_id(config: &Config) -> Cow<'_, [u8]> {
+    const ETHERNET: u8 = 1;
+    match &config.client_id {
+        Some(id) => Cow::Borrowed(id),
+        None => {
+            let [a, b, c, d, e, f] = config.mac.0;
+            Cow::Owned(vec![ETHERNET, a, b, c, d, e, f])
+        }
+    }
+}
+
+impl Intent {
+    /// The UDP payload.
+    pub(crate) fn encode(self, config: &Config, xid: u32, secs: u16) -> Vec<u8> {
+        let mut message = Message::new(Op::BootRequest, xid, config.mac, self.options(config));
+        match self {
+            Intent::Discover { .. } | Intent::Select { .. } | Intent::Reboot { .. } => {
+                message.secs = secs;
+                message.broadcast = config.broadcast;
+            }
+            // From here on there is an address to send the answer to.
+            Intent::Extend { address } => {
+                message.secs = secs;
+                message.ciaddr = address;
+            }
+            Intent::Release { address, .. } => message.ciaddr = address,
+        }
+        message.emit()
+    }
+
+    fn options(self, config: &Config) -> Options {
+        let mut options = Options::default();
+        let (kind, server, address) = match self {
+            Intent::Discover { wanted } => (MessageType::Discover, None, wanted),
+            Intent::Select { server, address } => {
+                (MessageType::Request, Some(server), Some(address))
+            }
+            Intent::Reboot { address } => (MessageType::Request, None, Some(address)),
+            Intent::Extend { .. } => (MessageType::Request, None, None),
+            Intent::Release { server, .. } => (MessageType::Release, Some(server), None),
+        };
+        options.set(code::MESSAGE_TYPE, &[kind.into()]);
+        options.set(code::CLIENT_ID, &client_id(config));
+        if let Some(address) = address {
+            options.set(code::REQUESTED_ADDRESS, &address.octets());
+        }
+        if let Some(server) = server {
+            options.set(code::SERVER_ID, &server.octets());
+        }
+        if kind != MessageType::Release {
+            if let Some(name) = config.host_name.as_deref().filter(|name| !name.is_empty()) {
+                options.set(code::HOST_NAME, name.as_bytes());
+            }
+            if let Some(class) = &config.vendor_class {
+                options.set(code::VENDOR_CLASS, class.as_bytes());
+            }
+            options.set(code::MAX_MESSAGE_SIZE, &MAX_MESSAGE_SIZE.to_be_bytes());
+            options.set(code::PARAMETER_REQUEST_LIST, &PARAMETERS);
+        }
+        options
+    }
+}

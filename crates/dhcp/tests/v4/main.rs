@@ -1,0 +1,21 @@
+//! The DHCPv4 client from outside: tables of what goes in and what comes out, with the time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+mod acquire;
+mod announce;
+mod bench;
+mod defects;
+mod hostile;
+mod keep;
+mod leases;
+mod next_hop;
+mod properties;
+mod reboot;
+mod release;
+mod requests;

@@ -1,0 +1,338 @@
+//! Whatever happens in whatever order: the client's promises hold.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use dhcp::Instant;
+use dhcp::v4::{Client, Config, Event, State};
+use proptest::prelude::*;
+use wire::MacAddr;
+use wire::arp::Arp;
+use wire::dhcp4::{Message, MessageType, Op, code, port};
+use wire::frame::{Checksum, Frame, Payload, Udp4, udp4};
+
+use super::bench::{ADDRESS, MAC, ROUTER, ROUTER_MAC, SERVER, SERVER_MAC, at};
+
+/// Something that happens to a client.
+#[derive(Debug, Clone)]
+enum Happening {
+    Start,
+    Renew,
+    Release,
+    Announce,
+    Hold(bool),
+    Name(Option<u8>),
+    /// The clock goes to the next deadline.
+    Due,
+    /// The clock goes on by itself, and `handle_timeout` is called, due or not.
+    Passes(Duration),
+    Answer(Answer),
+    /// Somebody says who has the router's or the server's address.
+    Arp {
+        server: bool,
+    },
+    /// A frame with these bytes as its UDP payload, behind a header that fits or not.
+    Garbage {
+        header: bool,
+        bytes: Vec<u8>,
+    },
+    /// The daemon starts anew with the lease that there is.
+    Resume,
+}
+
+#[derive(Debug, Clone)]
+struct Answer {
+    kind: u8,
+    lease: Option<u32>,
+    t1: Option<u32>,
+    t2: Option<u32>,
+    address: u8,
+    mask: Option<u8>,
+    relayed: bool,
+    /// 0: the right one.
+    xid: u8,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let seconds = prop_oneof![
+        Just(None),
+        Just(Some(u32::MAX)),
+        (0..5u32).prop_map(Some),
+        (0..200_000u32).prop_map(Some),
+        any::<u32>().prop_map(Some),
+    ];
+    let answer = (
+        prop_oneof![10 => Just(2u8), 10 => Just(5u8), 2 => Just(6u8), 1 => any::<u8>()],
+        (seconds.clone(), seconds.clone(), seconds),
+        prop_oneof![4 => Just(50u8), 1 => any::<u8>()],
+        prop_oneof![Just(None), Just(Some(24)), (0..=32u8).prop_map(Some)],
+        any::<bool>(),
+        prop_oneof![9 => Just(0u8), 1 => any::<u8>()],
+    )
+        .prop_map(|(kind, (lease, t1, t2), address, mask, relayed, xid)| {
+            Happening::Answer(Answer { kind, lease, t1, t2, address, mask, relayed, xid })
+        });
+    prop_oneof![
+        4 => Just(Happening::Start),
+        1 => Just(Happening::Renew),
+        1 => Just(Happening::Release),
+        1 => Just(Happening::Announce),
+        1 => any::<bool>().prop_map(Happening::Hold),
+        1 => any::<Option<u8>>().prop_map(Happening::Name),
+        12 => Just(Happening::Due),
+        3 => (0..100_000_000u64).prop_map(|ms| Happening::Passes(Duration::from_millis(ms))),
+        3 => (0..3_000u64).prop_map(|ms| Happening::Passes(Duration::from_millis(ms))),
+        16 => answer,
+        4 => any::<bool>().prop_map(|server| Happening::Arp { server }),
+        2 => (any::<bool>(), prop::collection::vec(any::<u8>(), 0..300))
+            .prop_map(|(header, bytes)| Happening::Garbage { header, bytes }),
+        1 => Just(Happening::Resume),
+    ]
+}
+
+/// A client with what the outside knows of it.
+struct World {
+    client: Client,
+    now: Instant,
+    last_xid: u32,
+    /// The address a container would have, by the events alone.
+    configured: Option<Ipv4Addr>,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let client = Client::new(Config::new(MAC), seed);
+        World { client, now: at(0.0), last_xid: 0, configured: None }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Start => self.client.start(self.now),
+            Happening::Renew => self.client.renew(self.now),
+            Happening::Release => self.client.release(self.now),
+            Happening::Announce => self.client.announce(),
+            Happening::Hold(held) => self.client.hold(held),
+            Happening::Name(name) => {
+                let name = name.map(|n| format!("host{n}"));
+                self.client.set_host_name(name.as_deref(), self.now);
+            }
+            Happening::Due => {
+                if let Some(due) = self.client.poll_timeout() {
+                    self.now = self.now.max(due);
+                    self.timeout();
+                }
+            }
+            Happening::Passes(time) => {
+                self.now = self.now + time;
+                self.timeout();
+            }
+            Happening::Answer(answer) => self.answer(&answer),
+            Happening::Arp { server } => {
+                let (mac, ip) = if server { (SERVER_MAC, SERVER) } else { (ROUTER_MAC, ROUTER) };
+                self.hear(&Arp::request(mac, ip, ADDRESS).emit(MacAddr::BROADCAST));
+            }
+            Happening::Garbage { header, bytes } => self.garbage(header, &bytes),
+            Happening::Resume => {
+                if let Some(lease) = self.client.lease().cloned() {
+                    let config = self.client.config().clone();
+                    self.client = Client::resume(config, lease, 5, self.now);
+                }
+            }
+        }
+        self.drain();
+    }
+
+    fn timeout(&mut self) {
+        self.client.handle_timeout(self.now);
+        if let Some(next) = self.client.poll_timeout() {
+            assert!(next > self.now, "{:?} is due again at {next:?}", self.client.state());
+        }
+        if let Some(lease) = self.client.lease() {
+            assert!(lease.expires_at > self.now, "a lease is used after its end");
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let frame = Frame::parse(bytes, Checksum::Verify).unwrap();
+        self.client.handle_frame(&frame, self.now);
+    }
+
+    fn answer(&mut self, answer: &Answer) {
+        let mut message = Message::new(
+            Op::BootReply,
+            self.last_xid ^ u32::from(answer.xid),
+            MAC,
+            Default::default(),
+        );
+        message.yiaddr = Ipv4Addr::new(192, 0, 2, answer.address);
+        let options = &mut message.options;
+        options.set(code::MESSAGE_TYPE, &[answer.kind]);
+        options.set(code::SERVER_ID, &SERVER.octets());
+        options.set(code::ROUTER, &ROUTER.octets());
+        for (code, value) in [
+            (code::LEASE_TIME, answer.lease),
+            (code::RENEWAL_TIME, answer.t1),
+            (code::REBINDING_TIME, answer.t2),
+            (
+                code::SUBNET_MASK,
+                answer.mask.map(|len| !u32::MAX.checked_shr(len.into()).unwrap_or(0)),
+            ),
+        ] {
+            if let Some(value) = value {
+                options.set(code, &value.to_be_bytes());
+            }
+        }
+        let from = if answer.relayed { ROUTER } else { SERVER };
+        self.hear(&udp4(
+            SERVER_MAC,
+            MAC,
+            std::net::SocketAddrV4::new(from, port::SERVER),
+            std::net::SocketAddrV4::new(message.yiaddr, port::CLIENT),
+            &message.emit(),
+        ));
+    }
+
+    fn garbage(&mut self, header: bool, bytes: &[u8]) {
+        let mut payload = Vec::new();
+        if header {
+            payload = Message::new(Op::BootReply, self.last_xid, MAC, Default::default()).emit();
+            payload.truncate(240);
+        }
+        payload.extend(bytes);
+        let payload = Payload::Udp4(Udp4 {
+            source: std::net::SocketAddrV4::new(SERVER, port::SERVER),
+            destination: std::net::SocketAddrV4::new(ADDRESS, port::CLIENT),
+            payload: &payload,
+        });
+        let frame = Frame { source: SERVER_MAC, destination: MAC, payload };
+        self.client.handle_frame(&frame, self.now);
+    }
+
+    fn drain(&mut self) {
+        let mut frames = 0;
+        while let Some(bytes) = self.client.poll_transmit() {
+            frames += 1;
+            let frame = Frame::parse(&bytes, Checksum::Verify).unwrap();
+            assert_eq!(frame.source, MAC);
+            match frame.payload {
+                Payload::Arp(arp) => assert_eq!(arp.sender_mac, MAC),
+                Payload::Udp4(datagram) => {
+                    let message = Message::parse(datagram.payload).unwrap();
+                    assert_eq!(message.chaddr, MAC);
+                    // The IP source is the address that the message claims to come from.
+                    assert_eq!(*datagram.source.ip(), message.ciaddr);
+                    if message.message_type() == Some(MessageType::Release) {
+                        assert!(!message.ciaddr.is_unspecified());
+                    }
+                    self.last_xid = message.xid;
+                }
+            }
+        }
+        assert!(frames <= 3, "{frames} frames at once");
+        while let Some(event) = self.client.poll_event() {
+            let lease = self.client.lease().map(|lease| lease.address);
+            match event {
+                Event::Bound => assert!(self.configured.is_none()),
+                Event::Renewed => assert_eq!(self.configured, lease),
+                Event::Changed { old } => assert_eq!(self.configured, Some(old.address)),
+                Event::Lost { old, .. } => assert_eq!(self.configured, Some(old.address)),
+                Event::Released => assert_eq!(self.client.state(), State::Stopped),
+            }
+            self.configured = lease;
+        }
+        // A release takes the lease away before it is announced as done.
+        if self.client.state() == State::Releasing {
+            self.configured = None;
+        }
+        let lease = self.client.lease();
+        assert_eq!(self.configured, lease.map(|lease| lease.address), "no change without an event");
+        assert_eq!(
+            lease.is_some(),
+            matches!(self.client.state(), State::Bound | State::Renewing | State::Rebinding)
+        );
+        if let Some(lease) = lease {
+            assert!(lease.renew_at <= lease.rebind_at && lease.rebind_at <= lease.expires_at);
+            assert!((1..=32).contains(&lease.prefix_len));
+            lease.routes();
+        }
+        let idle = matches!(self.client.state(), State::Stopped | State::Init | State::Bound);
+        assert!(!(idle && self.client.listening().dhcp), "listens for nothing");
+        assert!(self.client.state() == State::Stopped || self.timed(), "waits for ever");
+    }
+
+    /// Whether something is due some time, or nothing need be.
+    fn timed(&self) -> bool {
+        let infinite = self.client.lease().is_some_and(|lease| lease.expires_at == Instant::NEVER);
+        infinite || self.client.poll_timeout().is_some()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn promises_hold_whatever_happens(
+        seed in any::<u64>(),
+        happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        let mut world = World::new(seed);
+        world.happen(Happening::Start);
+        for happening in happenings {
+            world.happen(happening);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50, ..ProptestConfig::default() })]
+
+    /// Whatever a server answers, and however it hurries: the client's own pace holds.
+    #[test]
+    fn traffic_is_bounded_by_time(
+        seed in any::<u64>(),
+        lease in prop_oneof![Just(1u32), Just(2), 1..100u32, Just(86_400)],
+        naks in any::<bool>(),
+        mute in any::<bool>(),
+    ) {
+        let mut world = World::new(seed);
+        world.happen(Happening::Start);
+        let mut sent = 0;
+        let end = world.now + Duration::from_secs(3600);
+        while let Some(due) = world.client.poll_timeout().filter(|due| *due < end) {
+            world.now = world.now.max(due);
+            world.timeout();
+            // The server answers without delay for as long as there is something to answer.
+            loop {
+                let before = world.client.progress().clone();
+                world.drain();
+                if mute {
+                    break;
+                }
+                let answer = |kind| Answer {
+                    kind, lease: Some(lease), t1: None, t2: None, address: 50, mask: Some(24),
+                    relayed: false, xid: 0,
+                };
+                match world.client.state() {
+                    State::Selecting => world.answer(&answer(2)),
+                    State::Requesting if naks => world.answer(&answer(6)),
+                    State::Requesting | State::Renewing | State::Rebinding => {
+                        world.answer(&answer(5));
+                    }
+                    _ => break,
+                }
+                if *world.client.progress() == before {
+                    break;
+                }
+            }
+            let progress = world.client.progress();
+            sent = progress.discovers + progress.requests + progress.resolutions;
+        }
+        // Leases of a second: a renewal each half second. NAKs: one round a minute in the end.
+        let bound = match (mute, naks) {
+            (true, _) => 70,
+            (false, true) => 2 * 70,
+            (false, false) => 10 + 2 * 3600 * 21 / (20 * lease) + 3600 / 5 / lease,
+        };
+        prop_assert!(sent <= bound, "{sent} messages in an hour, at most {bound} expected");
+    }
+}

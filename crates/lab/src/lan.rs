@@ -1,0 +1,164 @@
+//! One pretended site: a Docker host with a bridge, a router and a laptop on one LAN.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::success;
+use crate::{Namespace, Result};
+
+/// Which namespace of a [`Lan`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The Docker host: the bridge stands here.
+    Host,
+    /// The router: `eth0` 10.77.0.1/16; a DHCP server usually runs here.
+    Router,
+    /// Another machine on the LAN: `eth0` 10.77.0.9/16.
+    Laptop,
+}
+
+/// How a [`Lan`] is made.
+#[derive(Clone, Debug)]
+pub struct LanOptions {
+    /// The bridge of the Docker host.
+    pub bridge: String,
+    /// The Docker host's own address on the bridge, such as `10.77.0.2/16`. None by default.
+    pub host_address: Option<String>,
+    /// MTU of everything on the LAN.
+    pub mtu: u32,
+    /// A second bridge on the Docker host, with nothing on it.
+    pub extra_bridge: Option<String>,
+    /// Whether the Docker host's iptables see bridged frames (`bridge-nf-call-iptables`), as on a host where
+    /// br_netfilter is loaded. Docker sets FORWARD to DROP, which then cuts the LAN off.
+    pub bridge_netfilter: bool,
+}
+
+impl Default for LanOptions {
+    fn default() -> Self {
+        Self {
+            bridge: "br0".into(),
+            host_address: None,
+            mtu: 1500,
+            extra_bridge: None,
+            bridge_netfilter: false,
+        }
+    }
+}
+
+/// One pretended site. Everything in it is gone when this value is dropped or the process ends.
+#[derive(Debug)]
+pub struct Lan {
+    host: Namespace,
+    router: Namespace,
+    laptop: Namespace,
+    bridge: String,
+}
+
+impl Lan {
+    /// The router's address.
+    pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+    /// The laptop's address.
+    pub const LAPTOP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
+
+    /// Makes the three namespaces and their links. The bridge forwards at once (`forward_delay 0`); router and laptop
+    /// are its ports `router` and `laptop`.
+    pub fn new(options: LanOptions) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let site = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = |place: &str| format!("{place}-{site}");
+        let lan = Self {
+            host: Namespace::new(&name("host"))?,
+            router: Namespace::new(&name("router"))?,
+            laptop: Namespace::new(&name("laptop"))?,
+            bridge: options.bridge,
+        };
+        let (bridge, mtu) = (&lan.bridge, options.mtu);
+        let mut host = format!(
+            "link add {bridge} mtu {mtu} type bridge forward_delay 0\nlink set {bridge} up\n"
+        );
+        if let Some(extra) = options.extra_bridge {
+            host += &format!("link add {extra} type bridge forward_delay 0\nlink set {extra} up\n");
+        }
+        for (port, ns) in [("router", &lan.router), ("laptop", &lan.laptop)] {
+            host += &format!(
+                "link add {port} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {}\n\
+                 link set {port} master {bridge} up\n",
+                ns.path().display()
+            );
+        }
+        if let Some(address) = options.host_address {
+            host += &format!("addr add {address} dev {bridge}\n");
+        }
+        lan.host.ip_batch(&host)?;
+        if Path::new("/proc/sys/net/bridge").exists() {
+            let value = if options.bridge_netfilter { "1" } else { "0" };
+            for table in ["iptables", "ip6tables", "arptables"] {
+                lan.host.sysctl(&format!("bridge/bridge-nf-call-{table}"), value)?;
+            }
+        }
+        for (ns, ip) in [(&lan.router, Self::ROUTER), (&lan.laptop, Self::LAPTOP)] {
+            ns.ip_batch(&format!("addr add {ip}/16 dev eth0\nlink set eth0 up\n"))?;
+        }
+        lan.laptop.ok(&["ip", "route", "add", "default", "via", &Self::ROUTER.to_string()])?;
+        Ok(lan)
+    }
+
+    /// The Docker host's bridge.
+    pub fn bridge(&self) -> &str {
+        &self.bridge
+    }
+
+    /// The Docker host.
+    pub fn host_ns(&self) -> &Namespace {
+        &self.host
+    }
+
+    /// The router.
+    pub fn router_ns(&self) -> &Namespace {
+        &self.router
+    }
+
+    /// The laptop.
+    pub fn laptop_ns(&self) -> &Namespace {
+        &self.laptop
+    }
+
+    /// The namespace of a place.
+    pub fn ns(&self, place: Place) -> &Namespace {
+        match place {
+            Place::Host => &self.host,
+            Place::Router => &self.router,
+            Place::Laptop => &self.laptop,
+        }
+    }
+
+    /// Runs a program of this machine at a place and waits for it.
+    pub fn run(&self, place: Place, argv: &[&str]) -> Result<Output> {
+        self.ns(place).run(argv)
+    }
+
+    /// As [`Self::run`]; a status other than 0 is an error, else its standard output.
+    pub fn ok(&self, place: Place, argv: &[&str]) -> Result<String> {
+        success(argv, self.run(place, argv)?)
+    }
+
+    /// Whether `ip` answers a ping from a place within three seconds.
+    pub fn ping(&self, from: Place, ip: Ipv4Addr) -> Result<bool> {
+        self.ns(from).ping(ip)
+    }
+
+    /// One more machine on the LAN: a namespace with an `eth0`, up and without an address, behind the bridge's port
+    /// `port` (at most 15 bytes).
+    pub fn add_machine(&self, port: &str) -> Result<Namespace> {
+        let ns = Namespace::new(port)?;
+        let bridge = &self.bridge;
+        self.host.ip_batch(&format!(
+            "link add {port} type veth peer name eth0 netns {}\nlink set {port} master {bridge} up\n",
+            ns.path().display()
+        ))?;
+        ns.ok(&["ip", "link", "set", "eth0", "up"])?;
+        Ok(ns)
+    }
+}

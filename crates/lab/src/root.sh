@@ -1,0 +1,70 @@
+#!/bin/bash
+# root.sh NAME — prints the path of a Debian root, made first if it is not there yet.
+#
+#   bookworm  Docker Engine 20.10.24, and all that pretends to be the LAN: dnsmasq, Kea, udhcpc, tcpdump, CNI plugins
+#   trixie    Docker Engine 26.1.5, docker-compose
+#   forky     Docker Engine 28.5.2, docker-compose
+#
+# Roots stand in $LANDFALL_LAB_DIR (/var/tmp/landfall-lab), named by what is in them, and are only read afterwards:
+# whoever uses one lays an overlay on it. A lock keeps two callers from building the same one.
+# $LANDFALL_LAB_MIRROR: another Debian mirror than deb.debian.org. Needs root; installs mmdebstrap if it is missing.
+set -euo pipefail
+
+name=${1:?root.sh NAME: bookworm, trixie or forky}
+lab=${LANDFALL_LAB_DIR:-/var/tmp/landfall-lab}
+mirror=${LANDFALL_LAB_MIRROR:-http://deb.debian.org/debian}
+engine=docker.io,iptables,nftables,iproute2,ca-certificates,procps,mount,busybox-static
+case $name in
+  bookworm)
+    include=$engine,dnsmasq-base,kea-dhcp4-server,udhcpc,tcpdump,iputils-ping,containernetworking-plugins ;;
+  trixie | forky)
+    include=$engine,docker-cli,docker-compose ;;
+  *)
+    echo "root.sh: no root is called '$name': bookworm, trixie or forky" >&2
+    exit 2 ;;
+esac
+say() { echo "lab: $*" >&2; }
+
+root=$lab/$name-$(printf '%s' "$include" | cksum | cut -d ' ' -f 1)
+if [ -d "$root" ]; then
+  echo "$root"
+  exit 0
+fi
+if [ "$(id -u)" != 0 ]; then
+  say "making a Debian root in $lab needs root: run this with sudo"
+  exit 1
+fi
+mkdir -p "$lab/mnt"   # $lab/mnt: where a machine mounts its own things, in its own mount namespace
+exec 9>"$root.lock"
+flock 9
+if [ -d "$root" ]; then   # another caller built it while this one waited
+  echo "$root"
+  exit 0
+fi
+
+if ! command -v mmdebstrap >/dev/null; then
+  say "installing the package mmdebstrap"
+  apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends mmdebstrap >&2
+fi
+say "making a Debian $name root with ${include//,/, } in $root (about a minute, once)"
+rm -rf --one-file-system "$root.new"
+# A released suite can be past its Valid-Until on a mirror snapshot; nothing here is kept up to date by it.
+mmdebstrap --quiet --variant=apt --include="$include" \
+  --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
+  --aptopt='APT::Install-Recommends "false"' \
+  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+  --dpkgopt='path-exclude=/usr/share/locale/*' \
+  "$name" "$root.new" "$mirror" 9>&- >&2
+
+# The image `busybox` of the tests: nothing is pulled from a registry.
+image=$(mktemp -d)
+mkdir -p "$image/bin" "$image/etc" "$image/root" "$image/tmp" "$root.new/lab"
+cp "$root.new/bin/busybox" "$image/bin/"
+for applet in $("$image/bin/busybox" --list); do
+  [ -e "$image/bin/$applet" ] || ln -s busybox "$image/bin/$applet"
+done
+tar -C "$image" --owner=0 --group=0 -cf "$root.new/lab/busybox.tar" .
+rm -r "$image"
+
+mv "$root.new" "$root"
+echo "$root"

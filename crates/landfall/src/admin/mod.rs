@@ -1,0 +1,18 @@
+//! The operator's front door: HTTP/1.1 with JSON on the admin socket, and the client of it.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | what `landfall status --json` prints; `docs/status-schema.md` has its fields |
+//! | `GET /v1/version` | `{"version": "0.1.0"}`, the daemon's |
+//!
+//! Whatever else is asked gets a 4xx with `{"error": "…"}`. Fields may be added to an answer of
+//! `v1`; none is renamed, removed or given another meaning.
+
+pub(crate) mod client;
+mod server;
+
+pub(crate) use server::serve;
+
+/// The name of the admin socket where it stands among Docker's plugin sockets, as it does inside a
+/// managed plugin: that folder is the only one which both the plugin and the host see.
+const NAME_AMONG_PLUGINS: &str = "landfall-admin.sock";

@@ -1,0 +1,147 @@
+//! `landfall serve`: the daemon.
+
+use std::path::PathBuf;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{EXIT_CODES, Failure, logging, socket};
+use crate::engine::Engine;
+use crate::{admin, docker};
+
+/// Run the daemon: the network driver that Docker calls
+///
+/// It answers Docker on the plugin socket and `landfall status` on the admin socket, keeps what
+/// must outlive it in the state folder, and ends on SIGTERM or SIGINT. The leases of running
+/// containers go on at the next start.
+///
+/// Example: landfall serve --state-dir /srv/landfall
+#[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Args {
+    /// Where Docker finds the driver; the file's name is the driver's name
+    #[arg(
+        long,
+        env = "LANDFALL_PLUGIN_SOCKET",
+        value_name = "PATH",
+        default_value = "/run/docker/plugins/landfall.sock"
+    )]
+    plugin_socket: PathBuf,
+
+    /// Where the other commands find the daemon
+    #[arg(
+        long,
+        env = "LANDFALL_ADMIN_SOCKET",
+        value_name = "PATH",
+        default_value = "/run/landfall/admin.sock"
+    )]
+    admin_socket: PathBuf,
+
+    /// The folder for networks and leases
+    #[arg(
+        long,
+        env = "LANDFALL_STATE_DIR",
+        value_name = "PATH",
+        default_value = "/var/lib/landfall"
+    )]
+    state_dir: PathBuf,
+
+    /// What to log: error, warn, info, debug or trace, or `info,landfall::docker=debug` and the
+    /// like
+    #[arg(long, env = "LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    log_level: logging::Filter,
+}
+
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    logging::start(args.log_level.clone()).map_err(Failure::Failed)?;
+    // Two workers: while one waits for the disk the other answers. Everything else is asleep.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
+    let done = runtime.block_on(daemon(args));
+    // What still runs on blocking threads must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+async fn daemon(args: Args) -> Result<(), Failure> {
+    // As pid 1 in a plugin a signal without a handler is ignored, and Docker waits ten seconds.
+    let mut asked_to_stop = StopSignals::listen()?;
+
+    // Bound before anything is recovered: Docker takes a plugin that does not listen at once for
+    // broken. Calls wait in the sockets until recovery is done.
+    let bind = |path| socket::bind(path).map_err(|error| Failure::Failed(error.to_string()));
+    let (plugin_listener, _plugin_file) = bind(&args.plugin_socket)?;
+    let (admin_listener, _admin_file) = bind(&args.admin_socket)?;
+
+    let engine = tokio::select! {
+        engine = Engine::open(&args.state_dir) => {
+            engine.map_err(|error| Failure::Failed(error.to_string()))?
+        }
+        () = asked_to_stop.any() => return Ok(()),
+    };
+
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        plugin_socket = %args.plugin_socket.display(),
+        admin_socket = %args.admin_socket.display(),
+        state_dir = %args.state_dir.display(),
+        "serving"
+    );
+    tell_systemd(sd_notify::NotifyState::Ready);
+
+    let stop = CancellationToken::new();
+    let status = {
+        let engine = engine.clone();
+        move || engine.status()
+    };
+    tokio::join!(
+        docker::serve(plugin_listener, engine.clone(), stop.clone()),
+        admin::serve(admin_listener, status, stop.clone()),
+        async {
+            asked_to_stop.any().await;
+            info!("stopping");
+            tell_systemd(sd_notify::NotifyState::Stopping);
+            stop.cancel();
+        }
+    );
+    engine.shutdown().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))
+        };
+        Ok(StopSignals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Until the next of either.
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!("cannot tell systemd: {error}");
+    }
+}

@@ -1,0 +1,66 @@
+//! `landfall status`: what the daemon does right now.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{EXIT_CODES, Failure, print, table};
+use crate::admin::client;
+use crate::engine::api::Status;
+
+/// Show the containers on the LAN, their addresses and leases
+///
+/// The daemon is found by itself, be it a service or a managed plugin. A container shows under
+/// its host name and its id once these are known, before that as the endpoint that it is to
+/// Docker.
+///
+/// Example: landfall status --json | jq -r '.endpoints[].address'
+#[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Args {
+    /// The daemon's admin socket [default: looked for where the service and the plugins have it]
+    #[arg(long, env = "LANDFALL_ADMIN_SOCKET", value_name = "PATH")]
+    admin_socket: Option<PathBuf>,
+
+    /// Print the daemon's answer as JSON; docs/status-schema.md has its fields
+    #[arg(long)]
+    json: bool,
+
+    /// Print the rows of the table only
+    #[arg(long, conflicts_with = "json")]
+    no_headers: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Set but empty is what a setting looks like that nobody made.
+    let named = args.admin_socket.as_deref().filter(|path| !path.as_os_str().is_empty());
+    let answer = runtime
+        .block_on(client::status(named, Path::new("/")))
+        .map_err(|error| Failure::NotReachable(error.to_string()))?;
+    for other in &answer.others {
+        eprintln!(
+            "landfall: this is the daemon on {}; another answers on {other} (--admin-socket)",
+            answer.socket.display(),
+            other = other.display(),
+        );
+    }
+    if args.json {
+        return print(&String::from_utf8_lossy(&answer.document));
+    }
+    let status: Status = serde_json::from_slice(&answer.document).map_err(|error| {
+        Failure::Failed(format!(
+            "the daemon on {} answers what this version of the command does not understand \
+             ({error}); its own `landfall status`, or --json, does",
+            answer.socket.display()
+        ))
+    })?;
+    // Text for a pipe or a file is as wide as it must be.
+    let width = io::stdout()
+        .is_terminal()
+        .then(terminal_size::terminal_size)
+        .flatten()
+        .map(|(terminal_size::Width(columns), _)| columns);
+    print(&table::render(&status, Timestamp::now(), width, !args.no_headers))
+}

@@ -1,0 +1,190 @@
+//! Why there is no lease: what was seen, turned into what to do.
+
+use std::fmt;
+use std::time::Duration;
+
+use dhcp::v4::Progress;
+use net::{Filter, Link, Netlink, PacketSocket, PortState, Sees};
+use wire::dhcp4::{Message, MessageType, Op, Options, code, port};
+use wire::frame::{Frame, Payload, udp4};
+use wire::MacAddr;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use super::ids::{EndpointId, NetworkId};
+
+/// How long the server may take to answer the question that is asked past the firewall.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A start that ended without a lease: where, what was seen, and what stands in the way.
+#[derive(Debug)]
+pub struct NoLease {
+    pub(super) network: NetworkId,
+    pub(super) endpoint: EndpointId,
+    pub(super) bridge: String,
+    pub(super) mac: MacAddr,
+    pub(super) patience: Duration,
+    pub(super) progress: Progress,
+    pub(super) obstacle: Option<Obstacle>,
+}
+
+/// What explains the silence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Spanning tree holds Landfall's port back.
+    NotForwarding(PortState),
+    /// The bridge leads nowhere: it has no port but Landfall's and containers'.
+    NoUplink,
+    /// All ports that lead elsewhere are without carrier.
+    UplinkDown(String),
+    /// The same question asked past the host's firewall is answered.
+    Firewall,
+}
+
+impl fmt::Display for NoLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { network, endpoint, bridge, mac, progress, .. } = self;
+        let patience = self.patience.as_secs_f64();
+        if progress.offers == 0 {
+            write!(f, "no DHCP server answered on {bridge} within {patience}s")?;
+            write!(f, " (network {network}, endpoint {endpoint}): ")?;
+            write!(f, "{} DISCOVERs sent from {mac}", progress.discovers)?;
+            match progress.ignored.total() {
+                0 => write!(f, ", nothing heard. ")?,
+                n => write!(f, ", {n} replies heard that no client may take. ")?,
+            }
+        } else if let Some(nak) = progress.last_nak.as_ref() {
+            write!(f, "the DHCP server {} on {bridge} refused (NAK)", nak.server)?;
+            write!(f, " (network {network}, endpoint {endpoint}, MAC {mac})")?;
+            if let Some(message) = &nak.message {
+                write!(f, ": {message:?}")?;
+            }
+            return write!(f, ". Look into the server's log and its pool");
+        } else {
+            write!(f, "a DHCP server on {bridge} offered an address but did not acknowledge it")?;
+            write!(f, " within {patience}s (network {network}, endpoint {endpoint}, MAC {mac}): ")?;
+            write!(f, "{} OFFERs, {} REQUESTs. ", progress.offers, progress.requests)?;
+            return write!(
+                f,
+                "Its pool may be exhausted or another server may be in its way: look into its log"
+            );
+        }
+        match &self.obstacle {
+            Some(Obstacle::NotForwarding(state)) => write!(
+                f,
+                "Landfall's port on {bridge} is {state:?} and not forwarding yet, which takes up \
+                 to 30 s with spanning tree: try again, or `ip link set {bridge} type bridge \
+                 stp_state 0` or `forward_delay 200`"
+            ),
+            Some(Obstacle::NoUplink) => write!(
+                f,
+                "{bridge} has no port that leads to a LAN: `ip link set eth0 master {bridge}` \
+                 with the name of your network card"
+            ),
+            Some(Obstacle::UplinkDown(ports)) => write!(
+                f,
+                "The ports that lead to the LAN ({ports}) are down or without carrier: look at \
+                 the cable and `ip -br link show master {bridge}`"
+            ),
+            Some(Obstacle::Firewall) => write!(
+                f,
+                "The host's firewall drops bridged frames: net.bridge.bridge-nf-call-iptables \
+                 is 1 and the FORWARD chain lets nothing through, while a server does answer \
+                 past it. Let them pass with `iptables -I FORWARD -i {bridge} -o {bridge} -j \
+                 ACCEPT`, or `sysctl net.bridge.bridge-nf-call-iptables=0`"
+            ),
+            None => write!(
+                f,
+                "Is {bridge} connected to the LAN (`ip link show master {bridge}`)? A slow \
+                 server needs `-o lease_timeout=25s`; more than that needs `docker plugin \
+                 enable --timeout 90` as well (the engine gives up after 30s)"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NoLease {}
+
+/// Looks for what explains the silence on a bridge.
+///
+/// `landfall_port` is the index of Landfall's own port.
+pub(super) async fn find_obstacle(
+    host: &Netlink,
+    bridge: &str,
+    landfall_port: u32,
+    mac: MacAddr,
+) -> Option<Obstacle> {
+    let links = host.links().await.ok()?;
+    let bridge = links.iter().find(|link| link.name == bridge)?;
+    let port = links.iter().find(|link| link.index == landfall_port)?;
+    if let Some(state) = port.port_state.filter(|state| *state != PortState::Forwarding) {
+        return Some(Obstacle::NotForwarding(state));
+    }
+    let elsewhere: Vec<&Link> = links
+        .iter()
+        .filter(|link| link.master == Some(bridge.index) && !is_ours(&link.name))
+        .collect();
+    if elsewhere.is_empty() {
+        return Some(Obstacle::NoUplink);
+    }
+    if elsewhere.iter().all(|link| !link.carrier) {
+        let names: Vec<&str> = elsewhere.iter().map(|link| link.name.as_str()).collect();
+        return Some(Obstacle::UplinkDown(names.join(", ")));
+    }
+    if net::sysctl::bridge_nf_call_iptables().unwrap_or(false)
+        && answers_past_firewall(bridge.index, mac).await {
+        return Some(Obstacle::Firewall);
+    }
+    None
+}
+
+/// Links that Landfall makes lead to itself or to containers.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("lf-") || name.starts_with("lfp-")
+}
+
+/// Asks for an address on the bridge device itself: what the host sends there is not forwarded,
+/// so a firewall for forwarded frames does not see it. An answer means that the LAN is fine.
+async fn answers_past_firewall(bridge: u32, mac: MacAddr) -> bool {
+    let Ok(socket) = PacketSocket::open(bridge, &Filter::dhcp4_replies(), Sees::Incoming) else {
+        return false;
+    };
+    let xid = net::boot_now().subsec_nanos();
+    let discover = Message {
+        op: Op::BootRequest,
+        xid,
+        secs: 0,
+        // The reply must not be unicast: it would be forwarded to the endpoint's MAC.
+        broadcast: true,
+        ciaddr: Ipv4Addr::UNSPECIFIED,
+        yiaddr: Ipv4Addr::UNSPECIFIED,
+        siaddr: Ipv4Addr::UNSPECIFIED,
+        giaddr: Ipv4Addr::UNSPECIFIED,
+        chaddr: mac,
+        options: {
+            let mut options = Options::default();
+            options.set(code::MESSAGE_TYPE, &[MessageType::Discover as u8]);
+            options
+        },
+    };
+    let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port::CLIENT);
+    let to = SocketAddrV4::new(Ipv4Addr::BROADCAST, port::SERVER);
+    if socket.send(&udp4(mac, MacAddr::BROADCAST, from, to, &discover.emit())).is_err() {
+        return false;
+    }
+    let answered = async {
+        let mut buffer = vec![0; 2048];
+        while let Ok(received) = socket.recv(&mut buffer).await {
+            let Some(bytes) = buffer.get(..received.len) else { continue };
+            if let Ok(Frame { payload: Payload::Udp4(datagram), .. }) =
+                Frame::parse(bytes, received.checksum)
+                && let Ok(message) = Message::parse(datagram.payload)
+                && message.op == Op::BootReply
+                && message.xid == xid
+            {
+                return true;
+            }
+        }
+        false
+    };
+    tokio::time::timeout(PROBE_PATIENCE, answered).await.unwrap_or(false)
+}

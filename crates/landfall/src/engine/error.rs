@@ -1,0 +1,113 @@
+//! Why the engine refuses, in words that say what to do.
+
+use std::path::PathBuf;
+
+use wire::MacAddr;
+
+use super::conflict::Conflict;
+use super::diagnose::NoLease;
+use super::ids::{EndpointId, NetworkId};
+use super::options::InvalidOption;
+use crate::segments::PortError;
+use crate::store;
+
+/// What went wrong, on which network, endpoint and interface, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The network was made with another state directory, or never.
+    #[error("network {0} is not known to Landfall: its state is not here any more. Remove the network (`docker network rm`) and create it again")]
+    UnknownNetwork(NetworkId),
+    /// The endpoint was never made, or is gone.
+    #[error("endpoint {endpoint} of network {network} is not known to Landfall: start the container again")]
+    UnknownEndpoint {
+        /// Of the call.
+        network: NetworkId,
+        /// Of the call.
+        endpoint: EndpointId,
+    },
+    /// Another network has this identifier.
+    #[error("there is a network {0} with other options already")]
+    NetworkExists(NetworkId),
+    /// An option cannot be taken.
+    #[error(transparent)]
+    Option(#[from] InvalidOption),
+    /// Docker's own address pools would be used on the LAN.
+    #[error("Landfall's addresses come from the LAN's DHCP server, so Docker must not give out any: create the network with the null IPAM driver: `docker network create -d landfall --ipam-driver null -o bridge={} NAME`", bridge.as_deref().unwrap_or("br0"))]
+    WrongIpam {
+        /// The bridge that was named.
+        bridge: Option<String>,
+    },
+    /// `docker network create --ipv6`.
+    #[error("IPv6 is not supported yet: create the network without --ipv6")]
+    Ipv6,
+    /// Another network of this host would fight with the bridge's.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// No port on the bridge.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The MAC is taken.
+    #[error("endpoint {endpoint}: MAC {mac} is in use on {bridge} by {holder}: give each container one of its own, or none")]
+    MacInUse {
+        /// The endpoint that was refused.
+        endpoint: EndpointId,
+        /// The MAC asked for.
+        mac: MacAddr,
+        /// Where.
+        bridge: String,
+        /// Who holds it, for people.
+        holder: String,
+    },
+    /// A MAC that no station can have.
+    #[error("endpoint {endpoint}: {mac} cannot be a container's MAC: it is a group address or all zero; the first byte must be even")]
+    BadMac {
+        /// The endpoint that was refused.
+        endpoint: EndpointId,
+        /// The MAC asked for.
+        mac: MacAddr,
+    },
+    /// The server gave no lease.
+    #[error(transparent)]
+    NoLease(Box<NoLease>),
+    /// The lease ended between the calls of one start.
+    #[error("endpoint {endpoint} on {bridge} has lost its lease: start the container again")]
+    LeaseLost {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// Where.
+        bridge: String,
+    },
+    /// The endpoint is being made or removed by another call.
+    #[error("endpoint {0} is being made or removed by another call")]
+    Busy(EndpointId),
+    /// The sandbox of a rootless engine is out of reach.
+    #[error("the engine is rootless ({0}): its containers live in network namespaces that only its own user's namespace reaches, and the LAN is not one of them. Use a root engine")]
+    Rootless(String),
+    /// The path does not name a network namespace.
+    #[error("endpoint {endpoint}: {} cannot be the path of a network namespace", sandbox.display())]
+    Sandbox {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// What the engine named.
+        sandbox: PathBuf,
+    },
+    /// The kernel refused.
+    #[error("network {network}, endpoint {endpoint}: {source}")]
+    Kernel {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// What was tried, and what the kernel said.
+        source: net::Error,
+    },
+    /// The kernel refused something that concerns no endpoint.
+    #[error(transparent)]
+    Net(#[from] net::Error),
+    /// The kernel gives no random bytes for a MAC.
+    #[error("no random bytes for a MAC: {0}")]
+    NoRandomness(String),
+    /// The state could not be read or written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}

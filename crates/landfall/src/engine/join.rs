@@ -1,0 +1,119 @@
+//! Handing an endpoint over to a sandbox: which link, which routes.
+
+use std::net::Ipv4Addr;
+use std::path::{Component, Path};
+
+use dhcp::v4::Lease;
+use ipnet::Ipv4Net;
+use net::Route;
+use net::route::{protocol, scope};
+
+use super::api::{JoinRequest, Joined, StaticRoute};
+use super::{Engine, Error, container_link, with_prefix};
+use crate::store::Phase;
+
+impl Engine {
+    /// Hands an endpoint's link over to a sandbox, whose namespace may not exist yet.
+    pub async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
+        let JoinRequest { network, endpoint: id, sandbox } = request;
+        let record = self.network(&network)?;
+        let unknown =
+            || Error::UnknownEndpoint { network: network.clone(), endpoint: id.clone() };
+        if sandbox.starts_with("/run/user") {
+            return Err(Error::Rootless(format!("its sandbox is {}", sandbox.display())));
+        }
+        if !is_plain(&sandbox) {
+            return Err(Error::Sandbox { endpoint: id, sandbox });
+        }
+        let lease = {
+            let state = self.lock();
+            let endpoint = state.endpoints.get(&id).ok_or_else(unknown)?;
+            if !matches!(endpoint.phase, Phase::Created | Phase::Joined(_)) {
+                return Err(Error::Busy(id));
+            }
+            endpoint.lease()
+        };
+        let bridge = &record.options.bridge;
+        let lease = lease.ok_or_else(|| Error::LeaseLost {
+            endpoint: id.clone(),
+            bridge: bridge.clone(),
+        })?;
+        let copied = if record.options.skip_routes || record.internal {
+            Vec::new()
+        } else {
+            let index = self.0.host.link(bridge).await?.map_or(0, |link| link.index);
+            let routes = self.0.host.routes_v4().await?;
+            host_routes(&routes, index, &lease)
+        };
+        let (gateway, routes) = match record.internal {
+            true => (None, Vec::new()),
+            false => (lease.gateway(), routes(&lease, copied)),
+        };
+        {
+            let mut state = self.lock();
+            let endpoint = state.endpoints.get_mut(&id).ok_or_else(unknown)?;
+            endpoint.phase = Phase::Joined(sandbox);
+            endpoint.told_gateway = gateway;
+        }
+        self.keep(&id).await?;
+        Ok(Joined {
+            link: container_link(&id),
+            prefix: record.options.interface_prefix.clone(),
+            gateway,
+            routes,
+        })
+    }
+}
+
+/// A path that says where it leads: absolute, without `..`.
+fn is_plain(path: &Path) -> bool {
+    path.is_absolute()
+        && path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)))
+}
+
+/// The server's routes, and those of the host behind them where the server has none to the same
+/// place.
+fn routes(lease: &Lease, copied: Vec<StaticRoute>) -> Vec<StaticRoute> {
+    let mut routes: Vec<StaticRoute> = lease
+        .routes()
+        .into_iter()
+        .filter_map(|route| {
+            let destination = Ipv4Net::new(route.destination, route.prefix_len).ok()?;
+            Some(StaticRoute { destination: destination.trunc(), via: route.via })
+        })
+        .collect();
+    for route in copied {
+        if !routes.iter().any(|known| known.destination == route.destination) {
+            routes.push(route);
+        }
+    }
+    routes
+}
+
+/// The routes of the host that lead out through the bridge and that a container beside it can use
+/// as well.
+///
+/// Not: the kernel's own (the subnets of the bridge's addresses), the default route (the server
+/// tells which router a container has), link-local ones, one that covers the leased address
+/// (docker-net-dhcp's rule: it would fight with the subnet's own), and one through a router that
+/// the container cannot reach directly, which the engine would fail on.
+fn host_routes(routes: &[Route], bridge: u32, lease: &Lease) -> Vec<StaticRoute> {
+    let subnet = with_prefix(lease).trunc();
+    routes
+        .iter()
+        .filter(|route| route.ifindex == Some(bridge))
+        .filter(|route| route.protocol != protocol::KERNEL)
+        .filter(|route| matches!(route.scope, scope::UNIVERSE | scope::LINK))
+        .filter(|route| route.destination.prefix_len() > 0)
+        .filter(|route| !is_link_local(route.destination))
+        .filter(|route| !route.destination.contains(&lease.address))
+        .filter(|route| route.gateway.is_none_or(|via| subnet.contains(&via)))
+        .map(|route| StaticRoute { destination: route.destination, via: route.gateway })
+        .collect()
+}
+
+fn is_link_local(destination: Ipv4Net) -> bool {
+    destination.network().is_link_local()
+        || Ipv4Net::new(Ipv4Addr::new(169, 254, 0, 0), 16)
+            .is_ok_and(|link_local| destination.contains(&link_local))
+}

@@ -1,0 +1,117 @@
+//! Taking an endpoint back: the lease is released, and nothing is left.
+
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::ids::{EndpointId, NetworkId};
+use super::sandbox::Sandbox;
+use super::{Engine, Error, host_link};
+use crate::store::{Change, Phase};
+
+impl Engine {
+    /// The sandbox gives the link back: the lease is released. What is not known is no error:
+    /// engines leave what they only half remember, too.
+    pub async fn leave(&self, _network: &NetworkId, id: &EndpointId) -> Result<(), Error> {
+        self.restore_gateway(id).await;
+        self.release(id).await;
+        Ok(())
+    }
+
+    /// Removes an endpoint and all that belongs to it; one that is not known is no error.
+    pub async fn delete_endpoint(
+        &self,
+        _network: &NetworkId,
+        id: &EndpointId,
+    ) -> Result<(), Error> {
+        self.remove(id).await
+    }
+
+    /// Releases an endpoint's lease, if it has one still.
+    async fn release(&self, id: &EndpointId) {
+        let (segment, mac) = {
+            let mut state = self.lock();
+            let Some(endpoint) = state.endpoints.get_mut(id) else { return };
+            if endpoint.phase == Phase::Releasing {
+                return;
+            }
+            endpoint.phase = Phase::Releasing;
+            if let Some(inquiry) = endpoint.inquiry.take() {
+                inquiry.abort();
+            }
+            let Some(segment) = endpoint.segment.clone() else { return };
+            (segment, endpoint.mac)
+        };
+        if let Err(error) = self.keep(id).await {
+            // The RELEASE goes out all the same: a lease too few in the store is found out at
+            // the next start, a lease too many at the server is not.
+            tracing::error!(endpoint = %id, %error, "the release is not on the disk");
+        }
+        let released = segment.release(id, mac).await;
+        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
+            endpoint.released = Some(released);
+        }
+    }
+
+    /// Removes an endpoint, however far it has come.
+    pub(super) async fn remove(&self, id: &EndpointId) -> Result<(), Error> {
+        self.release(id).await;
+        let Some(endpoint) = ({
+            let mut state = self.lock();
+            let endpoint = state.endpoints.remove(id);
+            if let Some(endpoint) = &endpoint {
+                state.by_link.remove(&endpoint.host_link);
+            }
+            endpoint
+        }) else {
+            return Ok(());
+        };
+        // By name: a link may be made whose index we were not told any more.
+        let name = host_link(id);
+        self.0.host.delete_link_named(&name).await.map_err(|source| Error::Kernel {
+            network: endpoint.network.id.clone(),
+            endpoint: id.clone(),
+            source,
+        })?;
+        tracing::info!(
+            network = %endpoint.network.id, endpoint = %id, mac = %endpoint.mac, "endpoint removed"
+        );
+        let forget = Change::DeleteEndpoint(id.clone());
+        let Some(mut released) = endpoint.released else {
+            return Ok(self.0.store.commit(forget).await?);
+        };
+        if !matches!(released.try_recv(), Err(TryRecvError::Empty)) {
+            return Ok(self.0.store.commit(forget).await?);
+        }
+        // The way to the server is still being asked for: the record goes when the RELEASE is
+        // out, so that a crash in between does not lose it.
+        let store = self.0.store.clone();
+        tokio::spawn(async move {
+            let _ = released.await;
+            store.commit_later(forget);
+        });
+        Ok(())
+    }
+
+    /// Removes our default route from the sandbox when it is another than Docker was told of:
+    /// Docker removes only its own, and the next one would not find the place free.
+    async fn restore_gateway(&self, id: &EndpointId) {
+        let (path, link) = {
+            let state = self.lock();
+            let Some(endpoint) = state.endpoints.get(id) else { return };
+            let Phase::Joined(path) = &endpoint.phase else { return };
+            let gateway = endpoint.lease().and_then(|lease| lease.gateway());
+            if gateway == endpoint.told_gateway {
+                return;
+            }
+            (path.clone(), endpoint.host_link)
+        };
+        let removed = async {
+            match Sandbox::open(&path, link).await? {
+                Some(sandbox) => sandbox.remove_default_route().await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = removed.await {
+            tracing::debug!(endpoint = %id, %error, "default route not removed");
+        }
+    }
+}

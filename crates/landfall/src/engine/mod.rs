@@ -1,0 +1,236 @@
+//! Networks and endpoints: what should exist, in which order, and how it is undone.
+//!
+//! | file | its job |
+//! |---|---|
+//! | `api` | what a front door asks and gets |
+//! | `options` | a network's options |
+//! | `conflict` | may this bridge be used |
+//! | `network` | make and forget networks |
+//! | `create` | an endpoint's link and lease, and their undoing |
+//! | `join` | hand an endpoint over to a sandbox |
+//! | `leave` | take it back: RELEASE, and nothing is left |
+//! | `worker` | what happens by itself: links that come up, leases that change |
+//! | `sandbox` | what Landfall changes inside a container |
+//! | `guest` | who lives in a sandbox: host name and container |
+//! | `recover` | go on where an earlier run stopped |
+//! | `diagnose` | why there is no lease |
+//! | `status` | what people see |
+
+pub mod api;
+mod conflict;
+mod create;
+mod diagnose;
+mod error;
+mod guest;
+pub mod ids;
+mod join;
+mod leave;
+mod network;
+pub mod options;
+mod recover;
+mod sandbox;
+mod status;
+mod worker;
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dhcp::v4::Config;
+use ipnet::Ipv4Net;
+use net::Netlink;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use wire::MacAddr;
+
+pub use error::Error;
+
+use crate::segments::{Segment, Segments};
+use crate::store::{Change, EndpointRecord, NetworkRecord, Phase, Store, StoredLease};
+use ids::{EndpointId, NetworkId};
+use worker::Work;
+
+/// The vendor class (option 60) that Landfall's clients send.
+const VENDOR_CLASS: &str = "landfall";
+
+/// The one place that decides. Cheap to clone: every front door holds one.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    segments: Segments,
+    /// The host's links.
+    host: Netlink,
+    instance: String,
+    boot_id: Box<str>,
+    vendor_class: Arc<str>,
+    started: Duration,
+    work: mpsc::UnboundedSender<Work>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    networks: HashMap<NetworkId, Arc<NetworkRecord>>,
+    endpoints: HashMap<EndpointId, Endpoint>,
+    /// Endpoints by the index of the host's end of their link.
+    by_link: HashMap<u32, EndpointId>,
+}
+
+/// An endpoint, as far as its lease does not tell: that is its DHCP client's, in the segment.
+struct Endpoint {
+    network: Arc<NetworkRecord>,
+    phase: Phase,
+    mac: MacAddr,
+    segment: Option<Arc<Segment>>,
+    /// The index of the host's end of its link; 0 until it is made.
+    host_link: u32,
+    /// What Docker was told of the address and the router, and goes on to show.
+    told: Option<Ipv4Net>,
+    told_gateway: Option<Ipv4Addr>,
+    /// Whether the host's end has a carrier: the other one is up in a sandbox.
+    carrier: bool,
+    /// The interface's name in the sandbox, once it was seen there.
+    interface: Option<Box<str>>,
+    host_name: Option<Box<str>>,
+    container: Option<Box<str>>,
+    /// Finds out who lives in the sandbox.
+    inquiry: Option<AbortHandle>,
+    /// Resolves when the RELEASE is out.
+    released: Option<oneshot::Receiver<()>>,
+}
+
+impl Engine {
+    /// Opens the state in `dir` and goes on with all that an earlier run left.
+    pub async fn open(dir: &Path) -> Result<Engine, Error> {
+        let (store, loaded) = Store::open(dir)?;
+        let host = Netlink::here()?;
+        let (lease_events, leases) = mpsc::unbounded_channel();
+        let segments = Segments::new(host.clone(), &loaded.instance, lease_events)?;
+        let (work, queue) = mpsc::unbounded_channel();
+        let engine = Engine(Arc::new(Inner {
+            store,
+            segments,
+            host,
+            instance: loaded.instance.clone(),
+            boot_id: net::boot_id()?.into(),
+            vendor_class: VENDOR_CLASS.into(),
+            started: net::boot_now(),
+            work,
+            state: Mutex::default(),
+        }));
+        // Before the links are read, so that nothing can happen unseen in between.
+        let watch = net::LinkWatch::here()?;
+        engine.recover(loaded).await?;
+        tokio::spawn(worker::watch_links(engine.clone(), watch));
+        tokio::spawn(worker::work(engine.clone(), queue, leases));
+        Ok(engine)
+    }
+
+    /// Waits until everything is on the disk. Links and leases stay: containers run on.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.0.store.flush().await {
+            tracing::error!(%error, "the last changes are not on the disk");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn network(&self, id: &NetworkId) -> Result<Arc<NetworkRecord>, Error> {
+        self.lock().networks.get(id).cloned().ok_or_else(|| Error::UnknownNetwork(id.clone()))
+    }
+
+    /// The endpoint's record as it stands, for the store.
+    fn record(&self, id: &EndpointId) -> Option<EndpointRecord> {
+        let state = self.lock();
+        let endpoint = state.endpoints.get(id)?;
+        Some(EndpointRecord {
+            id: id.clone(),
+            network: endpoint.network.id.clone(),
+            phase: endpoint.phase.clone(),
+            mac: endpoint.mac,
+            told: endpoint.told,
+            told_gateway: endpoint.told_gateway,
+            lease: endpoint.lease().map(|lease| StoredLease {
+                obtained: status::wall_clock(lease.start),
+                boot_id: self.0.boot_id.clone(),
+                lease,
+            }),
+            host_name: endpoint.host_name.clone(),
+            container: endpoint.container.clone(),
+        })
+    }
+
+    /// Makes what is known of an endpoint durable.
+    async fn keep(&self, id: &EndpointId) -> Result<(), Error> {
+        match self.record(id) {
+            Some(record) => {
+                Ok(self.0.store.commit(Change::PutEndpoint(Box::new(record))).await?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The same, without waiting for the disk.
+    fn keep_later(&self, id: &EndpointId) {
+        if let Some(record) = self.record(id) {
+            self.0.store.commit_later(Change::PutEndpoint(Box::new(record)));
+        }
+    }
+
+    fn client_config(&self, mac: MacAddr, host_name: Option<Box<str>>) -> Config {
+        Config {
+            mac,
+            host_name,
+            client_id: None,
+            vendor_class: Some(self.0.vendor_class.clone()),
+            requested_address: None,
+            broadcast: false,
+        }
+    }
+}
+
+impl Endpoint {
+    fn new(network: Arc<NetworkRecord>, phase: Phase, mac: MacAddr) -> Endpoint {
+        Endpoint {
+            network,
+            phase,
+            mac,
+            segment: None,
+            host_link: 0,
+            told: None,
+            told_gateway: None,
+            carrier: false,
+            interface: None,
+            host_name: None,
+            container: None,
+            inquiry: None,
+            released: None,
+        }
+    }
+
+    fn lease(&self) -> Option<dhcp::v4::Lease> {
+        self.segment.as_ref()?.view(self.mac)?.lease
+    }
+}
+
+/// The host's end of an endpoint's veth.
+fn host_link(id: &EndpointId) -> String {
+    format!("lf-{}", id.short())
+}
+
+/// The container's end, while it is in the host's namespace.
+fn container_link(id: &EndpointId) -> String {
+    format!("lc-{}", id.short())
+}
+
+/// An address with the length of its subnet's prefix.
+fn with_prefix(lease: &dhcp::v4::Lease) -> Ipv4Net {
+    // A lease's prefix length was checked when it was made; 32 bits always are a valid one.
+    Ipv4Net::new(lease.address, lease.prefix_len).unwrap_or_else(|_| lease.address.into())
+}

@@ -1,0 +1,277 @@
+//! The options of a network: docker-net-dhcp's, by its names, defaults and meaning.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Names of the options of a network, as `docker network create -o` takes them.
+pub mod name {
+    /// The bridge that is the LAN's port on this host. Required.
+    pub const BRIDGE: &str = "bridge";
+    /// How containers reach the segment; `bridge`.
+    pub const MODE: &str = "mode";
+    /// How long a container's start waits for its first lease; `10s`.
+    pub const LEASE_TIMEOUT: &str = "lease_timeout";
+    /// Take the bridge although another network of this host seems to fight with it; `false`.
+    pub const IGNORE_CONFLICTS: &str = "ignore_conflicts";
+    /// Do not copy the host's static routes of the bridge into containers; `false`.
+    pub const SKIP_ROUTES: &str = "skip_routes";
+    /// IPv6 as well; `false`.
+    pub const IPV6: &str = "ipv6";
+    /// What a container's interface name begins with; `eth`.
+    pub const INTERFACE_PREFIX: &str = "interface_prefix";
+
+    /// All of them, sorted.
+    pub const ALL: [&str; 7] =
+        [BRIDGE, IGNORE_CONFLICTS, INTERFACE_PREFIX, IPV6, LEASE_TIMEOUT, MODE, SKIP_ROUTES];
+}
+
+/// Keys of the engine itself, which travel in the same map.
+const ENGINE_PREFIX: &str = "com.docker.network.";
+/// A container's start holds a lock of the engine's for as long as this.
+const LONGEST_LEASE_TIMEOUT: Duration = Duration::from_secs(600);
+/// IFNAMSIZ is 16 with its NUL; the engine appends a number, for which three digits are left.
+const LONGEST_PREFIX: usize = 12;
+
+/// The options of a network, parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// The bridge.
+    pub bridge: String,
+    /// How long a container's start waits for its first lease.
+    pub lease_timeout: Duration,
+    /// Whether the bridge is taken although it seems to be in conflict.
+    pub ignore_conflicts: bool,
+    /// Whether the host's static routes stay out of containers.
+    pub skip_routes: bool,
+    /// What a container's interface name begins with.
+    pub interface_prefix: String,
+}
+
+/// An option that cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOption {
+    /// There is no option of that name.
+    #[error("there is no option {name:?}{}; the options are {}", hint(.nearest), name::ALL.join(", "))]
+    Unknown {
+        /// As it was written.
+        name: String,
+        /// The valid name that looks most like it, if one does.
+        nearest: Option<&'static str>,
+    },
+    /// The value cannot be taken.
+    #[error("option {name}={value:?}: {reason}")]
+    Value {
+        /// The option.
+        name: &'static str,
+        /// As it was written.
+        value: String,
+        /// What is taken instead.
+        reason: &'static str,
+    },
+    /// An option without which there is no network.
+    #[error("option bridge is missing: name the bridge that is connected to the LAN, as in `-o bridge=br0`")]
+    NoBridge,
+    /// Known, but not built yet.
+    #[error("option {0} is not supported yet: leave it out or write {0}=false")]
+    NotYet(&'static str),
+}
+
+fn hint(nearest: &Option<&'static str>) -> String {
+    nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default()
+}
+
+impl Options {
+    /// Parses what the user wrote. Keys of the engine's own (`com.docker.network.…`) pass.
+    pub fn parse(given: &BTreeMap<String, String>) -> Result<Options, InvalidOption> {
+        if let Some(unknown) = given
+            .keys()
+            .find(|k| !k.starts_with(ENGINE_PREFIX) && !name::ALL.contains(&k.as_str()))
+        {
+            return Err(InvalidOption::Unknown { name: unknown.clone(), nearest: nearest(unknown) });
+        }
+        let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
+
+        if let Some((name, value)) = get(name::MODE).filter(|(_, value)| *value != "bridge") {
+            return Err(invalid(name, value, "the only mode is \"bridge\" for now"));
+        }
+        if flag(get(name::IPV6))? {
+            return Err(InvalidOption::NotYet(name::IPV6));
+        }
+        let (name, bridge) = get(name::BRIDGE).ok_or(InvalidOption::NoBridge)?;
+        if !is_interface_name(bridge) {
+            return Err(invalid(name, bridge, "that cannot be the name of an interface"));
+        }
+        Ok(Options {
+            bridge: bridge.to_owned(),
+            lease_timeout: match get(name::LEASE_TIMEOUT) {
+                None => Duration::from_secs(10),
+                Some((name, value)) => duration(value)
+                    .filter(|d| !d.is_zero() && *d <= LONGEST_LEASE_TIMEOUT)
+                    .ok_or_else(|| {
+                        invalid(name, value, "a time such as 10s, 1m30s or 500ms, at most 10m")
+                    })?,
+            },
+            ignore_conflicts: flag(get(name::IGNORE_CONFLICTS))?,
+            skip_routes: flag(get(name::SKIP_ROUTES))?,
+            interface_prefix: match get(name::INTERFACE_PREFIX) {
+                None => "eth".to_owned(),
+                Some((name, value)) => {
+                    if !is_interface_name(value) || value.len() > LONGEST_PREFIX {
+                        let reason = "the beginning of an interface name, at most 12 characters";
+                        return Err(invalid(name, value, reason));
+                    }
+                    value.to_owned()
+                }
+            },
+        })
+    }
+}
+
+fn invalid(name: &'static str, value: &str, reason: &'static str) -> InvalidOption {
+    InvalidOption::Value { name, value: value.to_owned(), reason }
+}
+
+/// The values that Go's `strconv.ParseBool` takes: docker-net-dhcp's users write them.
+fn flag(option: Option<(&'static str, &str)>) -> Result<bool, InvalidOption> {
+    let Some((name, value)) = option else { return Ok(false) };
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(invalid(name, value, "true or false")),
+    }
+}
+
+/// Go's `time.ParseDuration` without signs: `10s`, `1m30s`, `1.5h`, `500ms`.
+fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(unit)?;
+        let seconds = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        let number: f64 = number.parse().ok()?;
+        total = total.checked_add(Duration::try_from_secs_f64(number * seconds).ok()?)?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// What `dev_valid_name()` of the kernel takes.
+fn is_interface_name(text: &str) -> bool {
+    (1..16).contains(&text.len())
+        && text != "."
+        && text != ".."
+        && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':')
+}
+
+fn nearest(wrong: &str) -> Option<&'static str> {
+    name::ALL
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&wrong.to_lowercase(), name), name))
+        .min()
+        // Further off than a third of the word is another word.
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(options: &[(&str, &str)]) -> Result<Options, InvalidOption> {
+        Options::parse(&options.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
+    }
+
+    #[test]
+    fn a_bridge_is_enough() {
+        let options = parse(&[("bridge", "br0")]).unwrap();
+        assert_eq!(options.bridge, "br0");
+        assert_eq!(options.lease_timeout, Duration::from_secs(10));
+        assert_eq!(options.interface_prefix, "eth");
+        assert!(!options.ignore_conflicts && !options.skip_routes);
+    }
+
+    #[test]
+    fn every_option_has_its_effect() {
+        let options = parse(&[
+            ("bridge", "br0"),
+            ("mode", "bridge"),
+            ("lease_timeout", "1m30s"),
+            ("ignore_conflicts", "true"),
+            ("skip_routes", "1"),
+            ("ipv6", "false"),
+            ("interface_prefix", "lan"),
+        ])
+        .unwrap();
+        assert_eq!(options.lease_timeout, Duration::from_secs(90));
+        assert!(options.ignore_conflicts && options.skip_routes);
+        assert_eq!(options.interface_prefix, "lan");
+    }
+
+    #[test]
+    fn a_misspelt_option_names_the_nearest() {
+        let error = parse(&[("bridge", "br0"), ("lease_timout", "10s")]).unwrap_err();
+        assert!(error.to_string().contains("did you mean \"lease_timeout\"?"), "{error}");
+        let error = parse(&[("Bridge", "br0")]).unwrap_err();
+        assert!(error.to_string().contains("did you mean \"bridge\"?"), "{error}");
+        let error = parse(&[("colour", "red")]).unwrap_err().to_string();
+        assert!(!error.contains("did you mean") && error.contains("skip_routes"), "{error}");
+    }
+
+    #[test]
+    fn keys_of_the_engine_pass() {
+        let options = [("bridge", "br0"), ("com.docker.network.advertise_addr_ms", "100")];
+        assert!(parse(&options).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_refused() {
+        assert_eq!(parse(&[]), Err(InvalidOption::NoBridge));
+        assert_eq!(parse(&[("bridge", "b"), ("ipv6", "true")]), Err(InvalidOption::NotYet("ipv6")));
+        for (name, value) in [
+            ("bridge", ""),
+            ("bridge", "sixteencharacter"),
+            ("bridge", "br/0"),
+            ("bridge", "../br0"),
+            ("mode", "macvlan"),
+            ("lease_timeout", "10"),
+            ("lease_timeout", "-1s"),
+            ("lease_timeout", "0s"),
+            ("lease_timeout", "11m"),
+            ("lease_timeout", "1e9h"),
+            ("lease_timeout", "s"),
+            ("lease_timeout", ""),
+            ("skip_routes", "yes"),
+            ("ignore_conflicts", ""),
+            ("interface_prefix", "thirteenchars"),
+            ("interface_prefix", ""),
+        ] {
+            let mut options = vec![(name, value)];
+            if name != "bridge" {
+                options.push(("bridge", "br0"));
+            }
+            let error = parse(&options).unwrap_err();
+            assert!(matches!(error, InvalidOption::Value { name: n, .. } if n == name), "{error}");
+        }
+    }
+
+    #[test]
+    fn durations_are_gos() {
+        for (text, millis) in [("10s", 10_000), ("1m30s", 90_000), ("500ms", 500), ("1.5s", 1500)] {
+            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "5", "s", "1x", "1..2s", "ß", "1ß", "9e99h"] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What Landfall changes inside a container: its leased address and the routes of its lease.
+//!
+//! The namespace is entered only for that, never to talk DHCP, and nothing of it is held open in
+//! between.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use dhcp::v4::Lease;
+use ipnet::{IpNet, Ipv4Net};
+use net::{Lifetime, Netlink, Netns, Route};
+
+use super::with_prefix;
+
+/// An endpoint's interface in a container.
+pub(super) struct Sandbox {
+    links: Netlink,
+    ifindex: u32,
+    /// The interface's name there.
+    pub(super) interface: String,
+}
+
+/// What an interface had of a lease, and what else led out through it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Configured {
+    /// The leased address.
+    pub(super) address: Option<Ipv4Net>,
+    /// The lease's routes, the default one included.
+    pub(super) routes: Vec<(Ipv4Net, Option<Ipv4Addr>)>,
+}
+
+impl Configured {
+    /// What a lease puts on an interface.
+    pub(super) fn of(lease: &Lease) -> Configured {
+        let routes = lease.routes().into_iter().filter_map(|route| {
+            Some((Ipv4Net::new(route.destination, route.prefix_len).ok()?.trunc(), route.via))
+        });
+        let default = lease.gateway().map(|via| (Ipv4Net::default(), Some(via)));
+        Configured {
+            address: Some(with_prefix(lease)),
+            // The default route last: its router may be reached through one of the others.
+            routes: routes.chain(default).collect(),
+        }
+    }
+}
+
+impl Sandbox {
+    /// Enters the network namespace at `path` and finds the other end of the host's link
+    /// `host_link` there; none if it is not there (any more).
+    pub(super) async fn open(path: &Path, host_link: u32) -> net::Result<Option<Sandbox>> {
+        let links = Netlink::in_netns(&open_netns(path)?)?;
+        let found = links.links().await?.into_iter().find(|link| {
+            link.kind.as_deref() == Some("veth")
+                && link.peer_index == Some(host_link)
+                && link.peer_netnsid.is_some()
+        });
+        Ok(found.map(|link| Sandbox { ifindex: link.index, interface: link.name, links }))
+    }
+
+    /// Prolongs the leased address by the times of its lease; everything else stays as it is.
+    pub(super) async fn prolong(&self, lease: &Lease) -> net::Result<()> {
+        self.put_address(lease).await
+    }
+
+    /// Changes the interface from what an earlier lease put on it to what this one does.
+    ///
+    /// Routes that are not the lease's (the host's, copied at the start, and those that somebody
+    /// made in the container) are put back where the kernel drops them with the old address.
+    pub(super) async fn change(&self, old: &Configured, lease: &Lease) -> net::Result<()> {
+        let before = self.routes().await?;
+        let new = Configured::of(lease);
+        if old.address != new.address
+            && let Some(address) = old.address
+        {
+            // Before the new one is there: in one subnet the new one would be the old one's
+            // secondary address and go with it.
+            self.delete_address(address).await?;
+        }
+        self.put_address(lease).await?;
+        let anybodys_default = self.links.routes_v4().await?.iter().any(is_default);
+        let our_default = before.iter().any(is_default);
+        for (destination, via) in &new.routes {
+            let default = destination.prefix_len() == 0;
+            // Which interface has the default route is Docker's choice among a container's
+            // networks: another's is left alone.
+            if !default || our_default || !anybodys_default {
+                self.links.replace_route(&self.route(*destination, *via)).await?;
+            }
+        }
+        for (destination, via) in old.routes.iter().filter(|route| !new.routes.contains(route)) {
+            let replaced = new.routes.iter().any(|(other, _)| other == destination);
+            if !replaced {
+                gone_is_fine(
+                    self.links.delete_route(&self.route(*destination, *via)).await,
+                )?;
+            }
+        }
+        let others = before.iter().filter(|route| {
+            let of_old = old.routes.contains(&(route.destination, route.gateway));
+            let of_new = new.routes.iter().any(|(destination, _)| *destination == route.destination);
+            !of_old && !of_new
+        });
+        for route in others {
+            // A route through a router of the old subnet has no place in the new one.
+            if let Err(error) = self.links.replace_route(route).await {
+                tracing::warn!(%error, interface = self.interface, "route not kept");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the leased address away: the lease has ended.
+    pub(super) async fn withdraw(&self, address: Ipv4Net) -> net::Result<()> {
+        self.delete_address(address).await
+    }
+
+    /// Removes the default route through this interface.
+    pub(super) async fn remove_default_route(&self) -> net::Result<()> {
+        for route in self.routes().await?.iter().filter(|route| is_default(route)) {
+            gone_is_fine(self.links.delete_route(route).await)?;
+        }
+        Ok(())
+    }
+
+    async fn put_address(&self, lease: &Lease) -> net::Result<()> {
+        let seconds = seconds_left(lease);
+        let lifetime = Lifetime { valid: seconds, preferred: seconds };
+        let address = IpNet::V4(with_prefix(lease));
+        let broadcast = (lease.prefix_len < 31).then(|| with_prefix(lease).broadcast());
+        self.links.replace_address(self.ifindex, address, lifetime, broadcast).await
+    }
+
+    async fn delete_address(&self, address: Ipv4Net) -> net::Result<()> {
+        gone_is_fine(self.links.delete_address(self.ifindex, IpNet::V4(address)).await)
+    }
+
+    /// The routes through this interface that the kernel did not make itself.
+    async fn routes(&self) -> net::Result<Vec<Route>> {
+        let mut routes = self.links.routes_v4().await?;
+        routes.retain(|route| {
+            route.ifindex == Some(self.ifindex) && route.protocol != net::route::protocol::KERNEL
+        });
+        Ok(routes)
+    }
+
+    fn route(&self, destination: Ipv4Net, via: Option<Ipv4Addr>) -> Route {
+        match via {
+            Some(via) => Route::via(destination, via, self.ifindex),
+            None => Route::on_link(destination, self.ifindex),
+        }
+    }
+}
+
+/// Opens a sandbox's network namespace by the path that the engine named.
+///
+/// Inside a managed plugin the engine's mounts are not there under that path, but the host's
+/// first process sees them.
+pub(super) fn open_netns(path: &Path) -> net::Result<Netns> {
+    match Netns::open(path) {
+        Err(error) if error.is_not_found() => {
+            let seen_by_init = Path::new("/proc/1/root").join(path.strip_prefix("/").unwrap_or(path));
+            Netns::open(&seen_by_init).map_err(|_| error)
+        }
+        opened => opened,
+    }
+}
+
+fn is_default(route: &Route) -> bool {
+    route.destination.prefix_len() == 0
+}
+
+/// What was to be removed and is not there is removed.
+fn gone_is_fine(result: net::Result<()>) -> net::Result<()> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(()),
+        result => result,
+    }
+}
+
+/// What is left of a lease, for `valid_lft`: rounded up, so that the kernel, which is there for
+/// the day on which Landfall is not, never ends an address before its lease; none: for ever.
+fn seconds_left(lease: &Lease) -> Option<u32> {
+    if lease.expires_at == dhcp::Instant::NEVER {
+        return None;
+    }
+    let left = lease.expires_at.since_boot().saturating_sub(net::boot_now());
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    Some(u32::try_from(seconds).unwrap_or(u32::MAX - 1).max(1))
+}

@@ -1,0 +1,90 @@
+//! What people see.
+
+use dhcp::Instant;
+use jiff::{SignedDuration, Timestamp};
+
+use super::api::{EndpointStatus, NetworkStatus, Status};
+use super::ids::{EndpointId, NetworkId};
+use super::{Endpoint, Engine, host_link, with_prefix};
+
+impl Engine {
+    /// Everything that `landfall status` shows, by network and address.
+    pub fn status(&self) -> Status {
+        let state = self.lock();
+        let mut networks: Vec<NetworkStatus> = state
+            .networks
+            .values()
+            .map(|network| NetworkStatus {
+                id: network.id.clone(),
+                bridge: network.options.bridge.clone(),
+                endpoints: state.endpoints.values().filter(|e| e.network.id == network.id).count(),
+            })
+            .collect();
+        networks.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut endpoints: Vec<EndpointStatus> =
+            state.endpoints.iter().map(|(id, endpoint)| endpoint.status(id)).collect();
+        endpoints.sort_by_key(|e| (e.bridge.clone(), e.address, e.id.clone()));
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: self.0.instance.clone(),
+            uptime_seconds: net::boot_now().saturating_sub(self.0.started).as_secs(),
+            networks,
+            endpoints,
+        }
+    }
+
+    /// What is known of an endpoint, for people: key and value. Nothing for an unknown one.
+    pub fn endpoint_info(
+        &self,
+        _network: &NetworkId,
+        id: &EndpointId,
+    ) -> Vec<(&'static str, String)> {
+        let Some(status) = self.lock().endpoints.get(id).map(|e| e.status(id)) else {
+            return Vec::new();
+        };
+        let mut info = vec![
+            ("bridge", status.bridge),
+            ("host_interface", status.host_interface),
+            ("mac", status.mac.to_string()),
+            ("state", status.state),
+        ];
+        info.extend(status.address.map(|a| ("address", a.to_string())));
+        info.extend(status.gateway.map(|g| ("gateway", g.to_string())));
+        info.extend(status.server.map(|s| ("dhcp_server", s.to_string())));
+        info.extend(status.expires_at.map(|t| ("expires_at", t.to_string())));
+        info
+    }
+}
+
+impl Endpoint {
+    fn status(&self, id: &EndpointId) -> EndpointStatus {
+        let view = self.segment.as_ref().and_then(|segment| segment.view(self.mac));
+        let lease = view.as_ref().and_then(|view| view.lease.as_ref());
+        let address = lease.map(with_prefix);
+        let due = |at: Instant| (at != Instant::NEVER).then(|| wall_clock(at));
+        EndpointStatus {
+            id: id.clone(),
+            network: self.network.id.clone(),
+            container: self.container.as_deref().map(Into::into),
+            host_name: self.host_name.as_deref().map(Into::into),
+            bridge: self.network.options.bridge.clone(),
+            host_interface: host_link(id),
+            interface: self.interface.as_deref().map(Into::into),
+            mac: self.mac,
+            address,
+            gateway: lease.and_then(|lease| lease.gateway()),
+            server: lease.map(|lease| lease.server),
+            state: view.as_ref().map_or("NONE".to_owned(), |view| view.state.clone()),
+            renews_at: lease.and_then(|lease| due(lease.renew_at)),
+            expires_at: lease.and_then(|lease| due(lease.expires_at)),
+            docker_shows: self.told.filter(|told| address != Some(*told)),
+        }
+    }
+}
+
+/// The wall-clock time of an instant that is counted from the boot.
+pub(super) fn wall_clock(at: Instant) -> Timestamp {
+    let offset = |d: std::time::Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
+    let ahead = offset(at.since_boot()).saturating_sub(offset(net::boot_now()));
+    Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+}

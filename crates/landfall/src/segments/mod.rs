@@ -1,0 +1,98 @@
+//! Segments: each bridge that a network uses, the port through which Landfall speaks on it, and
+//! the DHCP clients of all endpoints there.
+
+mod port;
+mod segment;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use net::{BootTimer, Link, Netlink, Netns};
+use tokio::sync::{Mutex, mpsc};
+
+pub use port::PortError;
+pub use segment::{AcquireError, Segment};
+
+use crate::engine::ids::EndpointId;
+
+/// Something happened to an endpoint's lease.
+#[derive(Debug)]
+pub struct LeaseEvent {
+    /// Whose.
+    pub endpoint: EndpointId,
+    /// What.
+    pub event: dhcp::v4::Event,
+}
+
+/// All segments of this daemon.
+pub struct Segments {
+    /// The host's links.
+    host: Netlink,
+    /// Landfall's own namespace, where the inner ends of the ports stand.
+    home: Netns,
+    home_links: Netlink,
+    instance: String,
+    events: mpsc::UnboundedSender<LeaseEvent>,
+    open: Mutex<HashMap<u32, Arc<Segment>>>,
+}
+
+impl Segments {
+    /// Prepares the namespace of the ports; `instance` keeps the links of several daemons apart.
+    pub fn new(
+        host: Netlink,
+        instance: &str,
+        events: mpsc::UnboundedSender<LeaseEvent>,
+    ) -> Result<Segments, net::Error> {
+        let home = port::home(instance)?;
+        let home_links = Netlink::in_netns(&home)?;
+        Ok(Segments {
+            host,
+            home,
+            home_links,
+            instance: instance.to_owned(),
+            events,
+            open: Mutex::default(),
+        })
+    }
+
+    /// The segment behind the bridge of that name, and the bridge as it is now; the port is made
+    /// when it is first asked for.
+    pub async fn get(&self, bridge: &str) -> Result<(Arc<Segment>, Link), PortError> {
+        let bridge = port::find_bridge(&self.host, bridge).await?;
+        // One lock for all: a port is made once per bridge and boot.
+        let mut open = self.open.lock().await;
+        if let Some(segment) = open.get(&bridge.index) {
+            return Ok((segment.clone(), bridge));
+        }
+        let port = port::open(&self.host, &self.home, &self.home_links, &self.instance, &bridge)
+            .await?;
+        let timer = BootTimer::new()
+            .map_err(|source| PortError::Kernel { bridge: bridge.name.clone(), source })?;
+        let segment = Segment::start(
+            bridge.name.clone(),
+            port,
+            self.host.clone(),
+            self.events.clone(),
+            timer,
+        );
+        open.insert(bridge.index, segment.clone());
+        Ok((segment, bridge))
+    }
+
+    /// Stops the segment of a bridge that no network uses any more and removes its port.
+    pub async fn close(&self, bridge: &str) {
+        let mut open = self.open.lock().await;
+        let Some(index) = open.iter().find(|(_, s)| s.bridge() == bridge).map(|(index, _)| *index)
+        else {
+            return;
+        };
+        if let Some(segment) = open.remove(&index) {
+            segment.stop();
+            if let Err(error) = self.host.delete_link(segment.port()).await
+                && !error.is_not_found()
+            {
+                tracing::warn!(%error, bridge, "the port stays behind");
+            }
+        }
+    }
+}

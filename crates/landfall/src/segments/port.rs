@@ -1,0 +1,166 @@
+//! The port: Landfall's own link on a bridge.
+//!
+//! A veth whose outer end is a bridge port that learns nothing, and whose inner end holds the
+//! packet socket in a namespace of Landfall's own, where nobody answers ARP for the host.
+
+use std::path::PathBuf;
+
+use net::{
+    BridgePort, Filter, Link, Netlink, Netns, PacketSocket, Peer, PortState, Sees, Veth,
+};
+use wire::MacAddr;
+
+/// Why there is no port on a bridge.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// No link has that name.
+    #[error("there is no interface {0} on this host: make the bridge first (`ip link add {0} type bridge`), or name another with `-o bridge=`; `ip -br link show type bridge` lists those there are")]
+    Missing(String),
+    /// The link is something else.
+    #[error("{name} is not a bridge but {kind}: Landfall needs a bridge that {name} is a port of (`ip link add br0 type bridge; ip link set {name} master br0`)")]
+    NotABridge {
+        /// The link.
+        name: String,
+        /// What it is.
+        kind: String,
+    },
+    /// The bridge is switched off.
+    #[error("bridge {0} is down: `ip link set {0} up`")]
+    Down(String),
+    /// The kernel refused.
+    #[error("cannot put Landfall's port on bridge {bridge}: {source}")]
+    Kernel {
+        /// The bridge.
+        bridge: String,
+        /// What the kernel said.
+        source: net::Error,
+    },
+}
+
+/// A port, open for frames.
+pub(super) struct Port {
+    /// The outer end, on the bridge.
+    pub(super) outer: u32,
+    /// Reads and writes at the inner end.
+    pub(super) socket: PacketSocket,
+}
+
+/// Multicast router port, permanently (`MDB_RTR_TYPE_PERM`): with snooping on, neighbour
+/// solicitations reach the port only so.
+const MULTICAST_ROUTER: u8 = 2;
+
+/// Landfall's own network namespace: named, so that it outlives this process and a port that has
+/// passed through the spanning tree's delay need not do so again.
+pub(super) fn home(instance: &str) -> Result<Netns, net::Error> {
+    let path = PathBuf::from(format!("/run/netns/landfall-{instance}"));
+    let (home, created) = Netns::open_or_create_persistent(&path)?;
+    tracing::debug!(path = %path.display(), created, "namespace of the ports");
+    Ok(home)
+}
+
+/// Finds a bridge that is up.
+pub(super) async fn find_bridge(host: &Netlink, name: &str) -> Result<Link, PortError> {
+    let kernel = |source| PortError::Kernel { bridge: name.to_owned(), source };
+    let link = host.link(name).await.map_err(kernel)?;
+    let link = link.ok_or_else(|| PortError::Missing(name.to_owned()))?;
+    if link.kind.as_deref() != Some("bridge") {
+        let kind = match link.kind {
+            Some(kind) => format!("of the kind {kind}"),
+            None => "a plain interface".to_owned(),
+        };
+        return Err(PortError::NotABridge { name: link.name, kind });
+    }
+    if !link.up {
+        return Err(PortError::Down(link.name));
+    }
+    Ok(link)
+}
+
+/// Adopts the port of an earlier run, or makes one.
+pub(super) async fn open(
+    host: &Netlink,
+    home: &Netns,
+    home_links: &Netlink,
+    instance: &str,
+    bridge: &Link,
+) -> Result<Port, PortError> {
+    let kernel = |source| PortError::Kernel { bridge: bridge.name.clone(), source };
+    let name = format!("lfp-{instance}-{}", bridge.index);
+    let (outer, inner) = match adopt(host, home_links, &name, bridge).await.map_err(kernel)? {
+        Some(ends) => ends,
+        None => make(host, home, instance, &name, bridge).await.map_err(kernel)?,
+    };
+    let settings = BridgePort {
+        learning: Some(false),
+        multicast_router: Some(MULTICAST_ROUTER),
+        ..BridgePort::default()
+    };
+    host.set_bridge_port(outer, settings).await.map_err(kernel)?;
+    host.set_up(outer).await.map_err(kernel)?;
+    let socket = PacketSocket::open_in(home, inner, &Filter::dhcp4_replies(), Sees::Incoming)
+        .map_err(kernel)?;
+    if let Some(link) = host.link_by_index(outer).await.map_err(kernel)?
+        && link.port_state.is_some_and(|state| state != PortState::Forwarding)
+    {
+        tracing::warn!(
+            bridge = bridge.name, port = name, state = ?link.port_state,
+            "the port is not forwarding yet: spanning tree is on, which takes up to 30 s once"
+        );
+    }
+    Ok(Port { outer, socket })
+}
+
+async fn adopt(
+    host: &Netlink,
+    home_links: &Netlink,
+    name: &str,
+    bridge: &Link,
+) -> Result<Option<(u32, u32)>, net::Error> {
+    let (Some(outer), inner) = (host.link(name).await?, home_links.link(name).await?) else {
+        return Ok(None);
+    };
+    match inner {
+        Some(inner) if outer.master == Some(bridge.index) && outer.mtu == bridge.mtu => {
+            home_links.set_up(inner.index).await?;
+            Ok(Some((outer.index, inner.index)))
+        }
+        // Half a port, or one of a bridge that was deleted and whose index is in use again.
+        _ => {
+            host.delete_link(outer.index).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn make(
+    host: &Netlink,
+    home: &Netns,
+    instance: &str,
+    name: &str,
+    bridge: &Link,
+) -> Result<(u32, u32), net::Error> {
+    host.create_veth(&Veth {
+        name: name.to_owned(),
+        mac: port_mac(instance, bridge.index),
+        mtu: bridge.mtu,
+        master: Some(bridge.index),
+        up: true,
+        peer: Peer {
+            name: name.to_owned(),
+            mac: None,
+            mtu: Some(bridge.mtu),
+            netns: Some(home.clone()),
+            up: true,
+            arp: false,
+        },
+    })
+    .await
+}
+
+/// `fe:` is the highest locally administered unicast prefix: a bridge without a MAC of its own
+/// takes the lowest of its ports', so ours never becomes the bridge's.
+fn port_mac(instance: &str, bridge: u32) -> MacAddr {
+    let [a, b] = u16::from_str_radix(instance, 16).unwrap_or_default().to_be_bytes();
+    let [_, c, d, e] = bridge.to_be_bytes();
+    MacAddr([0xfe, a, b, c, d, e])
+}

@@ -1,0 +1,74 @@
+//! What is kept, as it lies in the store: JSON with a version, one record a network or endpoint.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use dhcp::v4::Lease;
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use wire::MacAddr;
+
+use crate::engine::ids::{EndpointId, NetworkId};
+use crate::engine::options::Options;
+
+/// A network: Docker tells of it once and never again (engine-side: there is no call that lists
+/// a driver's networks), so everything of it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkRecord {
+    /// Docker's identifier.
+    pub id: NetworkId,
+    /// The options as parsed.
+    pub options: Options,
+    /// `--internal`: no gateway is given to containers.
+    pub internal: bool,
+}
+
+/// How far an endpoint has come. Written before the step that it names is taken, so that a
+/// daemon that died in the middle knows what there may be to undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Its link is being made and its lease asked for.
+    Creating,
+    /// It has a link and a lease; no sandbox holds the link yet.
+    Created,
+    /// It was handed to the sandbox whose network namespace has this path.
+    Joined(PathBuf),
+    /// Its lease is being released.
+    Releasing,
+}
+
+/// An endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndpointRecord {
+    /// Docker's identifier.
+    pub id: EndpointId,
+    /// Its network.
+    pub network: NetworkId,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Its MAC.
+    pub mac: MacAddr,
+    /// The address that Docker was told and goes on to show.
+    pub told: Option<Ipv4Net>,
+    /// The router that Docker was told and will try to remove.
+    pub told_gateway: Option<Ipv4Addr>,
+    /// Its lease.
+    pub lease: Option<StoredLease>,
+    /// The host name that its DHCP client sends.
+    pub host_name: Option<Box<str>>,
+    /// Docker's identifier of its container.
+    pub container: Option<Box<str>>,
+}
+
+/// A lease, with what it takes to read its times in another process or after a reboot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredLease {
+    /// The lease; its instants count from the boot named below.
+    pub lease: Lease,
+    /// `/proc/sys/kernel/random/boot_id` of the boot in which it was written.
+    pub boot_id: Box<str>,
+    /// Wall-clock time at which the lease began.
+    pub obtained: Timestamp,
+}

@@ -1,0 +1,7 @@
+//! What this crate does with a real kernel. Every test makes its own network namespaces and
+//! touches nothing outside them; all need root, and fail without.
+
+mod common;
+
+mod links;
+mod scratch;

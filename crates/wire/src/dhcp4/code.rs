@@ -1,0 +1,54 @@
+//! Option codes, each with the section that defines it.
+
+/// Pad: fills, has no length (RFC 2132 §3.1).
+pub const PAD: u8 = 0;
+/// Subnet mask (RFC 2132 §3.3).
+pub const SUBNET_MASK: u8 = 1;
+/// Routers, best first (RFC 2132 §3.5).
+pub const ROUTER: u8 = 3;
+/// Domain name servers, best first (RFC 2132 §3.8).
+pub const DNS_SERVER: u8 = 6;
+/// The client's host name (RFC 2132 §3.14).
+pub const HOST_NAME: u8 = 12;
+/// The domain the client resolves names in (RFC 2132 §3.17).
+pub const DOMAIN_NAME: u8 = 15;
+/// MTU of the interface (RFC 2132 §5.1).
+pub const INTERFACE_MTU: u8 = 26;
+/// Broadcast address of the subnet (RFC 2132 §5.3).
+pub const BROADCAST_ADDRESS: u8 = 28;
+/// NTP servers, best first (RFC 2132 §8.3).
+pub const NTP_SERVER: u8 = 42;
+/// The address a client asks for (RFC 2132 §9.1).
+pub const REQUESTED_ADDRESS: u8 = 50;
+/// Lease time in seconds (RFC 2132 §9.2).
+pub const LEASE_TIME: u8 = 51;
+/// Whether `file` and `sname` hold options (RFC 2132 §9.3).
+pub const OVERLOAD: u8 = 52;
+/// What message it is (RFC 2132 §9.6).
+pub const MESSAGE_TYPE: u8 = 53;
+/// Server identifier: which server is meant (RFC 2132 §9.7).
+pub const SERVER_ID: u8 = 54;
+/// Codes the client wants answered (RFC 2132 §9.8).
+pub const PARAMETER_REQUEST_LIST: u8 = 55;
+/// A server's or client's words for a log (RFC 2132 §9.9).
+pub const MESSAGE: u8 = 56;
+/// Longest DHCP message the client takes (RFC 2132 §9.10).
+pub const MAX_MESSAGE_SIZE: u8 = 57;
+/// T1 in seconds: when to renew (RFC 2132 §9.11).
+pub const RENEWAL_TIME: u8 = 58;
+/// T2 in seconds: when to rebind (RFC 2132 §9.12).
+pub const REBINDING_TIME: u8 = 59;
+/// Vendor class of the client (RFC 2132 §9.13).
+pub const VENDOR_CLASS: u8 = 60;
+/// Client identifier (RFC 2132 §9.14, RFC 4361 §6.1).
+pub const CLIENT_ID: u8 = 61;
+/// The client can do without IPv4 (RFC 8925 §3.1).
+pub const IPV6_ONLY_PREFERRED: u8 = 108;
+/// Domains to search, compressed as in DNS (RFC 3397 §2).
+pub const DOMAIN_SEARCH: u8 = 119;
+/// Classless static routes (RFC 3442).
+pub const CLASSLESS_ROUTES: u8 = 121;
+/// Microsoft's number for the same contents as 121, from before RFC 3442.
+pub const CLASSLESS_ROUTES_MICROSOFT: u8 = 249;
+/// End of a field's options, has no length (RFC 2132 §3.2).
+pub const END: u8 = 255;

@@ -1,0 +1,107 @@
+//! Why something that came in was refused.
+
+/// Why bytes are not what they claim to be. It costs nothing to make: no allocation, no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The bytes end inside a header or inside what a header announces.
+    #[error("{what} cut short: {have} of at least {need} bytes")]
+    Truncated {
+        /// The structure that does not fit.
+        what: &'static str,
+        /// Bytes it needs.
+        need: usize,
+        /// Bytes that are there.
+        have: usize,
+    },
+    /// An 802.1Q or 802.1ad tag. A bridge port strips the tag of its own VLAN (PVID), so a frame
+    /// that still has one is of another VLAN.
+    #[error("frame of another VLAN (tag type {0:#06x})")]
+    Vlan(u16),
+    /// Neither ARP nor IPv4; below 0x0600 it is the length field of an 802.3 frame.
+    #[error("EtherType {0:#06x} is neither ARP nor IPv4")]
+    EtherType(u16),
+    /// ARP, but not for IPv4 over Ethernet (RFC 826).
+    #[error("ARP packet is not for IPv4 over Ethernet")]
+    ArpKind,
+    /// An ARP operation other than request and reply (reverse or inverse ARP).
+    #[error("ARP operation {0} is neither request nor reply")]
+    ArpOperation(u16),
+    /// The version field of an IPv4 packet is not 4.
+    #[error("IP version {0} in a frame of type IPv4")]
+    IpVersion(u8),
+    /// Header length below 20 bytes, beyond the total length, or total length beyond the frame.
+    #[error("IPv4 lengths disagree: header {header}, total {total}, received {received} bytes")]
+    IpLength {
+        /// Header length in bytes (four times IHL).
+        header: u8,
+        /// Total length field.
+        total: u16,
+        /// Bytes behind the Ethernet header.
+        received: usize,
+    },
+    /// The IPv4 header checksum is wrong.
+    #[error("IPv4 header checksum is wrong")]
+    IpChecksum,
+    /// A fragment. DHCP messages fit one packet, and reassembly would keep a stranger's bytes.
+    #[error("IPv4 fragment")]
+    Fragment,
+    /// An IPv4 protocol other than UDP.
+    #[error("IP protocol {0} is not UDP")]
+    NotUdp(u8),
+    /// UDP length below 8 bytes or beyond the IPv4 packet.
+    #[error("UDP length {length} in an IPv4 payload of {received} bytes")]
+    UdpLength {
+        /// The length field.
+        length: u16,
+        /// Bytes behind the IPv4 header.
+        received: usize,
+    },
+    /// The UDP checksum is wrong.
+    #[error("UDP checksum is wrong")]
+    UdpChecksum,
+    /// More bytes than a UDP datagram can carry.
+    #[error("DHCP message of {0} bytes is longer than any datagram")]
+    DhcpLength(usize),
+    /// `op` is neither BOOTREQUEST nor BOOTREPLY (RFC 2131 §2).
+    #[error("DHCP op {0} is neither BOOTREQUEST nor BOOTREPLY")]
+    DhcpOp(u8),
+    /// The client hardware address is not an Ethernet address.
+    #[error("DHCP htype {htype} with hlen {hlen} is not Ethernet")]
+    DhcpHardware {
+        /// Hardware type; 1 is Ethernet.
+        htype: u8,
+        /// Length of the hardware address; 6 is Ethernet's.
+        hlen: u8,
+    },
+    /// Without the magic cookie it is plain BOOTP (RFC 2131 §3).
+    #[error("DHCP magic cookie missing: {0:#010x}")]
+    DhcpCookie(u32),
+    /// A DHCP message type (option 53) of no message of RFC 2131.
+    #[error("unknown DHCP message type {0}")]
+    DhcpMessageType(u8),
+}
+
+impl Error {
+    /// A short label, the same for all values of a variant: for counters.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Error::Truncated { .. } => "truncated",
+            Error::Vlan(_) => "vlan",
+            Error::EtherType(_) => "ethertype",
+            Error::ArpKind => "arp_kind",
+            Error::ArpOperation(_) => "arp_operation",
+            Error::IpVersion(_) => "ip_version",
+            Error::IpLength { .. } => "ip_length",
+            Error::IpChecksum => "ip_checksum",
+            Error::Fragment => "fragment",
+            Error::NotUdp(_) => "not_udp",
+            Error::UdpLength { .. } => "udp_length",
+            Error::UdpChecksum => "udp_checksum",
+            Error::DhcpLength(_) => "dhcp_length",
+            Error::DhcpOp(_) => "dhcp_op",
+            Error::DhcpHardware { .. } => "dhcp_hardware",
+            Error::DhcpCookie(_) => "dhcp_cookie",
+            Error::DhcpMessageType(_) => "dhcp_message_type",
+        }
+    }
+}

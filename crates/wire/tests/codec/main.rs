@@ -1,0 +1,17 @@
+//! The codecs from outside: the RFCs' own examples, hostile input, properties, and another codec as
+//! a witness.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests; clippy's own exemption misses helpers outside of #[test] functions"
+)]
+
+mod allocation;
+mod common;
+mod differential;
+mod frames;
+mod hostile;
+mod properties;
+mod readers;
+mod rfc;
