@@ -89,7 +89,7 @@ impl Netlink {
         self.change(
             RouteNetlinkMessage::NewAddress(message),
             NLM_F_CREATE | NLM_F_REPLACE,
-            format!("put address {address} on link {ifindex}"),
+            &format!("put address {address} on link {ifindex}"),
         )
         .await
     }
@@ -102,7 +102,7 @@ impl Netlink {
         self.change(
             RouteNetlinkMessage::DelAddress(message(ifindex, address)),
             0,
-            format!("take address {address} off link {ifindex}"),
+            &format!("take address {address} off link {ifindex}"),
         )
         .await
     }

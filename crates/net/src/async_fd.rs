@@ -6,6 +6,20 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
+/// Registers a descriptor with the current tokio runtime.
+///
+/// # Errors
+/// When no runtime is entered, or the reactor's epoll refuses the descriptor.
+pub(crate) fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(io::Error::other("no tokio runtime is entered"));
+    }
+    // SAFETY: the descriptor is owned by the `OwnedFd` that moves into the `AsyncFd`, and an
+    // `OwnedFd` never changes its descriptor: it stays open and ours until it is deregistered.
+    let fd = unsafe { AsyncFd::register_with_interest(fd, interest) };
+    fd.map_err(io::Error::from)
+}
+
 /// Owns a non-blocking descriptor and waits until it can be read.
 #[derive(Debug)]
 pub(crate) struct Readable(AsyncFd<OwnedFd>);
@@ -14,15 +28,9 @@ impl Readable {
     /// Registers the descriptor with the current tokio runtime.
     ///
     /// # Errors
-    /// When the reactor's epoll refuses the descriptor, or no runtime is entered.
+    /// As [`register`].
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(io::Error::other("no tokio runtime is entered"));
-        }
-        // SAFETY: the descriptor is owned by the `OwnedFd` that moves into the `AsyncFd`, whose
-        // raw descriptor never changes, so it stays open and ours until it is deregistered.
-        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-        fd.map(Self).map_err(io::Error::from)
+        register(fd, Interest::READABLE).map(Self)
     }
 
     /// Waits until the descriptor is readable.

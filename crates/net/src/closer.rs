@@ -7,6 +7,8 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::netns::spawn_at_home;
+
 const MOST_THREADS: usize = 16;
 
 #[derive(Debug)]
@@ -37,8 +39,7 @@ pub(crate) fn close_later(fd: OwnedFd) {
     } else if state.threads < MOST_THREADS {
         state.threads += 1;
         drop(state);
-        let spawned = std::thread::Builder::new().name("closer".into()).spawn(|| CLOSER.run());
-        if let Err(error) = spawned {
+        if let Err(error) = spawn_at_home("closer", || CLOSER.run()) {
             let mut state = CLOSER.lock();
             state.threads -= 1;
             if state.threads == 0 {

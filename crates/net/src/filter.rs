@@ -215,3 +215,6 @@ impl Program {
         Filter { program: self.code }
     }
 }
+
+#[cfg(test)]
+mod tests;

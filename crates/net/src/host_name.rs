@@ -1,11 +1,12 @@
 //! Changes of host names.
 
 use std::fs::File;
-use std::io;
+use std::os::fd::OwnedFd;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::async_fd::register;
 use crate::{Error, Result};
 
 const PATH: &str = "/proc/sys/kernel/hostname";
@@ -15,7 +16,7 @@ const PATH: &str = "/proc/sys/kernel/hostname";
 /// Which one the kernel does not say (`uts_proc_notify()` wakes whoever polls the file, in any
 /// namespace): whoever waits for a certain one looks there again.
 #[derive(Debug)]
-pub struct HostNameChanges(AsyncFd<File>);
+pub struct HostNameChanges(AsyncFd<OwnedFd>);
 
 impl HostNameChanges {
     /// Watches from now on.
@@ -24,14 +25,9 @@ impl HostNameChanges {
     /// When `/proc` is not mounted, or no runtime is entered.
     pub fn new() -> Result<Self> {
         let tried = || format!("watch {PATH}");
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(Error::os(tried(), io::Error::other("no tokio runtime is entered")));
-        }
         let file = File::open(PATH).map_err(|e| Error::os(tried(), e))?;
-        // SAFETY: the descriptor is owned by the `File` that moves into the `AsyncFd`, which
-        // closes it only after it was deregistered.
-        let fd = unsafe { AsyncFd::register_with_interest(file, Interest::PRIORITY) };
-        Ok(Self(fd.map_err(|e| Error::os(tried(), io::Error::from(e)))?))
+        let fd = register(file.into(), Interest::PRIORITY);
+        Ok(Self(fd.map_err(|e| Error::os(tried(), e))?))
     }
 
     /// Waits for the next change. Nothing is lost when the future is dropped; several changes in

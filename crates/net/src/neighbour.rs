@@ -68,7 +68,7 @@ impl Netlink {
         self.change(
             RouteNetlinkMessage::NewNeighbour(message),
             NLM_F_CREATE | NLM_F_REPLACE,
-            format!("point the bridge's forwarding entry for {mac} to link {port}"),
+            &format!("point the bridge's forwarding entry for {mac} to link {port}"),
         )
         .await
     }
@@ -81,7 +81,7 @@ impl Netlink {
         self.change(
             RouteNetlinkMessage::DelNeighbour(fdb_message(mac, port)),
             0,
-            format!("remove the bridge's forwarding entry for {mac} from link {port}"),
+            &format!("remove the bridge's forwarding entry for {mac} from link {port}"),
         )
         .await
     }
@@ -96,7 +96,7 @@ impl Netlink {
         message.attributes.push(NeighbourAttribute::Controller(bridge));
         self.dump(
             RouteNetlinkMessage::GetNeighbour(message),
-            format!("list forwarding entries of bridge {bridge}"),
+            &format!("list forwarding entries of bridge {bridge}"),
             |message| match message {
                 RouteNetlinkMessage::NewNeighbour(message) => FdbEntry::read(message, bridge),
                 _ => None,
@@ -114,7 +114,7 @@ impl Netlink {
         message.attributes.push(NeighbourAttribute::IfIndex(ifindex));
         self.dump(
             RouteNetlinkMessage::GetNeighbour(message),
-            format!("list neighbours on link {ifindex}"),
+            &format!("list neighbours on link {ifindex}"),
             |message| match message {
                 RouteNetlinkMessage::NewNeighbour(message) => {
                     Neighbour::read(message).filter(|found| found.ifindex == ifindex)

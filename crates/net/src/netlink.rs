@@ -4,7 +4,7 @@
 //! kernel's global lock (RTNL), which others hold for tens of milliseconds while containers come
 //! and go. So connections live on a thread of their own, not on the runtime of the caller.
 
-use std::fmt::Display;
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,11 +14,13 @@ use rtnetlink::packet_core::{
     ErrorMessage, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::sys::AsyncSocket;
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
+use rtnetlink::sys::{AsyncSocket, Socket, SocketAddr};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::netns::spawn_at_home;
 use crate::{Error, Netns, Result};
 
 /// How long one request may take. The kernel answers in micro- to milliseconds; this ends a
@@ -84,23 +86,39 @@ impl Netlink {
         &self,
         message: RouteNetlinkMessage,
         flags: u16,
-        tried: impl Display,
+        tried: &str,
     ) -> Result<()> {
         let mut request = NetlinkMessage::from(message);
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-        self.ask(request, &tried, |_| ()).await.map(drop)
+        self.ask(request, tried, |_| ()).await.map(drop)
+    }
+
+    /// Asks for a change that keeps the kernel busy for long, on a thread and a socket of its own:
+    /// others need not wait for it.
+    pub(crate) async fn change_slowly(
+        &self,
+        message: RouteNetlinkMessage,
+        tried: &str,
+    ) -> Result<()> {
+        let mut request = NetlinkMessage::from(message);
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
+        match self.netns.run_long(|| ask_waiting(request)).await? {
+            Ok(error) if error.code.is_some() => Err(self.refused(tried, &error)),
+            Ok(_) => Ok(()),
+            Err(e) => Err(Error::os(self.placed(tried), e)),
+        }
     }
 
     /// Asks for one object; `None` when there is none.
     pub(crate) async fn get(
         &self,
         message: RouteNetlinkMessage,
-        tried: impl Display,
+        tried: &str,
     ) -> Result<Option<RouteNetlinkMessage>> {
         let mut request = NetlinkMessage::from(message);
         request.header.flags = NLM_F_REQUEST;
         let mut found = None;
-        match self.ask(request, &tried, |message| found = Some(message)).await {
+        match self.ask(request, tried, |message| found = Some(message)).await {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
             Ok(_) => Ok(found),
@@ -112,7 +130,7 @@ impl Netlink {
     pub(crate) async fn dump<T>(
         &self,
         message: RouteNetlinkMessage,
-        tried: impl Display,
+        tried: &str,
         mut entry: impl FnMut(RouteNetlinkMessage) -> Option<T>,
     ) -> Result<Vec<T>> {
         let mut request = NetlinkMessage::from(message);
@@ -122,7 +140,7 @@ impl Netlink {
         for attempt in 1..=DUMP_ATTEMPTS {
             entries.clear();
             let disturbed =
-                self.ask(request.clone(), &tried, |message| entries.extend(entry(message))).await?;
+                self.ask(request.clone(), tried, |message| entries.extend(entry(message))).await?;
             if !disturbed {
                 break;
             }
@@ -136,7 +154,7 @@ impl Netlink {
     async fn ask(
         &self,
         request: NetlinkMessage<RouteNetlinkMessage>,
-        tried: &impl Display,
+        tried: &str,
         mut answer: impl FnMut(RouteNetlinkMessage),
     ) -> Result<bool> {
         let single = request.header.flags & (NLM_F_ACK | NLM_F_DUMP) == 0;
@@ -161,7 +179,7 @@ impl Netlink {
                 }
                 NetlinkPayload::Error(_) => return Ok(disturbed),
                 NetlinkPayload::Done(done) if done.code < 0 => {
-                    let source = std::io::Error::from_raw_os_error(-done.code);
+                    let source = io::Error::from_raw_os_error(-done.code);
                     return Err(Error::Os { tried: self.placed(tried), detail: None, source });
                 }
                 NetlinkPayload::Done(_) => return Ok(disturbed),
@@ -173,18 +191,18 @@ impl Netlink {
         }
     }
 
-    fn placed(&self, tried: &impl Display) -> String {
+    fn placed(&self, tried: &str) -> String {
         match &self.place {
             Some(place) => format!("{tried} in {place}"),
-            None => tried.to_string(),
+            None => tried.to_owned(),
         }
     }
 
-    fn no_answer(&self, tried: &impl Display, seen: &str) -> Error {
+    fn no_answer(&self, tried: &str, seen: &str) -> Error {
         Error::NoAnswer { tried: self.placed(tried), seen: seen.to_owned() }
     }
 
-    fn refused(&self, tried: &impl Display, error: &ErrorMessage) -> Error {
+    fn refused(&self, tried: &str, error: &ErrorMessage) -> Error {
         Error::Os {
             tried: self.placed(tried),
             detail: explanation(error),
@@ -193,19 +211,33 @@ impl Netlink {
     }
 }
 
+/// Sends a request from the calling thread and waits for the acknowledgement.
+fn ask_waiting(mut request: NetlinkMessage<RouteNetlinkMessage>) -> io::Result<ErrorMessage> {
+    let socket = Socket::new(NETLINK_ROUTE)?;
+    socket.set_ext_ack(true)?;
+    socket.set_cap_ack(true)?;
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    match NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map(|m| m.payload) {
+        Ok(NetlinkPayload::Error(error)) => Ok(error),
+        other => Err(io::Error::other(format!("the kernel answered {other:?}"))),
+    }
+}
+
 /// The runtime that connections run on: one thread, which sleeps while nothing is asked.
 fn runtime() -> Result<&'static Handle> {
-    static RUNTIME: OnceLock<std::io::Result<Handle>> = OnceLock::new();
+    static RUNTIME: OnceLock<io::Result<Handle>> = OnceLock::new();
     let start = || {
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let handle = runtime.handle().clone();
-        std::thread::Builder::new()
-            .name("netlink".into())
-            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        spawn_at_home("netlink", move || runtime.block_on(std::future::pending::<()>()))?;
         Ok(handle)
     };
     RUNTIME.get_or_init(start).as_ref().map_err(|e| {
-        let source = std::io::Error::new(e.kind(), e.to_string());
+        let source = io::Error::new(e.kind(), e.to_string());
         Error::os("start the netlink thread", source)
     })
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::sched::{CloneFlags, setns, unshare};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Error, Result};
 
@@ -78,10 +79,43 @@ impl Netns {
     /// file is no network namespace). A panic in `f` goes on in the caller.
     pub fn run<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T> {
         on_throw_away_thread(|| {
-            setns(&*self.fd, CloneFlags::CLONE_NEWNET)
-                .map_err(|e| Error::os(format!("enter {self}"), e))?;
+            self.enter()?;
             Ok(f())
         })?
+    }
+}
+
+impl Netns {
+    /// [`Netns::run`] for work that takes milliseconds: the caller waits without holding up its
+    /// runtime. The work is done to its end even if the future is dropped.
+    pub(crate) async fn run_long<T: Send + 'static>(
+        &self,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        // Threads that wait for the kernel cost little, but not nothing.
+        static AT_ONCE: Semaphore = Semaphore::const_new(32);
+        // Never closed, so there is nothing to acquire in vain.
+        let turn = AT_ONCE.acquire().await;
+        let (sender, receiver) = oneshot::channel();
+        let netns = self.clone();
+        std::thread::Builder::new()
+            .name("netns".into())
+            .spawn(move || {
+                let _turn = turn;
+                let entered = netns.enter();
+                let _ = sender.send(entered.map(|()| f()));
+            })
+            .map_err(|e| Error::os("start a thread for another namespace", e))?;
+        receiver.await.map_err(|_| Error::NoAnswer {
+            tried: format!("work in {self}"),
+            seen: "the thread panicked".to_owned(),
+        })?
+    }
+
+    /// Puts the calling (throw-away) thread into the namespace.
+    fn enter(&self) -> Result<()> {
+        setns(&*self.fd, CloneFlags::CLONE_NEWNET)
+            .map_err(|e| Error::os(format!("enter {self}"), e))
     }
 }
 
@@ -113,6 +147,20 @@ pub(crate) fn on_throw_away_thread<T: Send>(f: impl FnOnce() -> T + Send) -> Res
             .map_err(|e| Error::os("start a thread for another namespace", e))?;
         thread.join().map_err(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Starts a thread that stays, in the process's own network namespace: a new thread begins in that
+/// of its maker, and would keep it alive.
+pub(crate) fn spawn_at_home(name: &str, f: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let work = move || {
+        // The namespace of the process's first thread, which nothing here ever changes.
+        let home = Netns::open(Path::new("/proc/self/ns/net")).and_then(|home| home.enter());
+        if let Err(error) = home {
+            tracing::debug!(%error, "a thread stays in the namespace it was made in");
+        }
+        f();
+    };
+    std::thread::Builder::new().name(name.into()).spawn(work).map(drop)
 }
 
 /// Puts the calling (throw-away) thread into a new network namespace with `lo` up.

@@ -61,9 +61,8 @@ pub fn share_uts(one: Pid, other: Pid) -> Result<bool> {
 /// Whether this process is in the machine's first user namespace, where root is root.
 pub fn in_initial_user_namespace() -> bool {
     // A kernel without user namespaces has no such file, and only the one namespace.
-    fs::read_to_string("/proc/self/uid_map").map_or(true, |map| {
-        map.split_whitespace().eq(["0", "0", "4294967295"])
-    })
+    fs::read_to_string("/proc/self/uid_map")
+        .map_or(true, |map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 /// The id of the container that a process runs in, as its cgroup says: 64 hexadecimal digits.

@@ -170,7 +170,7 @@ impl Netlink {
     pub async fn add_route(&self, route: &Route) -> Result<()> {
         let flags = NLM_F_CREATE | NLM_F_EXCL;
         let message = RouteNetlinkMessage::NewRoute(route.message());
-        self.change(message, flags, format!("add route {route}")).await
+        self.change(message, flags, &format!("add route {route}")).await
     }
 
     /// Adds a route in the place of the one to the same destination with the same metric.
@@ -180,7 +180,7 @@ impl Netlink {
     pub async fn replace_route(&self, route: &Route) -> Result<()> {
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
         let message = RouteNetlinkMessage::NewRoute(route.message());
-        self.change(message, flags, format!("set route {route}")).await
+        self.change(message, flags, &format!("set route {route}")).await
     }
 
     /// Removes a route.
@@ -189,7 +189,7 @@ impl Netlink {
     /// [`crate::Error::is_not_found`] when there is none like it.
     pub async fn delete_route(&self, route: &Route) -> Result<()> {
         let message = RouteNetlinkMessage::DelRoute(route.message());
-        self.change(message, 0, format!("delete route {route}")).await
+        self.change(message, 0, &format!("delete route {route}")).await
     }
 }
 

@@ -13,14 +13,14 @@ use crate::{Error, MacAddr};
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET_HEADER: usize = 14;
-/// The shortest frame without its check sequence (IEEE 802.3 §4A.4.2).
+/// The shortest frame without its check sequence (IEEE 802.3: 64 with it).
 const ETHERNET_SHORTEST: usize = 60;
 /// Bytes of an IPv4 header without options.
-const IPV4_HEADER: usize = 20;
+pub(crate) const IPV4_HEADER: usize = 20;
 /// Bytes of a UDP header.
-const UDP_HEADER: usize = 8;
+pub(crate) const UDP_HEADER: usize = 8;
 /// The most a UDP datagram over IPv4 can carry.
-const UDP_LONGEST: usize = 65_535 - IPV4_HEADER - UDP_HEADER;
+pub(crate) const UDP_LONGEST: usize = 65_535 - IPV4_HEADER - UDP_HEADER;
 /// Hops a packet of ours may take (RFC 1700's default).
 const TTL: u8 = 64;
 
@@ -143,7 +143,8 @@ impl<'a> Udp4<'a> {
 ///
 /// Don't Fragment is set: with it the identification may stay 0 (RFC 6864 §4.1), so no counter has
 /// to be kept apart from the one of the container's kernel, which speaks from the same address; and
-/// a DHCP message that needs fragments would be lost at servers, relays and our own [`Frame`].
+/// a DHCP message that needs fragments would be lost at relays, at servers that read raw frames, and
+/// at [`Frame::parse`].
 ///
 /// A payload above 65,507 bytes is cut there, because no datagram holds more. Whether it fits the
 /// MTU is the caller's to know.

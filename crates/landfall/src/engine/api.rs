@@ -14,130 +14,130 @@ use super::ids::{EndpointId, NetworkId};
 
 /// A network to make.
 #[derive(Debug, Clone)]
-pub struct NewNetwork {
+pub(crate) struct NewNetwork {
     /// Its identifier.
-    pub id: NetworkId,
+    pub(crate) id: NetworkId,
     /// The user's options (`-o key=value`) and whatever the front door's own runtime added.
-    pub options: BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
     /// Whether the addresses come from the LAN's DHCP server: false when the runtime means to
     /// give out addresses itself, which is refused.
-    pub addresses_from_lan: bool,
+    pub(crate) addresses_from_lan: bool,
     /// Whether the runtime asked for IPv6.
-    pub ipv6: bool,
+    pub(crate) ipv6: bool,
     /// Whether the network must not reach beyond its subnet (`--internal`): no gateway then.
-    pub internal: bool,
+    pub(crate) internal: bool,
 }
 
 /// An endpoint to make.
 #[derive(Debug, Clone)]
-pub struct NewEndpoint {
+pub(crate) struct NewEndpoint {
     /// The network it belongs to.
-    pub network: NetworkId,
+    pub(crate) network: NetworkId,
     /// Its identifier.
-    pub id: EndpointId,
+    pub(crate) id: EndpointId,
     /// The MAC that the user gave; none: Landfall makes one.
-    pub mac: Option<MacAddr>,
+    pub(crate) mac: Option<MacAddr>,
 }
 
 /// What a new endpoint got.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attachment {
+pub(crate) struct Attachment {
     /// Its MAC: the one asked for, if one was.
-    pub mac: MacAddr,
+    pub(crate) mac: MacAddr,
     /// Its leased address with the length of the subnet's prefix.
-    pub address: Ipv4Net,
+    pub(crate) address: Ipv4Net,
 }
 
 /// An endpoint to hand over to a sandbox.
 #[derive(Debug, Clone)]
-pub struct JoinRequest {
+pub(crate) struct JoinRequest {
     /// The network.
-    pub network: NetworkId,
+    pub(crate) network: NetworkId,
     /// The endpoint.
-    pub endpoint: EndpointId,
+    pub(crate) endpoint: EndpointId,
     /// The path of the sandbox's network namespace; it may not exist yet.
-    pub sandbox: PathBuf,
+    pub(crate) sandbox: PathBuf,
 }
 
 /// What the runtime does with the endpoint's link in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joined {
+pub(crate) struct Joined {
     /// The link to move, as it is named in the host's namespace.
-    pub link: String,
+    pub(crate) link: String,
     /// What its name in the sandbox begins with; the runtime adds a number.
-    pub prefix: String,
+    pub(crate) prefix: String,
     /// The default router.
-    pub gateway: Option<Ipv4Addr>,
+    pub(crate) gateway: Option<Ipv4Addr>,
     /// Routes other than the default one, in the order in which they must be made.
-    pub routes: Vec<StaticRoute>,
+    pub(crate) routes: Vec<StaticRoute>,
 }
 
 /// A route for the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StaticRoute {
+pub(crate) struct StaticRoute {
     /// Where to.
-    pub destination: Ipv4Net,
+    pub(crate) destination: Ipv4Net,
     /// Through which router; none: on the link itself.
-    pub via: Option<Ipv4Addr>,
+    pub(crate) via: Option<Ipv4Addr>,
 }
 
 /// What `landfall status` shows. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// Of the daemon.
-    pub version: String,
+    pub(crate) version: String,
     /// Tells this daemon's links from another's on the same host: four hexadecimal digits.
-    pub instance: String,
+    pub(crate) instance: String,
     /// Seconds since the daemon began to serve.
-    pub uptime_seconds: u64,
+    pub(crate) uptime_seconds: u64,
     /// All networks.
-    pub networks: Vec<NetworkStatus>,
+    pub(crate) networks: Vec<NetworkStatus>,
     /// All endpoints.
-    pub endpoints: Vec<EndpointStatus>,
+    pub(crate) endpoints: Vec<EndpointStatus>,
 }
 
 /// A network as `landfall status` shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NetworkStatus {
+pub(crate) struct NetworkStatus {
     /// Docker's identifier.
-    pub id: NetworkId,
+    pub(crate) id: NetworkId,
     /// The bridge.
-    pub bridge: String,
+    pub(crate) bridge: String,
     /// How many endpoints it has.
-    pub endpoints: usize,
+    pub(crate) endpoints: usize,
 }
 
 /// An endpoint as `landfall status` shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct EndpointStatus {
+pub(crate) struct EndpointStatus {
     /// Docker's identifier of the endpoint.
-    pub id: EndpointId,
+    pub(crate) id: EndpointId,
     /// Docker's identifier of the network.
-    pub network: NetworkId,
+    pub(crate) network: NetworkId,
     /// Docker's identifier of the container, once known.
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     /// The host name in the container, once known.
-    pub host_name: Option<String>,
+    pub(crate) host_name: Option<String>,
     /// The bridge.
-    pub bridge: String,
+    pub(crate) bridge: String,
     /// The host's end of the endpoint's veth.
-    pub host_interface: String,
+    pub(crate) host_interface: String,
     /// The interface's name in the container, once it is there.
-    pub interface: Option<String>,
+    pub(crate) interface: Option<String>,
     /// The endpoint's MAC.
-    pub mac: MacAddr,
+    pub(crate) mac: MacAddr,
     /// The leased address with its prefix.
-    pub address: Option<Ipv4Net>,
+    pub(crate) address: Option<Ipv4Net>,
     /// The default router in force.
-    pub gateway: Option<Ipv4Addr>,
+    pub(crate) gateway: Option<Ipv4Addr>,
     /// The DHCP server (option 54).
-    pub server: Option<Ipv4Addr>,
+    pub(crate) server: Option<Ipv4Addr>,
     /// The state of its DHCP client, by the names of RFC 2131 figure 5.
-    pub state: String,
+    pub(crate) state: String,
     /// When the lease is next renewed; none: never.
-    pub renews_at: Option<jiff::Timestamp>,
+    pub(crate) renews_at: Option<jiff::Timestamp>,
     /// When the lease ends; none: never.
-    pub expires_at: Option<jiff::Timestamp>,
+    pub(crate) expires_at: Option<jiff::Timestamp>,
     /// The address that Docker was told at the start and still shows, where it is another by now.
-    pub docker_shows: Option<Ipv4Net>,
+    pub(crate) docker_shows: Option<Ipv4Net>,
 }

@@ -10,12 +10,16 @@ use net::{Address, Link};
 
 /// The reason to refuse a bridge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Conflict {
+pub(crate) enum Conflict {
     /// Docker gives out addresses on that bridge itself.
-    #[error("{0} is a bridge that Docker made for a network of its own, where no LAN's DHCP server answers: name the bridge that is connected to the LAN, or pass `-o ignore_conflicts=true`")]
+    #[error(
+        "{0} is a bridge that Docker made for a network of its own, where no LAN's DHCP server answers: name the bridge that is connected to the LAN, or pass `-o ignore_conflicts=true`"
+    )]
     DockersBridge(String),
     /// Two bridges of one host have overlapping subnets.
-    #[error("bridge {other} of this host has {other_subnet}, which overlaps with {subnet} of {bridge}: the host cannot tell the two apart. Give the network behind {other} another subnet, or pass `-o ignore_conflicts=true`")]
+    #[error(
+        "bridge {other} of this host has {other_subnet}, which overlaps with {subnet} of {bridge}: the host cannot tell the two apart. Give the network behind {other} another subnet, or pass `-o ignore_conflicts=true`"
+    )]
     Overlap {
         /// The bridge asked for.
         bridge: String,

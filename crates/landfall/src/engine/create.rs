@@ -18,7 +18,7 @@ impl Engine {
     /// Fails after the network's `lease_timeout`. Whether it fails or its future is dropped
     /// because the caller hung up: everything is undone. The same endpoint again gets the same
     /// answer, since an engine repeats a request whose answer it did not get.
-    pub async fn create_endpoint(&self, new: NewEndpoint) -> Result<Attachment, Error> {
+    pub(crate) async fn create_endpoint(&self, new: NewEndpoint) -> Result<Attachment, Error> {
         let network = self.network(&new.network)?;
         if let Some(mac) = new.mac.filter(|mac| !mac.is_unicast()) {
             return Err(Error::BadMac { endpoint: new.id, mac });
@@ -107,9 +107,7 @@ impl Engine {
                 mac,
                 patience,
                 obstacle: match progress.offers {
-                    0 => {
-                        find_obstacle(&self.0.host, segment.bridge(), segment.port(), mac).await
-                    }
+                    0 => find_obstacle(&self.0.host, segment.bridge(), segment.port(), mac).await,
                     _ => None,
                 },
                 progress,

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use dhcp::v4::Progress;
 use net::{Filter, Link, Netlink, PacketSocket, PortState, Sees};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use wire::MacAddr;
 use wire::dhcp4::{Message, MessageType, Op, Options, code, port};
 use wire::frame::{Frame, Payload, udp4};
-use wire::MacAddr;
-use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::ids::{EndpointId, NetworkId};
 
@@ -17,7 +17,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A start that ended without a lease: where, what was seen, and what stands in the way.
 #[derive(Debug)]
-pub struct NoLease {
+pub(crate) struct NoLease {
     pub(super) network: NetworkId,
     pub(super) endpoint: EndpointId,
     pub(super) bridge: String,
@@ -29,7 +29,7 @@ pub struct NoLease {
 
 /// What explains the silence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Obstacle {
+pub(crate) enum Obstacle {
     /// Spanning tree holds Landfall's port back.
     NotForwarding(PortState),
     /// The bridge leads nowhere: it has no port but Landfall's and containers'.
@@ -131,7 +131,8 @@ pub(super) async fn find_obstacle(
         return Some(Obstacle::UplinkDown(names.join(", ")));
     }
     if net::sysctl::bridge_nf_call_iptables().unwrap_or(false)
-        && answers_past_firewall(bridge.index, mac).await {
+        && answers_past_firewall(bridge.index, mac).await
+    {
         return Some(Obstacle::Firewall);
     }
     None

@@ -13,12 +13,16 @@ use crate::store;
 
 /// What went wrong, on which network, endpoint and interface, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The network was made with another state directory, or never.
-    #[error("network {0} is not known to Landfall: its state is not here any more. Remove the network (`docker network rm`) and create it again")]
+    #[error(
+        "network {0} is not known to Landfall: its state is not here any more. Remove the network (`docker network rm`) and create it again"
+    )]
     UnknownNetwork(NetworkId),
     /// The endpoint was never made, or is gone.
-    #[error("endpoint {endpoint} of network {network} is not known to Landfall: start the container again")]
+    #[error(
+        "endpoint {endpoint} of network {network} is not known to Landfall: start the container again"
+    )]
     UnknownEndpoint {
         /// Of the call.
         network: NetworkId,
@@ -47,7 +51,9 @@ pub enum Error {
     #[error(transparent)]
     Port(#[from] PortError),
     /// The MAC is taken.
-    #[error("endpoint {endpoint}: MAC {mac} is in use on {bridge} by {holder}: give each container one of its own, or none")]
+    #[error(
+        "endpoint {endpoint}: MAC {mac} is in use on {bridge} by {holder}: give each container one of its own, or none"
+    )]
     MacInUse {
         /// The endpoint that was refused.
         endpoint: EndpointId,
@@ -59,7 +65,9 @@ pub enum Error {
         holder: String,
     },
     /// A MAC that no station can have.
-    #[error("endpoint {endpoint}: {mac} cannot be a container's MAC: it is a group address or all zero; the first byte must be even")]
+    #[error(
+        "endpoint {endpoint}: {mac} cannot be a container's MAC: it is a group address or all zero; the first byte must be even"
+    )]
     BadMac {
         /// The endpoint that was refused.
         endpoint: EndpointId,
@@ -81,7 +89,9 @@ pub enum Error {
     #[error("endpoint {0} is being made or removed by another call")]
     Busy(EndpointId),
     /// The sandbox of a rootless engine is out of reach.
-    #[error("the engine is rootless ({0}): its containers live in network namespaces that only its own user's namespace reaches, and the LAN is not one of them. Use a root engine")]
+    #[error(
+        "the engine is rootless ({0}): its containers live in network namespaces that only its own user's namespace reaches, and the LAN is not one of them. Use a root engine"
+    )]
     Rootless(String),
     /// The path does not name a network namespace.
     #[error("endpoint {endpoint}: {} cannot be the path of a network namespace", sandbox.display())]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The text cannot be the identifier of a network or an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no identifier: 1 to 128 letters, digits, '-', '_' or '.' are")]
-pub struct InvalidId(String);
+pub(crate) struct InvalidId(String);
 
 fn checked(text: &str) -> Result<Box<str>, InvalidId> {
     let fits = (1..=128).contains(&text.len())
@@ -20,21 +20,21 @@ macro_rules! id {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        pub(crate) struct $name(Box<str>);
 
         impl $name {
             /// Takes 1 to 128 letters, digits, `-`, `_` or `.`.
-            pub fn new(text: &str) -> Result<Self, InvalidId> {
+            pub(crate) fn new(text: &str) -> Result<Self, InvalidId> {
                 checked(text).map(Self)
             }
 
             /// The whole identifier.
-            pub fn as_str(&self) -> &str {
+            pub(crate) fn as_str(&self) -> &str {
                 &self.0
             }
 
             /// The first twelve characters, as Docker shows an identifier to people.
-            pub fn short(&self) -> &str {
+            pub(crate) fn short(&self) -> &str {
                 self.0.get(..12).unwrap_or(&self.0)
             }
         }

@@ -14,11 +14,10 @@ use crate::store::Phase;
 
 impl Engine {
     /// Hands an endpoint's link over to a sandbox, whose namespace may not exist yet.
-    pub async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
+    pub(crate) async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
         let JoinRequest { network, endpoint: id, sandbox } = request;
         let record = self.network(&network)?;
-        let unknown =
-            || Error::UnknownEndpoint { network: network.clone(), endpoint: id.clone() };
+        let unknown = || Error::UnknownEndpoint { network: network.clone(), endpoint: id.clone() };
         if sandbox.starts_with("/run/user") {
             return Err(Error::Rootless(format!("its sandbox is {}", sandbox.display())));
         }
@@ -34,10 +33,8 @@ impl Engine {
             endpoint.lease()
         };
         let bridge = &record.options.bridge;
-        let lease = lease.ok_or_else(|| Error::LeaseLost {
-            endpoint: id.clone(),
-            bridge: bridge.clone(),
-        })?;
+        let lease = lease
+            .ok_or_else(|| Error::LeaseLost { endpoint: id.clone(), bridge: bridge.clone() })?;
         let copied = if record.options.skip_routes || record.internal {
             Vec::new()
         } else {

@@ -10,14 +10,14 @@ use crate::store::{Change, Phase};
 impl Engine {
     /// The sandbox gives the link back: the lease is released. What is not known is no error:
     /// engines leave what they only half remember, too.
-    pub async fn leave(&self, _network: &NetworkId, id: &EndpointId) -> Result<(), Error> {
+    pub(crate) async fn leave(&self, _network: &NetworkId, id: &EndpointId) -> Result<(), Error> {
         self.restore_gateway(id).await;
         self.release(id).await;
         Ok(())
     }
 
     /// Removes an endpoint and all that belongs to it; one that is not known is no error.
-    pub async fn delete_endpoint(
+    pub(crate) async fn delete_endpoint(
         &self,
         _network: &NetworkId,
         id: &EndpointId,

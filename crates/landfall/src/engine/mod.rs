@@ -16,17 +16,17 @@
 //! | `diagnose` | why there is no lease |
 //! | `status` | what people see |
 
-pub mod api;
+pub(crate) mod api;
 mod conflict;
 mod create;
 mod diagnose;
 mod error;
 mod guest;
-pub mod ids;
+pub(crate) mod ids;
 mod join;
 mod leave;
 mod network;
-pub mod options;
+pub(crate) mod options;
 mod recover;
 mod sandbox;
 mod status;
@@ -45,19 +45,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use wire::MacAddr;
 
-pub use error::Error;
+pub(crate) use error::Error;
 
 use crate::segments::{Segment, Segments};
 use crate::store::{Change, EndpointRecord, NetworkRecord, Phase, Store, StoredLease};
 use ids::{EndpointId, NetworkId};
-use worker::Work;
+use worker::LinkNews;
 
 /// The vendor class (option 60) that Landfall's clients send.
 const VENDOR_CLASS: &str = "landfall";
 
 /// The one place that decides. Cheap to clone: every front door holds one.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub(crate) struct Engine(Arc<Inner>);
 
 struct Inner {
     store: Store,
@@ -68,7 +68,7 @@ struct Inner {
     boot_id: Box<str>,
     vendor_class: Arc<str>,
     started: Duration,
-    work: mpsc::UnboundedSender<Work>,
+    news: mpsc::UnboundedSender<LinkNews>,
     state: Mutex<State>,
 }
 
@@ -105,12 +105,12 @@ struct Endpoint {
 
 impl Engine {
     /// Opens the state in `dir` and goes on with all that an earlier run left.
-    pub async fn open(dir: &Path) -> Result<Engine, Error> {
+    pub(crate) async fn open(dir: &Path) -> Result<Engine, Error> {
         let (store, loaded) = Store::open(dir)?;
         let host = Netlink::here()?;
         let (lease_events, leases) = mpsc::unbounded_channel();
         let segments = Segments::new(host.clone(), &loaded.instance, lease_events)?;
-        let (work, queue) = mpsc::unbounded_channel();
+        let (news, queue) = mpsc::unbounded_channel();
         let engine = Engine(Arc::new(Inner {
             store,
             segments,
@@ -119,7 +119,7 @@ impl Engine {
             boot_id: net::boot_id()?.into(),
             vendor_class: VENDOR_CLASS.into(),
             started: net::boot_now(),
-            work,
+            news,
             state: Mutex::default(),
         }));
         // Before the links are read, so that nothing can happen unseen in between.
@@ -131,7 +131,7 @@ impl Engine {
     }
 
     /// Waits until everything is on the disk. Links and leases stay: containers run on.
-    pub async fn shutdown(&self) {
+    pub(crate) async fn shutdown(&self) {
         if let Err(error) = self.0.store.flush().await {
             tracing::error!(%error, "the last changes are not on the disk");
         }
@@ -169,9 +169,7 @@ impl Engine {
     /// Makes what is known of an endpoint durable.
     async fn keep(&self, id: &EndpointId) -> Result<(), Error> {
         match self.record(id) {
-            Some(record) => {
-                Ok(self.0.store.commit(Change::PutEndpoint(Box::new(record))).await?)
-            }
+            Some(record) => Ok(self.0.store.commit(Change::PutEndpoint(Box::new(record))).await?),
             None => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use crate::store::{Change, NetworkRecord};
 impl Engine {
     /// Makes a network: checks its options and its bridge, and keeps it for ever, since an engine
     /// tells of a network only once.
-    pub async fn create_network(&self, new: NewNetwork) -> Result<(), Error> {
+    pub(crate) async fn create_network(&self, new: NewNetwork) -> Result<(), Error> {
         if !net::process::in_initial_user_namespace() {
             return Err(Error::Rootless("Landfall itself runs in a user namespace".into()));
         }
@@ -44,7 +44,7 @@ impl Engine {
 
     /// Forgets a network, and removes the port when no other network uses its bridge. One that
     /// is not known is no error: the engine forgets it whatever we say.
-    pub async fn delete_network(&self, id: &NetworkId) -> Result<(), Error> {
+    pub(crate) async fn delete_network(&self, id: &NetworkId) -> Result<(), Error> {
         let (network, last) = {
             let mut state = self.lock();
             let Some(network) = state.networks.remove(id) else { return Ok(()) };

@@ -6,24 +6,24 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Names of the options of a network, as `docker network create -o` takes them.
-pub mod name {
+pub(crate) mod name {
     /// The bridge that is the LAN's port on this host. Required.
-    pub const BRIDGE: &str = "bridge";
+    pub(crate) const BRIDGE: &str = "bridge";
     /// How containers reach the segment; `bridge`.
-    pub const MODE: &str = "mode";
+    pub(crate) const MODE: &str = "mode";
     /// How long a container's start waits for its first lease; `10s`.
-    pub const LEASE_TIMEOUT: &str = "lease_timeout";
+    pub(crate) const LEASE_TIMEOUT: &str = "lease_timeout";
     /// Take the bridge although another network of this host seems to fight with it; `false`.
-    pub const IGNORE_CONFLICTS: &str = "ignore_conflicts";
+    pub(crate) const IGNORE_CONFLICTS: &str = "ignore_conflicts";
     /// Do not copy the host's static routes of the bridge into containers; `false`.
-    pub const SKIP_ROUTES: &str = "skip_routes";
+    pub(crate) const SKIP_ROUTES: &str = "skip_routes";
     /// IPv6 as well; `false`.
-    pub const IPV6: &str = "ipv6";
+    pub(crate) const IPV6: &str = "ipv6";
     /// What a container's interface name begins with; `eth`.
-    pub const INTERFACE_PREFIX: &str = "interface_prefix";
+    pub(crate) const INTERFACE_PREFIX: &str = "interface_prefix";
 
     /// All of them, sorted.
-    pub const ALL: [&str; 7] =
+    pub(crate) const ALL: [&str; 7] =
         [BRIDGE, IGNORE_CONFLICTS, INTERFACE_PREFIX, IPV6, LEASE_TIMEOUT, MODE, SKIP_ROUTES];
 }
 
@@ -36,22 +36,22 @@ const LONGEST_PREFIX: usize = 12;
 
 /// The options of a network, parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Options {
+pub(crate) struct Options {
     /// The bridge.
-    pub bridge: String,
+    pub(crate) bridge: String,
     /// How long a container's start waits for its first lease.
-    pub lease_timeout: Duration,
+    pub(crate) lease_timeout: Duration,
     /// Whether the bridge is taken although it seems to be in conflict.
-    pub ignore_conflicts: bool,
+    pub(crate) ignore_conflicts: bool,
     /// Whether the host's static routes stay out of containers.
-    pub skip_routes: bool,
+    pub(crate) skip_routes: bool,
     /// What a container's interface name begins with.
-    pub interface_prefix: String,
+    pub(crate) interface_prefix: String,
 }
 
 /// An option that cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidOption {
+pub(crate) enum InvalidOption {
     /// There is no option of that name.
     #[error("there is no option {name:?}{}; the options are {}", hint(.nearest), name::ALL.join(", "))]
     Unknown {
@@ -71,7 +71,9 @@ pub enum InvalidOption {
         reason: &'static str,
     },
     /// An option without which there is no network.
-    #[error("option bridge is missing: name the bridge that is connected to the LAN, as in `-o bridge=br0`")]
+    #[error(
+        "option bridge is missing: name the bridge that is connected to the LAN, as in `-o bridge=br0`"
+    )]
     NoBridge,
     /// Known, but not built yet.
     #[error("option {0} is not supported yet: leave it out or write {0}=false")]
@@ -84,12 +86,14 @@ fn hint(nearest: &Option<&'static str>) -> String {
 
 impl Options {
     /// Parses what the user wrote. Keys of the engine's own (`com.docker.network.…`) pass.
-    pub fn parse(given: &BTreeMap<String, String>) -> Result<Options, InvalidOption> {
-        if let Some(unknown) = given
-            .keys()
-            .find(|k| !k.starts_with(ENGINE_PREFIX) && !name::ALL.contains(&k.as_str()))
+    pub(crate) fn parse(given: &BTreeMap<String, String>) -> Result<Options, InvalidOption> {
+        if let Some(unknown) =
+            given.keys().find(|k| !k.starts_with(ENGINE_PREFIX) && !name::ALL.contains(&k.as_str()))
         {
-            return Err(InvalidOption::Unknown { name: unknown.clone(), nearest: nearest(unknown) });
+            return Err(InvalidOption::Unknown {
+                name: unknown.clone(),
+                nearest: nearest(unknown),
+            });
         }
         let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
 

@@ -21,7 +21,7 @@ pub(super) struct Sandbox {
 }
 
 /// What an interface had of a lease, and what else led out through it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Configured {
     /// The leased address.
     pub(super) address: Option<Ipv4Net>,
@@ -67,8 +67,11 @@ impl Sandbox {
     /// Routes that are not the lease's (the host's, copied at the start, and those that somebody
     /// made in the container) are put back where the kernel drops them with the old address.
     pub(super) async fn change(&self, old: &Configured, lease: &Lease) -> net::Result<()> {
-        let before = self.routes().await?;
         let new = Configured::of(lease);
+        if *old == new {
+            return self.prolong(lease).await;
+        }
+        let before = self.routes().await?;
         if old.address != new.address
             && let Some(address) = old.address
         {
@@ -90,14 +93,13 @@ impl Sandbox {
         for (destination, via) in old.routes.iter().filter(|route| !new.routes.contains(route)) {
             let replaced = new.routes.iter().any(|(other, _)| other == destination);
             if !replaced {
-                gone_is_fine(
-                    self.links.delete_route(&self.route(*destination, *via)).await,
-                )?;
+                gone_is_fine(self.links.delete_route(&self.route(*destination, *via)).await)?;
             }
         }
         let others = before.iter().filter(|route| {
             let of_old = old.routes.contains(&(route.destination, route.gateway));
-            let of_new = new.routes.iter().any(|(destination, _)| *destination == route.destination);
+            let of_new =
+                new.routes.iter().any(|(destination, _)| *destination == route.destination);
             !of_old && !of_new
         });
         for route in others {
@@ -158,7 +160,8 @@ impl Sandbox {
 pub(super) fn open_netns(path: &Path) -> net::Result<Netns> {
     match Netns::open(path) {
         Err(error) if error.is_not_found() => {
-            let seen_by_init = Path::new("/proc/1/root").join(path.strip_prefix("/").unwrap_or(path));
+            let seen_by_init =
+                Path::new("/proc/1/root").join(path.strip_prefix("/").unwrap_or(path));
             Netns::open(&seen_by_init).map_err(|_| error)
         }
         opened => opened,

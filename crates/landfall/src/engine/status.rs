@@ -9,7 +9,7 @@ use super::{Endpoint, Engine, host_link, with_prefix};
 
 impl Engine {
     /// Everything that `landfall status` shows, by network and address.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         let state = self.lock();
         let mut networks: Vec<NetworkStatus> = state
             .networks
@@ -34,7 +34,7 @@ impl Engine {
     }
 
     /// What is known of an endpoint, for people: key and value. Nothing for an unknown one.
-    pub fn endpoint_info(
+    pub(crate) fn endpoint_info(
         &self,
         _network: &NetworkId,
         id: &EndpointId,
@@ -84,7 +84,8 @@ impl Endpoint {
 
 /// The wall-clock time of an instant that is counted from the boot.
 pub(super) fn wall_clock(at: Instant) -> Timestamp {
-    let offset = |d: std::time::Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
+    let offset =
+        |d: std::time::Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
     let ahead = offset(at.since_boot()).saturating_sub(offset(net::boot_now()));
     Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
 }

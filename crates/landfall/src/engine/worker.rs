@@ -19,13 +19,13 @@ use crate::store::Phase;
 
 /// Something about an endpoint's link.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(super) enum LinkNews {
     /// It is up in its sandbox.
-    LinkUp(EndpointId),
+    Up(EndpointId),
     /// It is not up in a sandbox any more.
-    LinkDown(EndpointId),
+    Down(EndpointId),
     /// It is gone, though nobody asked us to remove it.
-    LinkGone(EndpointId),
+    Gone(EndpointId),
 }
 
 /// Turns the kernel's link messages into work.
@@ -50,15 +50,15 @@ pub(super) async fn watch_links(engine: Engine, mut watch: LinkWatch) {
 /// Does the work as it comes in, and follows the leases.
 pub(super) async fn work(
     engine: Engine,
-    mut queue: UnboundedReceiver<Work>,
+    mut queue: UnboundedReceiver<LinkNews>,
     mut leases: UnboundedReceiver<LeaseEvent>,
 ) {
     loop {
         tokio::select! {
-            Some(work) = queue.recv() => match work {
-                Work::LinkUp(id) => engine.link_up(&id).await,
-                Work::LinkDown(id) => engine.link_down(&id).await,
-                Work::LinkGone(id) => engine.link_gone(&id).await,
+            Some(news) = queue.recv() => match news {
+                LinkNews::Up(id) => engine.link_up(&id).await,
+                LinkNews::Down(id) => engine.link_down(&id).await,
+                LinkNews::Gone(id) => engine.link_gone(&id).await,
             },
             Some(LeaseEvent { endpoint, event }) = leases.recv() => {
                 engine.lease_event(&endpoint, event).await;
@@ -83,13 +83,13 @@ impl Engine {
         let Some(endpoint) = state.endpoints.get_mut(&id) else { return };
         if endpoint.carrier != carrier {
             endpoint.carrier = carrier;
-            self.todo(if carrier { Work::LinkUp(id) } else { Work::LinkDown(id) });
+            self.tell(if carrier { LinkNews::Up(id) } else { LinkNews::Down(id) });
         }
     }
 
     fn link_removed(&self, index: u32) {
         if let Some(id) = self.lock().by_link.remove(&index) {
-            self.todo(Work::LinkGone(id));
+            self.tell(LinkNews::Gone(id));
         }
     }
 
@@ -104,9 +104,9 @@ impl Engine {
         }
     }
 
-    fn todo(&self, work: Work) {
+    fn tell(&self, news: LinkNews) {
         // The worker ends with the process.
-        let _ = self.0.work.send(work);
+        let _ = self.0.news.send(news);
     }
 
     /// The sandbox that holds the endpoint's link, once that is up in it: before, there is nothing
@@ -191,9 +191,18 @@ impl Engine {
                 tracing::info!(endpoint = %id, %mac, %address, %server, "a lease again");
             }
             (Event::Changed { old }, Some(lease)) => {
-                let (old, address) = (with_prefix(old), with_prefix(lease));
+                let (before, address) = (with_prefix(old), with_prefix(lease));
                 let server = lease.server;
-                tracing::info!(endpoint = %id, %mac, %old, %address, %server, "lease changed");
+                if before == address {
+                    // Servers give back the host name that they were told, for one.
+                    tracing::info!(
+                        endpoint = %id, %mac, %address, %server, "options of the lease changed"
+                    );
+                } else {
+                    tracing::info!(
+                        endpoint = %id, %mac, %before, %address, %server, "address changed"
+                    );
+                }
             }
             (Event::Lost { old, why }, _) => {
                 let address = old.address;
@@ -220,7 +229,12 @@ impl Engine {
                 "the container does not have what its lease says"
             );
         }
-        if matches!(event, Event::Bound | Event::Changed { .. }) {
+        let new_address = match &event {
+            Event::Bound => true,
+            Event::Changed { old } => lease.is_some_and(|lease| lease.address != old.address),
+            _ => false,
+        };
+        if new_address {
             segment.announce(mac);
         }
     }
@@ -236,9 +250,7 @@ impl Engine {
             (Event::Changed { old }, Some(lease)) => {
                 sandbox.change(&Configured::of(old), lease).await
             }
-            (Event::Bound, Some(lease)) => {
-                sandbox.change(&Configured::default(), lease).await
-            }
+            (Event::Bound, Some(lease)) => sandbox.change(&Configured::default(), lease).await,
             (Event::Lost { old, .. }, _) => sandbox.withdraw(with_prefix(old)).await,
             _ => Ok(()),
         }

@@ -10,22 +10,22 @@ use std::sync::Arc;
 use net::{BootTimer, Link, Netlink, Netns};
 use tokio::sync::{Mutex, mpsc};
 
-pub use port::PortError;
-pub use segment::{AcquireError, Segment};
+pub(crate) use port::PortError;
+pub(crate) use segment::{AcquireError, Segment};
 
 use crate::engine::ids::EndpointId;
 
 /// Something happened to an endpoint's lease.
 #[derive(Debug)]
-pub struct LeaseEvent {
+pub(crate) struct LeaseEvent {
     /// Whose.
-    pub endpoint: EndpointId,
+    pub(crate) endpoint: EndpointId,
     /// What.
-    pub event: dhcp::v4::Event,
+    pub(crate) event: dhcp::v4::Event,
 }
 
 /// All segments of this daemon.
-pub struct Segments {
+pub(crate) struct Segments {
     /// The host's links.
     host: Netlink,
     /// Landfall's own namespace, where the inner ends of the ports stand.
@@ -38,7 +38,7 @@ pub struct Segments {
 
 impl Segments {
     /// Prepares the namespace of the ports; `instance` keeps the links of several daemons apart.
-    pub fn new(
+    pub(crate) fn new(
         host: Netlink,
         instance: &str,
         events: mpsc::UnboundedSender<LeaseEvent>,
@@ -57,15 +57,15 @@ impl Segments {
 
     /// The segment behind the bridge of that name, and the bridge as it is now; the port is made
     /// when it is first asked for.
-    pub async fn get(&self, bridge: &str) -> Result<(Arc<Segment>, Link), PortError> {
+    pub(crate) async fn get(&self, bridge: &str) -> Result<(Arc<Segment>, Link), PortError> {
         let bridge = port::find_bridge(&self.host, bridge).await?;
         // One lock for all: a port is made once per bridge and boot.
         let mut open = self.open.lock().await;
         if let Some(segment) = open.get(&bridge.index) {
             return Ok((segment.clone(), bridge));
         }
-        let port = port::open(&self.host, &self.home, &self.home_links, &self.instance, &bridge)
-            .await?;
+        let port =
+            port::open(&self.host, &self.home, &self.home_links, &self.instance, &bridge).await?;
         let timer = BootTimer::new()
             .map_err(|source| PortError::Kernel { bridge: bridge.name.clone(), source })?;
         let segment = Segment::start(
@@ -80,7 +80,7 @@ impl Segments {
     }
 
     /// Stops the segment of a bridge that no network uses any more and removes its port.
-    pub async fn close(&self, bridge: &str) {
+    pub(crate) async fn close(&self, bridge: &str) {
         let mut open = self.open.lock().await;
         let Some(index) = open.iter().find(|(_, s)| s.bridge() == bridge).map(|(index, _)| *index)
         else {

@@ -5,19 +5,21 @@
 
 use std::path::PathBuf;
 
-use net::{
-    BridgePort, Filter, Link, Netlink, Netns, PacketSocket, Peer, PortState, Sees, Veth,
-};
+use net::{BridgePort, Filter, Link, Netlink, Netns, PacketSocket, Peer, PortState, Sees, Veth};
 use wire::MacAddr;
 
 /// Why there is no port on a bridge.
 #[derive(Debug, thiserror::Error)]
-pub enum PortError {
+pub(crate) enum PortError {
     /// No link has that name.
-    #[error("there is no interface {0} on this host: make the bridge first (`ip link add {0} type bridge`), or name another with `-o bridge=`; `ip -br link show type bridge` lists those there are")]
+    #[error(
+        "there is no interface {0} on this host: make the bridge first (`ip link add {0} type bridge`), or name another with `-o bridge=`; `ip -br link show type bridge` lists those there are"
+    )]
     Missing(String),
     /// The link is something else.
-    #[error("{name} is not a bridge but {kind}: Landfall needs a bridge that {name} is a port of (`ip link add br0 type bridge; ip link set {name} master br0`)")]
+    #[error(
+        "{name} is not a bridge but {kind}: Landfall needs a bridge that {name} is a port of (`ip link add br0 type bridge; ip link set {name} master br0`)"
+    )]
     NotABridge {
         /// The link.
         name: String,

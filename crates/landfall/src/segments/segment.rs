@@ -30,7 +30,7 @@ const FRAME_BYTES: usize = 9216;
 const CHADDR: std::ops::Range<usize> = 28..34;
 
 /// A bridge on which Landfall speaks for its endpoints.
-pub struct Segment {
+pub(crate) struct Segment {
     bridge: String,
     /// The index of the port's outer end.
     port: u32,
@@ -73,7 +73,7 @@ enum Waiting {
 
 /// Why there is no lease.
 #[derive(Debug)]
-pub enum AcquireError {
+pub(crate) enum AcquireError {
     /// Another endpoint on the segment has this MAC.
     MacInUse(EndpointId),
     /// No lease came in time.
@@ -83,11 +83,11 @@ pub enum AcquireError {
 }
 
 /// How a client stands.
-pub struct View {
+pub(crate) struct View {
     /// Its lease.
-    pub lease: Option<Lease>,
+    pub(crate) lease: Option<Lease>,
     /// Its state by the RFC's name.
-    pub state: String,
+    pub(crate) state: String,
 }
 
 impl Segment {
@@ -114,12 +114,12 @@ impl Segment {
     }
 
     /// The bridge's name.
-    pub fn bridge(&self) -> &str {
+    pub(crate) fn bridge(&self) -> &str {
         &self.bridge
     }
 
     /// The index of the port's outer end.
-    pub fn port(&self) -> u32 {
+    pub(crate) fn port(&self) -> u32 {
         self.port
     }
 
@@ -133,7 +133,7 @@ impl Segment {
     /// Obtains a lease for a new endpoint.
     ///
     /// Dropping the future leaves the client at work: whoever drops it calls [`Self::release`].
-    pub async fn acquire(
+    pub(crate) async fn acquire(
         &self,
         owner: &EndpointId,
         config: Config,
@@ -156,7 +156,7 @@ impl Segment {
     }
 
     /// Goes on with a lease of an earlier run of the daemon, in the same boot.
-    pub async fn resume(
+    pub(crate) async fn resume(
         &self,
         owner: &EndpointId,
         config: Config,
@@ -171,7 +171,7 @@ impl Segment {
     }
 
     /// The endpoint's link is up in its sandbox: unicast frames go there from now on.
-    pub async fn link_up(&self, mac: MacAddr, link: u32) {
+    pub(crate) async fn link_up(&self, mac: MacAddr, link: u32) {
         // Before anything is announced, so that answers to the announcement go there as well.
         self.point(mac, link).await;
         let mut state = self.lock();
@@ -183,7 +183,7 @@ impl Segment {
     }
 
     /// The endpoint's link is not up in a sandbox any more: the port holds its place.
-    pub async fn link_down(&self, mac: MacAddr) {
+    pub(crate) async fn link_down(&self, mac: MacAddr) {
         {
             let mut state = self.lock();
             let Some(entry) = state.clients.get_mut(&mac) else { return };
@@ -196,12 +196,12 @@ impl Segment {
     }
 
     /// Tells the client the host name that it sends from now on.
-    pub fn set_host_name(&self, mac: MacAddr, name: &str) {
+    pub(crate) fn set_host_name(&self, mac: MacAddr, name: &str) {
         self.with(mac, |client, now| client.set_host_name(Some(name), now));
     }
 
     /// Sends gratuitous ARP for the client's address.
-    pub fn announce(&self, mac: MacAddr) {
+    pub(crate) fn announce(&self, mac: MacAddr) {
         self.with(mac, |client, _| client.announce());
     }
 
@@ -210,7 +210,7 @@ impl Segment {
     ///
     /// The MAC alone does not tell whose client it is: an endpoint that was refused because of
     /// its MAC must not end the lease of the one that holds it.
-    pub async fn release(&self, owner: &EndpointId, mac: MacAddr) -> oneshot::Receiver<()> {
+    pub(crate) async fn release(&self, owner: &EndpointId, mac: MacAddr) -> oneshot::Receiver<()> {
         let (released, receiver) = oneshot::channel();
         {
             let mut state = self.lock();
@@ -229,13 +229,10 @@ impl Segment {
     }
 
     /// How the client of that MAC stands.
-    pub fn view(&self, mac: MacAddr) -> Option<View> {
+    pub(crate) fn view(&self, mac: MacAddr) -> Option<View> {
         let state = self.lock();
         let client = &state.clients.get(&mac)?.client;
-        Some(View {
-            lease: client.lease().cloned(),
-            state: client.state().to_string(),
-        })
+        Some(View { lease: client.lease().cloned(), state: client.state().to_string() })
     }
 
     fn insert(
@@ -293,8 +290,7 @@ impl Segment {
         let listening = entry.client.listening();
         // Ears before mouth: the answer may be there before `send` returns.
         self.listen_at_link(entry, listening, mac);
-        let changed =
-            if listening.arp { state.arp.insert(mac) } else { state.arp.remove(&mac) };
+        let changed = if listening.arp { state.arp.insert(mac) } else { state.arp.remove(&mac) };
         if changed && state.arp.len() <= 1 {
             self.listen_at_port(!state.arp.is_empty());
         }
@@ -373,8 +369,7 @@ impl Segment {
     }
 
     fn listen_at_port(&self, arp: bool) {
-        let filter =
-            if arp { Filter::dhcp4_replies_and_arp() } else { Filter::dhcp4_replies() };
+        let filter = if arp { Filter::dhcp4_replies_and_arp() } else { Filter::dhcp4_replies() };
         if let Err(error) = self.socket.set_filter(&filter) {
             tracing::error!(%error, bridge = self.bridge, "filter of the port not set");
         }

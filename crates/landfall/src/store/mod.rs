@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-pub use record::{EndpointRecord, NetworkRecord, Phase, StoredLease};
+pub(crate) use record::{EndpointRecord, NetworkRecord, Phase, StoredLease};
 
 use crate::engine::ids::{EndpointId, NetworkId};
 
@@ -32,7 +32,7 @@ const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 /// The state could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot {action} the state in {}: {reason}", path.display())]
-pub struct Error {
+pub(crate) struct Error {
     action: &'static str,
     path: PathBuf,
     reason: Arc<str>,
@@ -40,7 +40,7 @@ pub struct Error {
 
 /// A change to what is kept.
 #[derive(Debug)]
-pub enum Change {
+pub(crate) enum Change {
     /// Keep this network, in place of what was kept under its identifier.
     PutNetwork(Box<NetworkRecord>),
     /// Forget this network.
@@ -53,18 +53,18 @@ pub enum Change {
 
 /// What was found at the start.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Tells this state directory from any other: four hexadecimal digits.
-    pub instance: String,
+    pub(crate) instance: String,
     /// All networks.
-    pub networks: Vec<NetworkRecord>,
+    pub(crate) networks: Vec<NetworkRecord>,
     /// All endpoints.
-    pub endpoints: Vec<EndpointRecord>,
+    pub(crate) endpoints: Vec<EndpointRecord>,
 }
 
 /// The open store. Cheap to clone.
 #[derive(Clone)]
-pub struct Store {
+pub(crate) struct Store {
     path: Arc<Path>,
     writes: mpsc::Sender<Write>,
 }
@@ -87,7 +87,7 @@ impl Store {
     /// Opens the store in `dir`, making both if they are not there, and reads all of it.
     ///
     /// A record that cannot be read is an error that names it; nothing is thrown away.
-    pub fn open(dir: &Path) -> Result<(Store, Loaded), Error> {
+    pub(crate) fn open(dir: &Path) -> Result<(Store, Loaded), Error> {
         let path: Arc<Path> = dir.join("landfall.redb").into();
         let error = |action| {
             let path = path.to_path_buf();
@@ -98,10 +98,8 @@ impl Store {
             }
         };
         std::fs::create_dir_all(dir).map_err(|e| error("make")(&e))?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(&path)
-            .map_err(|e| match e {
+        let database =
+            Database::builder().set_cache_size(CACHE_BYTES).create(&path).map_err(|e| match e {
                 redb::DatabaseError::DatabaseAlreadyOpen => error("open")(&format!(
                     "{e}: another Landfall uses this directory; give this one its own with \
                      --state-dir"
@@ -120,7 +118,7 @@ impl Store {
     }
 
     /// Makes a change durable: when this returns it is on the disk.
-    pub async fn commit(&self, change: Change) -> Result<(), Error> {
+    pub(crate) async fn commit(&self, change: Change) -> Result<(), Error> {
         let (done, answer) = oneshot::channel();
         self.send(Some(change), Some(done))?;
         answer.await.map_err(|_| self.closed())?
@@ -129,14 +127,14 @@ impl Store {
     /// Queues a change behind those before it; a failure is logged.
     ///
     /// For what the next change repeats or the next start finds out by itself.
-    pub fn commit_later(&self, change: Change) {
+    pub(crate) fn commit_later(&self, change: Change) {
         if let Err(error) = self.send(Some(change), None) {
             tracing::error!(%error, "a change is lost");
         }
     }
 
     /// Waits until all changes so far are on the disk.
-    pub async fn flush(&self) -> Result<(), Error> {
+    pub(crate) async fn flush(&self) -> Result<(), Error> {
         let (done, answer) = oneshot::channel();
         self.send(None, Some(done))?;
         answer.await.map_err(|_| self.closed())?
@@ -213,8 +211,7 @@ fn read_records<T: DeserializeOwned>(
                  {VERSION}); run that version, or give this one another --state-dir"
             )));
         }
-        let versioned: Versioned<T> =
-            serde_json::from_slice(value.value()).map_err(|e| at(&e))?;
+        let versioned: Versioned<T> = serde_json::from_slice(value.value()).map_err(|e| at(&e))?;
         records.push(versioned.record);
     }
     Ok(records)

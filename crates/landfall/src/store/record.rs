@@ -15,20 +15,20 @@ use crate::engine::options::Options;
 /// A network: Docker tells of it once and never again (engine-side: there is no call that lists
 /// a driver's networks), so everything of it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NetworkRecord {
+pub(crate) struct NetworkRecord {
     /// Docker's identifier.
-    pub id: NetworkId,
+    pub(crate) id: NetworkId,
     /// The options as parsed.
-    pub options: Options,
+    pub(crate) options: Options,
     /// `--internal`: no gateway is given to containers.
-    pub internal: bool,
+    pub(crate) internal: bool,
 }
 
 /// How far an endpoint has come. Written before the step that it names is taken, so that a
 /// daemon that died in the middle knows what there may be to undo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Its link is being made and its lease asked for.
     Creating,
     /// It has a link and a lease; no sandbox holds the link yet.
@@ -41,34 +41,34 @@ pub enum Phase {
 
 /// An endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EndpointRecord {
+pub(crate) struct EndpointRecord {
     /// Docker's identifier.
-    pub id: EndpointId,
+    pub(crate) id: EndpointId,
     /// Its network.
-    pub network: NetworkId,
+    pub(crate) network: NetworkId,
     /// How far it has come.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// Its MAC.
-    pub mac: MacAddr,
+    pub(crate) mac: MacAddr,
     /// The address that Docker was told and goes on to show.
-    pub told: Option<Ipv4Net>,
+    pub(crate) told: Option<Ipv4Net>,
     /// The router that Docker was told and will try to remove.
-    pub told_gateway: Option<Ipv4Addr>,
+    pub(crate) told_gateway: Option<Ipv4Addr>,
     /// Its lease.
-    pub lease: Option<StoredLease>,
+    pub(crate) lease: Option<StoredLease>,
     /// The host name that its DHCP client sends.
-    pub host_name: Option<Box<str>>,
+    pub(crate) host_name: Option<Box<str>>,
     /// Docker's identifier of its container.
-    pub container: Option<Box<str>>,
+    pub(crate) container: Option<Box<str>>,
 }
 
 /// A lease, with what it takes to read its times in another process or after a reboot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StoredLease {
+pub(crate) struct StoredLease {
     /// The lease; its instants count from the boot named below.
-    pub lease: Lease,
+    pub(crate) lease: Lease,
     /// `/proc/sys/kernel/random/boot_id` of the boot in which it was written.
-    pub boot_id: Box<str>,
+    pub(crate) boot_id: Box<str>,
     /// Wall-clock time at which the lease began.
-    pub obtained: Timestamp,
+    pub(crate) obtained: Timestamp,
 }

@@ -1,10 +1,10 @@
-//! Namespaces for tests, and iproute2 as the independent witness.
+//! Namespaces, links and frames for tests, and iproute2 as the independent witness.
 
 use std::future::Future;
 use std::process::Command;
 use std::time::Duration;
 
-use net::{Netns, Peer, Veth};
+use net::{Filter, Netlink, Netns, PacketSocket, Peer, Sees, Veth};
 use wire::MacAddr;
 
 /// Runs a test in a network namespace of its own, on a thread and a tokio runtime of its own.
@@ -39,8 +39,8 @@ pub(crate) fn mac(text: &str) -> MacAddr {
     text.parse().unwrap()
 }
 
-/// A veth pair as Landfall makes one for a bridge, the peer in a namespace.
-pub(crate) fn veth(name: &str, peer_netns: Option<&Netns>) -> Veth {
+/// A veth pair as Landfall makes one for a bridge: the outer end up, its MAC high.
+pub(crate) fn veth(name: &str, peer: &str, peer_netns: Option<&Netns>) -> Veth {
     Veth {
         name: name.into(),
         mac: mac("fe:00:00:00:00:01"),
@@ -48,7 +48,7 @@ pub(crate) fn veth(name: &str, peer_netns: Option<&Netns>) -> Veth {
         master: None,
         up: true,
         peer: Peer {
-            name: "inner".into(),
+            name: peer.into(),
             mac: Some(mac("02:00:00:00:00:01")),
             mtu: None,
             netns: peer_netns.cloned(),
@@ -56,4 +56,154 @@ pub(crate) fn veth(name: &str, peer_netns: Option<&Netns>) -> Veth {
             arp: true,
         },
     }
+}
+
+/// A bridge in the namespace of the calling thread, up, that forwards at once.
+pub(crate) async fn bridge(netlink: &Netlink, name: &str) -> u32 {
+    run(&format!("ip link add {name} type bridge"));
+    run(&format!("ip link set {name} up"));
+    netlink.link(name).await.unwrap().unwrap().index
+}
+
+/// A machine on a bridge: a namespace that `eth0` connects to the bridge.
+pub(crate) struct Station {
+    pub(crate) netns: Netns,
+    pub(crate) netlink: Netlink,
+    pub(crate) eth0: u32,
+    /// The bridge port it is plugged into.
+    pub(crate) port: u32,
+}
+
+impl Station {
+    /// Plugs a machine with that MAC address into a bridge. Both have no IPv6, and so are silent.
+    pub(crate) async fn on(bridge: u32, name: &str, address: &str) -> Self {
+        let netns = Netns::create().unwrap();
+        net::sysctl::disable_ipv6_of_new_links(&netns).unwrap();
+        let mut veth = veth(name, "eth0", Some(&netns));
+        veth.master = Some(bridge);
+        veth.peer.mac = Some(mac(address));
+        let (port, eth0) = Netlink::here().unwrap().create_veth(&veth).await.unwrap();
+        let netlink = Netlink::in_netns(&netns).unwrap();
+        Self { netns, netlink, eth0, port }
+    }
+
+    pub(crate) fn socket(&self, filter: &Filter) -> PacketSocket {
+        PacketSocket::open_in(&self.netns, self.eth0, filter, Sees::Incoming).unwrap()
+    }
+
+    pub(crate) fn run(&self, command: &str) -> String {
+        self.netns.run(|| run(command)).unwrap()
+    }
+}
+
+/// An Ethernet frame with a UDP datagram over IPv4, checksums right.
+#[derive(Debug, Clone)]
+pub(crate) struct Udp {
+    pub(crate) to: MacAddr,
+    pub(crate) from: MacAddr,
+    pub(crate) source: ([u8; 4], u16),
+    pub(crate) destination: ([u8; 4], u16),
+    /// IPv4 options, a multiple of 4 bytes.
+    pub(crate) options: Vec<u8>,
+    /// Flags and fragment offset.
+    pub(crate) fragment: u16,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Udp {
+    /// What a DHCP client sends first: broadcast from 0.0.0.0:68 to port 67.
+    pub(crate) fn like_discover(from: MacAddr) -> Self {
+        Self {
+            to: MacAddr::BROADCAST,
+            from,
+            source: ([0; 4], 68),
+            destination: ([255; 4], 67),
+            options: Vec::new(),
+            fragment: 0,
+            payload: b"\x01\x01\x06\x00 from a client".to_vec(),
+        }
+    }
+
+    /// What a server answers.
+    pub(crate) fn like_offer(from: MacAddr, to: MacAddr) -> Self {
+        Self {
+            to,
+            from,
+            source: ([10, 0, 0, 1], 67),
+            destination: ([10, 0, 0, 2], 68),
+            payload: b"\x02\x01\x06\x00 from a server".to_vec(),
+            ..Self::like_discover(from)
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let udp_len = 8 + self.payload.len() as u16;
+        let header_len = 20 + self.options.len();
+        let mut ip = vec![0x40 | (header_len / 4) as u8, 0];
+        ip.extend((header_len as u16 + udp_len).to_be_bytes());
+        ip.extend([0, 1]);
+        ip.extend(self.fragment.to_be_bytes());
+        ip.extend([64, 17, 0, 0]);
+        ip.extend(self.source.0);
+        ip.extend(self.destination.0);
+        ip.extend(&self.options);
+        let sum = checksum(&ip);
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+
+        let mut udp = Vec::new();
+        udp.extend(self.source.1.to_be_bytes());
+        udp.extend(self.destination.1.to_be_bytes());
+        udp.extend(udp_len.to_be_bytes());
+        udp.extend([0, 0]);
+        udp.extend(&self.payload);
+        let mut pseudo = Vec::new();
+        pseudo.extend(self.source.0);
+        pseudo.extend(self.destination.0);
+        pseudo.extend([0, 17]);
+        pseudo.extend(udp_len.to_be_bytes());
+        pseudo.extend(&udp);
+        let sum = checksum(&pseudo);
+        udp[6..8].copy_from_slice(&sum.to_be_bytes());
+
+        let mut frame = Vec::new();
+        frame.extend(self.to.0);
+        frame.extend(self.from.0);
+        frame.extend([8, 0]);
+        frame.extend(ip);
+        frame.extend(udp);
+        frame
+    }
+}
+
+/// The Internet checksum (RFC 1071).
+pub(crate) fn checksum(bytes: &[u8]) -> u16 {
+    let mut sum: u32 = bytes
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)))
+        .sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+/// An ARP request: who has `target`?
+pub(crate) fn arp_request(from: MacAddr, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    frame.extend(MacAddr::BROADCAST.0);
+    frame.extend(from.0);
+    frame.extend([0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1]);
+    frame.extend(from.0);
+    frame.extend(sender);
+    frame.extend([0; 6]);
+    frame.extend(target);
+    frame
+}
+
+/// Receives one frame.
+pub(crate) async fn frame(socket: &PacketSocket) -> Vec<u8> {
+    let mut buffer = vec![0; 2048];
+    let received = socket.recv(&mut buffer).await.unwrap();
+    buffer.truncate(received.len);
+    buffer
 }

@@ -3,5 +3,13 @@
 
 mod common;
 
+mod addresses;
+mod bridges;
+mod clocks;
+mod filters;
+mod forwarding;
 mod links;
-mod scratch;
+mod namespaces;
+mod packets;
+mod processes;
+mod watches;

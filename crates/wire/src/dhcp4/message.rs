@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::field::{self, Fields};
 use super::{Options, code};
+use crate::frame::{IPV4_HEADER, UDP_HEADER, UDP_LONGEST};
 use crate::{Error, MacAddr};
 
 /// `op` to the end of `chaddr`'s first six bytes.
@@ -23,9 +24,7 @@ const FIXED: usize = HEADER + CHADDR_PADDING + SNAME + FILE + COOKIE.len();
 /// BOOTP's length (RFC 951 §3): relays and servers exist that drop anything shorter.
 const SHORTEST: usize = 300;
 /// What fits an Ethernet frame behind an IPv4 and a UDP header without options.
-const LONGEST: usize = 1500 - 20 - 8;
-/// The most a UDP datagram over IPv4 can carry.
-const DATAGRAM: usize = 65_535 - 20 - 8;
+const LONGEST: usize = 1500 - IPV4_HEADER - UDP_HEADER;
 
 /// Ethernet's hardware type.
 const HTYPE_ETHERNET: u8 = 1;
@@ -159,7 +158,7 @@ impl Message {
     pub fn parse(payload: &[u8]) -> Result<Message, Error> {
         let truncated =
             || Error::Truncated { what: "DHCP message", need: FIXED, have: payload.len() };
-        if payload.len() > DATAGRAM {
+        if payload.len() > UDP_LONGEST {
             return Err(Error::DhcpLength(payload.len()));
         }
         let (header, rest) = payload.split_first_chunk::<HEADER>().ok_or_else(truncated)?;

@@ -1,0 +1,190 @@
+//! Which client has which address, as a server remembers it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use dhcp::Instant;
+
+/// For how long an offered address is kept for the client it was offered to.
+const OFFER_KEPT: Duration = Duration::from_secs(30);
+
+/// The bindings of a server's pool.
+#[derive(Debug, Clone, Default)]
+pub struct Database {
+    bindings: BTreeMap<Ipv4Addr, Binding>,
+    by_client: HashMap<Box<[u8]>, Ipv4Addr>,
+}
+
+/// An address and whose it is. After the end it is remembered, but free.
+#[derive(Debug, Clone)]
+struct Binding {
+    client: Box<[u8]>,
+    /// Whether it was granted, and not only offered.
+    granted: bool,
+    until: Instant,
+}
+
+impl Database {
+    /// The address of a client, offered or granted, also when its time is over.
+    pub fn of_client(&self, client: &[u8]) -> Option<Ipv4Addr> {
+        self.by_client.get(client).copied()
+    }
+
+    /// Until when `client` may use `address`.
+    pub fn granted_until(&self, client: &[u8], address: Ipv4Addr) -> Option<Instant> {
+        let binding = self.bindings.get(&address)?;
+        (binding.granted && *binding.client == *client).then_some(binding.until)
+    }
+
+    /// How many addresses are granted at the moment.
+    pub fn granted(&self, now: Instant) -> usize {
+        self.bindings.values().filter(|binding| binding.granted && binding.until > now).count()
+    }
+
+    /// An address for a client: the one it had, the one it wants, one that nobody ever had, or one
+    /// whose time is over.
+    pub(crate) fn choose(
+        &self,
+        client: &[u8],
+        wanted: Option<Ipv4Addr>,
+        pool: &RangeInclusive<u32>,
+        now: Instant,
+    ) -> Option<Ipv4Addr> {
+        let free = |address: &Ipv4Addr| {
+            pool.contains(&address.to_bits())
+                && self
+                    .bindings
+                    .get(address)
+                    .is_none_or(|binding| *binding.client == *client || binding.until <= now)
+        };
+        let known = self.of_client(client).filter(free);
+        known
+            .or_else(|| wanted.filter(free))
+            .or_else(|| self.never_used(pool))
+            .or_else(|| pool.clone().map(Ipv4Addr::from_bits).find(free))
+    }
+
+    /// The first address of the pool without a binding. Pools fill up from below, so it is looked
+    /// for from above the last one first.
+    fn never_used(&self, pool: &RangeInclusive<u32>) -> Option<Ipv4Addr> {
+        let last =
+            self.bindings.keys().next_back().map_or(*pool.start(), |last| last.to_bits() + 1);
+        (last.max(*pool.start())..=*pool.end())
+            .chain(pool.clone())
+            .map(Ipv4Addr::from_bits)
+            .find(|address| !self.bindings.contains_key(address))
+    }
+
+    /// Keeps an address for a client that it is offered to.
+    pub(crate) fn offer(&mut self, client: &[u8], address: Ipv4Addr, now: Instant) {
+        let granted = self.granted_until(client, address).is_some_and(|until| until > now);
+        if !granted {
+            self.bind(client, address, false, now + OFFER_KEPT);
+        }
+    }
+
+    /// Grants `address` until `until`, unless it is another client's.
+    pub(crate) fn grant(
+        &mut self,
+        client: &[u8],
+        address: Ipv4Addr,
+        now: Instant,
+        until: Instant,
+    ) -> bool {
+        let taken = |binding: &Binding| *binding.client != *client && binding.until > now;
+        if self.bindings.get(&address).is_some_and(taken) {
+            return false;
+        }
+        self.bind(client, address, true, until);
+        true
+    }
+
+    fn bind(&mut self, client: &[u8], address: Ipv4Addr, granted: bool, until: Instant) {
+        if let Some(old) = self.by_client.insert(client.into(), address)
+            && old != address
+        {
+            self.bindings.remove(&old);
+        }
+        let binding = Binding { client: client.into(), granted, until };
+        if let Some(old) = self.bindings.insert(address, binding)
+            && *old.client != *client
+        {
+            self.by_client.remove(&old.client);
+        }
+    }
+
+    /// Takes an address back from its client: `false` if it is not this client's.
+    pub(crate) fn release(&mut self, client: &[u8], address: Ipv4Addr, now: Instant) -> bool {
+        match self.bindings.get_mut(&address) {
+            Some(binding) if *binding.client == *client && binding.granted => {
+                binding.until = now;
+                binding.granted = false;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Database::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_boot(Duration::from_secs(seconds))
+    }
+
+    fn address(host: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, host)
+    }
+
+    fn pool() -> RangeInclusive<u32> {
+        address(1).to_bits()..=address(2).to_bits()
+    }
+
+    #[test]
+    fn an_address_is_one_clients_until_its_time_is_over() {
+        let mut database = Database::default();
+        assert!(database.grant(b"a", address(1), at(0), at(10)));
+        assert!(!database.grant(b"b", address(1), at(9), at(19)));
+        assert_eq!(database.granted_until(b"a", address(1)), Some(at(10)));
+        assert_eq!(database.granted_until(b"b", address(1)), None);
+        assert!(database.grant(b"b", address(1), at(10), at(20)));
+        assert_eq!(database.of_client(b"a"), None);
+        assert_eq!(database.granted(at(10)), 1);
+    }
+
+    #[test]
+    fn a_client_gets_its_own_address_then_a_new_one_then_an_old_one() {
+        let mut database = Database::default();
+        let choose = |database: &Database, client: &[u8], now| {
+            database.choose(client, None, &pool(), at(now))
+        };
+        assert_eq!(choose(&database, b"a", 0), Some(address(1)));
+        database.grant(b"a", address(1), at(0), at(10));
+        assert_eq!(choose(&database, b"a", 5), Some(address(1)));
+        assert_eq!(choose(&database, b"b", 5), Some(address(2)));
+        database.offer(b"b", address(2), at(5));
+        assert_eq!(choose(&database, b"c", 5), None, "exhausted");
+        assert_eq!(choose(&database, b"c", 11), Some(address(1)));
+        assert_eq!(choose(&database, b"b", 11), Some(address(2)));
+    }
+
+    #[test]
+    fn only_the_holder_can_release() {
+        let mut database = Database::default();
+        database.grant(b"a", address(1), at(0), at(10));
+        assert!(!database.release(b"b", address(1), at(1)));
+        assert!(!database.release(b"a", address(2), at(1)));
+        assert!(database.release(b"a", address(1), at(1)));
+        assert!(!database.release(b"a", address(1), at(2)));
+        assert_eq!(database.granted(at(1)), 0);
+    }
+}
