@@ -9,7 +9,11 @@
 //! `v1`; none is renamed, removed or given another meaning.
 
 pub(crate) mod client;
+#[cfg(test)]
+pub(crate) mod sample;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use server::serve;
 

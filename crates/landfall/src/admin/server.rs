@@ -1,5 +1,7 @@
 //! The daemon's end of the admin socket.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -13,14 +15,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::api::Status;
 
+/// How long answers under way may take to go out once the daemon stops.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Answers operators on `listener` until `stop`, with what `status` returns at that moment.
 pub(crate) async fn serve<S>(listener: UnixListener, status: S, stop: CancellationToken)
 where
     S: Fn() -> Status + Clone + Send + Sync + 'static,
 {
-    // It ends without an error: axum goes on after whatever `accept` fails with.
-    let _ =
-        axum::serve(listener, router(status)).with_graceful_shutdown(stop.cancelled_owned()).await;
+    let served = axum::serve(listener, router(status))
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let out_of_patience = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        // It ends without an error: axum goes on after whatever `accept` fails with.
+        _ = served => {}
+        () = out_of_patience => {}
+    }
 }
 
 fn router<S>(status: S) -> Router

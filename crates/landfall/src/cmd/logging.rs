@@ -40,7 +40,9 @@ impl FromStr for Filter {
             let level = level.parse::<LevelFilter>();
             let level = level.map_err(|_| InvalidFilter(part.to_owned()))?;
             targets = match target {
-                Some("") => return Err(InvalidFilter(part.to_owned())),
+                Some(target) if target.is_empty() || target.contains(char::is_whitespace) => {
+                    return Err(InvalidFilter(part.to_owned()));
+                }
                 Some(target) => targets.with_target(target, level),
                 None => targets.with_default(level),
             };

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Puts Docker containers on the LAN, each with its own address from the LAN's DHCP server.
+/// Put Docker containers on the LAN, each with its own address from the LAN's DHCP server.
 ///
 /// `landfall serve` is the network driver, as a service or as Docker's managed plugin. The other
 /// commands ask the running daemon.

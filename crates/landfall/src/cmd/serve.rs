@@ -74,8 +74,8 @@ async fn daemon(args: Args) -> Result<(), Failure> {
     // Bound before anything is recovered: Docker takes a plugin that does not listen at once for
     // broken. Calls wait in the sockets until recovery is done.
     let bind = |path| socket::bind(path).map_err(|error| Failure::Failed(error.to_string()));
-    let (plugin_listener, _plugin_file) = bind(&args.plugin_socket)?;
-    let (admin_listener, _admin_file) = bind(&args.admin_socket)?;
+    let (plugin_listener, plugin_file) = bind(&args.plugin_socket)?;
+    let (admin_listener, admin_file) = bind(&args.admin_socket)?;
 
     let engine = tokio::select! {
         engine = Engine::open(&args.state_dir) => {
@@ -105,6 +105,7 @@ async fn daemon(args: Args) -> Result<(), Failure> {
             asked_to_stop.any().await;
             info!("stopping");
             tell_systemd(sd_notify::NotifyState::Stopping);
+            drop((plugin_file, admin_file));
             stop.cancel();
         }
     );

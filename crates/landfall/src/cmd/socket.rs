@@ -37,6 +37,9 @@ pub(super) enum Error {
 }
 
 /// A socket's file, removed when this is dropped unless another daemon has put its own there.
+///
+/// To be dropped before the listener: as long as that lives, no other daemon takes the name over,
+/// and the kernel gives the inode's number to no other file.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
@@ -161,9 +164,9 @@ mod tests {
     async fn does_not_remove_its_successors_socket() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("landfall.sock");
-        let (listener, old) = bind(&path).unwrap();
-        drop(listener);
-        let (_listener, _new) = bind(&path).unwrap();
+        let (_listener, old) = bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let (_successor, _new) = bind(&path).unwrap();
         drop(old);
         UnixStream::connect(&path).unwrap();
     }

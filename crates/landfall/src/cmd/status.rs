@@ -56,9 +56,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             answer.socket.display()
         ))
     })?;
-    // Text for a pipe or a file is as wide as it must be.
-    let width = io::stdout()
-        .is_terminal()
+    // Text for a pipe, a file or a script is as wide as it must be.
+    let width = (io::stdout().is_terminal() && !args.no_headers)
         .then(terminal_size::terminal_size)
         .flatten()
         .map(|(terminal_size::Width(columns), _)| columns);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use comfy_table::{Cell, ContentArrangement, Table, presets};
+use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
 use super::humane;
@@ -20,50 +20,87 @@ const HEADERS: [&str; 9] = [
     "EXPIRES IN",
 ];
 
+/// Columns that a narrow terminal does without, the first of them first. An address that is broken
+/// over two lines helps nobody, so cells are never wrapped.
+const DISPENSABLE: [&str; 4] = ["NETWORK", "SERVER", "INTERFACE", "MAC"];
+
 /// What stands where there is nothing to show.
 const NOTHING: &str = "-";
 
 /// The endpoints by name, a line each, and a note for each whose address is not the one that
-/// Docker shows. Cells wrap where the table would be wider than `width`, if given.
+/// Docker shows. Columns are left out where the table would be wider than `width`, if given.
+/// Without `headers` there are no notes either.
 pub(super) fn render(status: &Status, now: Timestamp, width: Option<u16>, headers: bool) -> String {
     let mut endpoints: Vec<_> = status.endpoints.iter().collect();
     endpoints.sort_by_cached_key(|endpoint| (name(endpoint), endpoint.id.clone()));
+    if endpoints.is_empty() {
+        return if headers { nobody(status) } else { String::new() };
+    }
 
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    let rows: Vec<_> = endpoints.iter().map(|endpoint| row(endpoint, now)).collect();
+    let mut left_out = 0;
+    let mut table = table(&rows, &[], headers);
+    while let Some(width) = width
+        && table_width(&table) > usize::from(width)
+        && left_out < DISPENSABLE.len()
+    {
+        left_out += 1;
+        table = self::table(&rows, DISPENSABLE.get(..left_out).unwrap_or_default(), headers);
     }
-    if headers {
-        table.set_header(HEADERS);
-    }
-    table.add_rows(endpoints.iter().map(|endpoint| row(endpoint, now)));
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
+
     let mut text = String::new();
     for line in table.lines() {
         text += line.trim_end();
         text.push('\n');
     }
-    if endpoints.is_empty() {
-        text.clear();
-        if headers {
-            text += &nobody(status);
-        }
+    if !headers {
+        return text;
+    }
+    // Writing to a string cannot fail.
+    if let Some(hidden @ [_, ..]) = DISPENSABLE.get(..left_out) {
+        let _ = writeln!(
+            text,
+            "note: a wider terminal shows {} as well, and --json shows all",
+            hidden.join(", ")
+        );
     }
     for endpoint in endpoints {
-        if let (Some(shown), Some(real)) = (endpoint.docker_shows, endpoint.address) {
-            // Writing to a string cannot fail.
+        if let Some(shown) = endpoint.docker_shows {
+            let has = endpoint.address.map_or("none now".to_owned(), |real| format!("{real} now"));
             let _ = writeln!(
                 text,
-                "note: Docker still shows {shown} for {}, which has {real} since its lease \
-                 changed; a restart of the container puts that right",
+                "note: Docker still shows {shown} for {}, which has {has}; restart the container \
+                 to put that right",
                 name(endpoint),
             );
         }
     }
     text
+}
+
+fn table(rows: &[[String; 9]], without: &[&str], headers: bool) -> Table {
+    let shown = |cells: [String; 9]| {
+        let cells = HEADERS.into_iter().zip(cells);
+        cells.filter(|(header, _)| !without.contains(header)).map(|(_, cell)| cell)
+    };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if headers {
+        table.set_header(shown(HEADERS.map(str::to_owned)));
+    }
+    for row in rows {
+        table.add_row(shown(row.clone()));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+/// Without the space after the last column.
+fn table_width(table: &Table) -> usize {
+    let columns = table.column_max_content_widths();
+    columns.iter().map(|&content| usize::from(content) + 2).sum::<usize>().saturating_sub(2)
 }
 
 fn nobody(status: &Status) -> String {
@@ -75,7 +112,8 @@ fn nobody(status: &Status) -> String {
     format!("No containers ({networks}).\n")
 }
 
-fn row(endpoint: &EndpointStatus, now: Timestamp) -> Vec<Cell> {
+/// The cells, in the order of [`HEADERS`].
+fn row(endpoint: &EndpointStatus, now: Timestamp) -> [String; 9] {
     let lease = |time: Option<Timestamp>| match (endpoint.address, time) {
         (None, _) => NOTHING.to_owned(),
         (Some(_), None) => "never".to_owned(),
@@ -92,8 +130,6 @@ fn row(endpoint: &EndpointStatus, now: Timestamp) -> Vec<Cell> {
         lease(endpoint.renews_at),
         lease(endpoint.expires_at),
     ]
-    .map(Cell::new)
-    .into()
 }
 
 /// The host name and the container's short id, as far as they are known. The host name that Docker
@@ -111,4 +147,82 @@ fn name(endpoint: &EndpointStatus) -> String {
 /// Text that a container chose must not steer the terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::sample;
+
+    fn shown(width: Option<u16>, headers: bool) -> String {
+        render(&sample::status(), sample::now(), width, headers)
+    }
+
+    #[test]
+    fn as_wide_as_it_must_be() {
+        insta::assert_snapshot!(shown(None, true), @r"
+        CONTAINER              NETWORK       INTERFACE  MAC                ADDRESS           SERVER       STATE      RENEWS IN  EXPIRES IN
+        c0ffee2b3c4d           0c4e2a1889b1  eth1       02:1f:3a:00:00:09  10.9.0.200/16     10.9.0.1     REBINDING  now        40s
+        db (77aa2b3c4d5e)      b3ac5f6d0c4e  eth0       02:1f:3a:00:00:07  192.168.7.121/24  192.168.7.1  BOUND      never      never
+        endpoint 5f4e3d2c1b0a  b3ac5f6d0c4e  -          02:1f:3a:00:00:08  -                 -            SELECTING  -          -
+        web (1a2b3c4d5e6f)     b3ac5f6d0c4e  eth0       02:00:00:00:00:42  192.168.7.20/24   192.168.7.1  BOUND      4m 12s     1h 59m
+        note: Docker still shows 192.168.7.21/24 for db (77aa2b3c4d5e), which has 192.168.7.121/24 now; restart the container to put that right
+        ");
+    }
+
+    #[test]
+    fn rows_only() {
+        let rows = shown(None, false);
+        let names: Vec<_> = rows.lines().map(|row| row.split("  ").next().unwrap()).collect();
+        assert_eq!(
+            names,
+            ["c0ffee2b3c4d", "db (77aa2b3c4d5e)", "endpoint 5f4e3d2c1b0a", "web (1a2b3c4d5e6f)"]
+        );
+    }
+
+    #[test]
+    fn in_a_narrow_terminal() {
+        insta::assert_snapshot!(shown(Some(100), true), @r"
+        CONTAINER              MAC                ADDRESS           STATE      RENEWS IN  EXPIRES IN
+        c0ffee2b3c4d           02:1f:3a:00:00:09  10.9.0.200/16     REBINDING  now        40s
+        db (77aa2b3c4d5e)      02:1f:3a:00:00:07  192.168.7.121/24  BOUND      never      never
+        endpoint 5f4e3d2c1b0a  02:1f:3a:00:00:08  -                 SELECTING  -          -
+        web (1a2b3c4d5e6f)     02:00:00:00:00:42  192.168.7.20/24   BOUND      4m 12s     1h 59m
+        note: a wider terminal shows NETWORK, SERVER, INTERFACE as well, and --json shows all
+        note: Docker still shows 192.168.7.21/24 for db (77aa2b3c4d5e), which has 192.168.7.121/24 now; restart the container to put that right
+        ");
+    }
+
+    #[test]
+    fn no_wider_than_the_terminal() {
+        let all = shown(None, true);
+        let widest = all.lines().take(5).map(str::len).max().unwrap();
+        let width = |columns| u16::try_from(columns).unwrap();
+        assert_eq!(shown(Some(width(widest)), true), all);
+        for columns in [widest - 1, 100, 90, 80] {
+            let text = shown(Some(width(columns)), true);
+            let too_wide = text.lines().take(5).find(|line| line.len() > columns);
+            assert_eq!(too_wide, None, "{columns} columns: {text}");
+        }
+    }
+
+    #[test]
+    fn without_containers() {
+        let mut status = sample::status();
+        status.endpoints.clear();
+        assert_eq!(render(&status, sample::now(), None, true), "No containers (2 networks).\n");
+        assert_eq!(render(&status, sample::now(), None, false), "");
+        status.networks.clear();
+        assert_eq!(render(&status, sample::now(), None, true), "No containers (no network).\n");
+    }
+
+    #[test]
+    fn a_name_does_not_steer_the_terminal() {
+        let mut status = sample::status();
+        status.endpoints[0].host_name = Some("\u{1b}[2Jweb\nx".to_owned());
+        status.endpoints[0].interface = Some("\u{1b}[2J".to_owned());
+        let text = render(&status, sample::now(), None, true);
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert!(text.contains("?[2Jweb?x"), "{text}");
+    }
 }

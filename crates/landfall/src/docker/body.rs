@@ -1,6 +1,6 @@
 //! The argument of a call, taken from its body.
 
-use axum::body::to_bytes;
+use axum::body::{HttpBody, to_bytes};
 use axum::extract::{FromRequest, Request};
 use serde_json::Value;
 
@@ -24,6 +24,10 @@ impl<T: FromFields, S: Sync> FromRequest<S> for Argument<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        // What announces itself as too large is not waited for.
+        if request.body().size_hint().lower() > MAX_BODY as u64 {
+            return Err(Failure::TooLarge);
+        }
         let bytes = to_bytes(request.into_body(), MAX_BODY).await.map_err(unread)?;
         let body = if bytes.is_empty() {
             Value::Null

@@ -34,10 +34,7 @@ pub(crate) trait Driver: Clone + Send + Sync + 'static {
 }
 
 /// A call of the engine under way; dropping it undoes the call.
-pub(crate) trait Reply<T, D: Driver + ?Sized>:
-    Future<Output = Result<T, D::Error>> + Send
-{
-}
+pub(crate) trait Reply<T, D: Driver>: Future<Output = Result<T, D::Error>> + Send {}
 
 impl<T, D: Driver, F: Future<Output = Result<T, D::Error>> + Send> Reply<T, D> for F {}
 

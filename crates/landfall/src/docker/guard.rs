@@ -66,7 +66,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         if !self.answered {
             let (call, took) = (&self.call, self.since.elapsed());
-            warn!(call, ?took, "the caller hung up before it was answered; its call is undone");
+            warn!(call, ?took, "the caller hung up before it was answered");
         }
     }
 }

@@ -131,7 +131,8 @@ fn null_ipam(fields: &Fields<'_>) -> Result<bool, Failure> {
         [("IPv4Data", "IPv4Data.", "0.0.0.0/0"), ("IPv6Data", "IPv6Data.", "::/0")]
     {
         for pool in fields.objects(list, path)? {
-            null &= pool.text("AddressSpace")? == "null" && pool.text("Pool")? == everything;
+            let (space, addresses) = (pool.text("AddressSpace")?, pool.text("Pool")?);
+            null &= space == "null" && addresses == everything;
         }
     }
     Ok(null)

@@ -1,0 +1,99 @@
+//! A status with one endpoint of each kind, for tests.
+
+use jiff::Timestamp;
+
+use crate::engine::api::{EndpointStatus, NetworkStatus, Status};
+use crate::engine::ids::NetworkId;
+
+const LAN: &str = "b3ac5f6d0c4e2a1889b1d3f2c7e6a5948372615049f8e7d6c5b4a39281706f5e";
+const DMZ: &str = "0c4e2a1889b1d3f2c7e6a5948372615049f8e7d6c5b4a39281706f5eb3ac5f6d";
+
+/// The time at which the sample was taken.
+pub(crate) fn now() -> Timestamp {
+    time("2026-11-22T08:00:00Z")
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A container that runs; one whose address has changed since its start, with a lease for ever;
+/// one that is being started; one whose server is silent.
+pub(crate) fn status() -> Status {
+    let network = |id, bridge: &str, endpoints| NetworkStatus {
+        id: NetworkId::new(id).unwrap(),
+        bridge: bridge.to_owned(),
+        endpoints,
+    };
+    let web = EndpointStatus {
+        id: "9d8c7b6a5f4e3d2c1b0a99887766554433221100ffeeddccbbaa998877665544"
+            .to_owned()
+            .try_into()
+            .unwrap(),
+        network: NetworkId::new(LAN).unwrap(),
+        container: Some(
+            "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f809".to_owned(),
+        ),
+        host_name: Some("web".to_owned()),
+        bridge: "br0".to_owned(),
+        host_interface: "lf9d8c7b6a5f4e".to_owned(),
+        interface: Some("eth0".to_owned()),
+        mac: "02:00:00:00:00:42".parse().unwrap(),
+        address: Some("192.168.7.20/24".parse().unwrap()),
+        gateway: Some("192.168.7.1".parse().unwrap()),
+        server: Some("192.168.7.1".parse().unwrap()),
+        state: "BOUND".to_owned(),
+        renews_at: Some(time("2026-11-22T08:04:12Z")),
+        expires_at: Some(time("2026-11-22T09:59:59Z")),
+        docker_shows: None,
+    };
+    let moved = EndpointStatus {
+        id: "e1".to_owned().try_into().unwrap(),
+        host_name: Some("db".to_owned()),
+        container: Some("77aa2b3c4d5e6f708192a3b4".to_owned()),
+        mac: "02:1f:3a:00:00:07".parse().unwrap(),
+        address: Some("192.168.7.121/24".parse().unwrap()),
+        renews_at: None,
+        expires_at: None,
+        docker_shows: Some("192.168.7.21/24".parse().unwrap()),
+        ..web.clone()
+    };
+    let starting = EndpointStatus {
+        id: "5f4e3d2c1b0a99887766554433221100".to_owned().try_into().unwrap(),
+        host_name: None,
+        container: None,
+        interface: None,
+        mac: "02:1f:3a:00:00:08".parse().unwrap(),
+        address: None,
+        gateway: None,
+        server: None,
+        state: "SELECTING".to_owned(),
+        renews_at: None,
+        expires_at: None,
+        ..web.clone()
+    };
+    let alone = EndpointStatus {
+        id: "e3".to_owned().try_into().unwrap(),
+        network: NetworkId::new(DMZ).unwrap(),
+        // As Docker names a container by itself.
+        host_name: Some("c0ffee2b3c4d".to_owned()),
+        container: Some("c0ffee2b3c4d5e6f708192a3b4".to_owned()),
+        bridge: "br1".to_owned(),
+        interface: Some("eth1".to_owned()),
+        mac: "02:1f:3a:00:00:09".parse().unwrap(),
+        address: Some("10.9.0.200/16".parse().unwrap()),
+        gateway: None,
+        server: Some("10.9.0.1".parse().unwrap()),
+        state: "REBINDING".to_owned(),
+        renews_at: Some(time("2026-11-22T07:59:59Z")),
+        expires_at: Some(time("2026-11-22T08:00:40Z")),
+        ..web.clone()
+    };
+    Status {
+        version: "0.1.0".to_owned(),
+        instance: "7a2c".to_owned(),
+        uptime_seconds: 273_906,
+        networks: vec![network(DMZ, "br1", 1), network(LAN, "br0", 3)],
+        endpoints: vec![web, moved, starting, alone],
+    }
+}
