@@ -65,11 +65,25 @@ impl Lan {
     /// Makes the three namespaces and their links. The bridge forwards at once (`forward_delay 0`); router and laptop
     /// are its ports `router` and `laptop`.
     pub fn new(options: LanOptions) -> Result<Self> {
+        let host = Namespace::new("host")?;
+        if Path::new("/proc/sys/net/bridge").exists() {
+            let value = if options.bridge_netfilter { "1" } else { "0" };
+            for table in ["iptables", "ip6tables", "arptables"] {
+                host.sysctl(&format!("bridge/bridge-nf-call-{table}"), value)?;
+            }
+        }
+        Self::on(host, "", options)
+    }
+
+    /// The same with a Docker host that is there already, such as this machine: the ports are called
+    /// `{prefix}router` and `{prefix}laptop`, `bridge_netfilter` is left as it is, and the bridge stays behind when the
+    /// rest goes.
+    pub fn on(host: Namespace, prefix: &str, options: LanOptions) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let site = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = |place: &str| format!("{place}-{site}");
         let lan = Self {
-            host: Namespace::new(&name("host"))?,
+            host,
             router: Namespace::new(&name("router"))?,
             laptop: Namespace::new(&name("laptop"))?,
             bridge: options.bridge,
@@ -83,8 +97,8 @@ impl Lan {
         }
         for (port, ns) in [("router", &lan.router), ("laptop", &lan.laptop)] {
             host += &format!(
-                "link add {port} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {}\n\
-                 link set {port} master {bridge} up\n",
+                "link add {prefix}{port} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {}\n\
+                 link set {prefix}{port} master {bridge} up\n",
                 ns.path().display()
             );
         }
@@ -92,12 +106,6 @@ impl Lan {
             host += &format!("addr add {address} dev {bridge}\n");
         }
         lan.host.ip_batch(&host)?;
-        if Path::new("/proc/sys/net/bridge").exists() {
-            let value = if options.bridge_netfilter { "1" } else { "0" };
-            for table in ["iptables", "ip6tables", "arptables"] {
-                lan.host.sysctl(&format!("bridge/bridge-nf-call-{table}"), value)?;
-            }
-        }
         for (ns, ip) in [(&lan.router, Self::ROUTER), (&lan.laptop, Self::LAPTOP)] {
             ns.ip_batch(&format!("addr add {ip}/16 dev eth0\nlink set eth0 up\n"))?;
         }

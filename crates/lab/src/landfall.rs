@@ -32,7 +32,19 @@ impl Landfall {
     ///
     /// The caller plays the engine: [`Self::call`], and [`Machine::bind`] of a [`Namespace`] to a SandboxKey.
     pub fn spawn_in(net: &Namespace, binary: &Path, args: &[&str], env: &[&str]) -> Result<Self> {
-        let machine = Machine::start("dockerhost", &Roots::lan()?, net)?;
+        Self::spawn_with_folders(net, binary, args, env, &[])
+    }
+
+    /// The same with folders of this machine (the first of each pair) at a path in the daemon's (the second): what measures
+    /// durable writes wants `/var/lib/landfall` on a disk.
+    pub fn spawn_with_folders(
+        net: &Namespace,
+        binary: &Path,
+        args: &[&str],
+        env: &[&str],
+        folders: &[(PathBuf, String)],
+    ) -> Result<Self> {
+        let machine = Machine::start_with_folders("dockerhost", &Roots::lan()?, net, folders)?;
         let mut landfall = Self::spawn_beside(&machine, binary, args, env)?;
         landfall.machine = Some(machine);
         Ok(landfall)

@@ -20,14 +20,21 @@ pub struct Line {
 #[derive(Debug)]
 pub struct Log {
     of: String,
-    lines: Mutex<Vec<Line>>,
+    state: Mutex<State>,
     news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<Line>,
+    /// Pipes that a program still holds open.
+    pipes: usize,
 }
 
 impl Log {
     /// An empty one; `of` names the program in errors.
     pub fn new(of: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { of: of.into(), lines: Mutex::default(), news: Condvar::new() })
+        Arc::new(Self { of: of.into(), state: Mutex::default(), news: Condvar::new() })
     }
 
     /// Collects what comes out of `pipe` until all its writers are gone, on a thread of its own.
@@ -37,10 +44,13 @@ impl Log {
             for line in BufReader::new(pipe).split(b'\n') {
                 let Ok(bytes) = line else { break };
                 let text = String::from_utf8_lossy(&bytes).trim_end_matches('\r').to_owned();
-                log.lock().push(Line { at: SystemTime::now(), text });
+                log.lock().lines.push(Line { at: SystemTime::now(), text });
                 log.news.notify_all();
             }
+            log.lock().pipes -= 1;
+            log.news.notify_all();
         };
+        self.lock().pipes += 1;
         thread::Builder::new()
             .name("lab-log".into())
             .spawn(body)
@@ -50,23 +60,23 @@ impl Log {
 
     /// How many lines there are: a mark for [`Self::wait_after`].
     pub fn mark(&self) -> usize {
-        self.lock().len()
+        self.lock().lines.len()
     }
 
     /// All lines so far.
     pub fn lines(&self) -> Vec<Line> {
-        self.lock().clone()
+        self.lock().lines.clone()
     }
 
     /// The text of all lines that contain `needle`.
     pub fn grep(&self, needle: &str) -> Vec<String> {
-        let lines = self.lock();
+        let lines = &self.lock().lines;
         lines.iter().filter(|l| l.text.contains(needle)).map(|l| l.text.clone()).collect()
     }
 
     /// The last `count` lines as one text.
     pub fn tail(&self, count: usize) -> String {
-        let lines = self.lock();
+        let lines = &self.lock().lines;
         let last = lines.iter().skip(lines.len().saturating_sub(count));
         last.map(|l| l.text.as_str()).collect::<Vec<_>>().join("\n")
     }
@@ -85,27 +95,33 @@ impl Log {
         timeout: Duration,
     ) -> Result<Line> {
         let until = Instant::now() + timeout;
-        let mut lines = self.lock();
+        let mut state = self.lock();
         let mut read = mark;
         loop {
-            if let Some(line) = lines.iter().skip(read).find(|l| wanted(&l.text)) {
+            if let Some(line) = state.lines.iter().skip(read).find(|l| wanted(&l.text)) {
                 return Ok(line.clone());
             }
-            read = lines.len().max(mark);
+            read = state.lines.len().max(mark);
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                drop(lines);
+                drop(state);
                 return Err(Error::TimedOut {
                     what: format!("{what} in the log of {}", self.of),
                     after: timeout,
                     seen: format!("Its last lines:\n{}", self.tail(25)),
                 });
             }
-            lines = self.news.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Line>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until all that was written is here, for `at_most`: a program's children may hold its output open.
+    pub(crate) fn settle(&self, at_most: Duration) {
+        let open = |state: &mut State| state.pipes > 0;
+        drop(self.news.wait_timeout_while(self.lock(), at_most, open));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

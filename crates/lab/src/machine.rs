@@ -34,11 +34,20 @@ pub struct Machine {
 impl Machine {
     /// A machine that can run ordinary programs, on `root` (see [`crate::Roots`]), in the network namespace `net`.
     pub fn start(name: &str, root: &Path, net: &Namespace) -> Result<Self> {
-        Self::boot(name, root, net, None, &[])
+        Self::start_with_folders(name, root, net, &[])
     }
 
-    /// One that also has cgroups of its own and so can run containers, and that sees folders of this machine (the first of
-    /// each pair) at a path of its own (the second).
+    /// One that sees folders of this machine (the first of each pair) at a path of its own (the second).
+    pub(crate) fn start_with_folders(
+        name: &str,
+        root: &Path,
+        net: &Namespace,
+        folders: &[(PathBuf, String)],
+    ) -> Result<Self> {
+        Self::boot(name, root, net, None, folders)
+    }
+
+    /// The same, which also has cgroups of its own and so can run containers.
     pub(crate) fn start_with_cgroups(
         name: &str,
         root: &Path,

@@ -57,7 +57,7 @@ impl Process {
         let mut process = Self::spawn(name, &launch.argv, log)?;
         if launch.forks {
             process.wait_ready(mark, Launch::STARTED, START)?;
-            process.follow_fork()?;
+            process.follow_fork();
         }
         Ok(process)
     }
@@ -90,12 +90,12 @@ impl Process {
     }
 
     /// Takes the child's only child for the program to signal and to measure: `nsenter` forks into a pid namespace.
-    fn follow_fork(&mut self) -> Result<()> {
+    /// One that has ended by now has no such child: its end is for those to see who wait for the program.
+    fn follow_fork(&mut self) {
         let path = format!("/proc/{0}/task/{0}/children", self.child);
-        let children = fs::read_to_string(&path).map_err(Error::io(format!("reading {path}")))?;
+        let children = fs::read_to_string(&path).unwrap_or_default();
         let first = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
-        self.payload = Pid::from_raw(first.ok_or_else(|| self.ended())?);
-        Ok(())
+        self.payload = first.map_or(self.child, Pid::from_raw);
     }
 
     /// Its process id, as this process sees it.
@@ -160,6 +160,7 @@ impl Process {
 
     /// The error for one that should run and does not.
     pub(crate) fn ended(&self) -> Error {
+        self.log.settle(Duration::from_secs(1));
         Error::Ended {
             what: self.name.clone(),
             status: self.status().map_or_else(|| "still ending".into(), |s| s.to_string()),

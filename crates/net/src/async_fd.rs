@@ -21,21 +21,26 @@ pub(crate) fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<Ow
 }
 
 /// Owns a non-blocking descriptor and waits until it can be read.
+///
+/// An error that waits to be read counts too: tokio does not wake for one by itself, and "the link
+/// went down" or "notices were lost" comes without data.
 #[derive(Debug)]
 pub(crate) struct Readable(AsyncFd<OwnedFd>);
 
 impl Readable {
+    const INTEREST: Interest = Interest::READABLE.add(Interest::ERROR);
+
     /// Registers the descriptor with the current tokio runtime.
     ///
     /// # Errors
     /// As [`register`].
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
-        register(fd, Interest::READABLE).map(Self)
+        register(fd, Self::INTEREST).map(Self)
     }
 
-    /// Waits until the descriptor is readable.
+    /// Waits until there is something to read, or an error.
     pub(crate) async fn ready(&self) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
-        self.0.readable().await
+        self.0.ready(Self::INTEREST).await
     }
 
     /// Takes the descriptor off the reactor.

@@ -3,7 +3,7 @@
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{
     BridgeMulticastRouterType, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort,
-    InfoData, InfoPortData, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoPortData, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, State,
 };
 use rtnetlink::{LinkBridgePort, LinkUnspec};
 use wire::MacAddr;
@@ -29,6 +29,10 @@ pub struct Link {
     pub up: bool,
     /// The lower layer is there (IFF_LOWER_UP): a cable is plugged in, the veth's peer is up.
     pub carrier: bool,
+    /// The kernel has taken note of the carrier (IFLA_OPERSTATE is up). It does so from a work
+    /// queue, after up to some milliseconds; what is sent before it drops, and tells nobody.
+    /// Never for links without an operational state, as `lo`.
+    pub operational: bool,
     /// IFLA_LINK: the other end of a veth, the parent of a macvlan, as an index in the namespace
     /// that `peer_netnsid` names.
     pub peer_index: Option<u32>,
@@ -211,8 +215,9 @@ impl Netlink {
     /// an MTU of its own the smallest: set both on the link before.
     ///
     /// # Errors
-    /// [`Error::is_not_found`] when there is no such link or master; EXFULL when the bridge has
-    /// its 1,023 ports; ELOOP, EINVAL, EOPNOTSUPP when the link cannot be a port.
+    /// [`Error::is_not_found`] when there is no such link; EINVAL when there is no such master;
+    /// EXFULL when the bridge has its 1,023 ports; ELOOP, EINVAL, EOPNOTSUPP when the link cannot
+    /// be a port.
     pub async fn set_master(&self, index: u32, master: Option<u32>) -> Result<()> {
         let message = LinkUnspec::new_with_index(index).controller(master.unwrap_or(0)).build();
         let tried = match master {
@@ -299,6 +304,7 @@ impl From<LinkMessage> for Link {
             master: None,
             up: flags.contains(LinkFlags::Up),
             carrier: flags.contains(LinkFlags::LowerUp),
+            operational: false,
             peer_index: None,
             peer_netnsid: None,
             bridge: None,
@@ -312,6 +318,7 @@ impl From<LinkMessage> for Link {
                 }
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Controller(index) => link.master = Some(index),
+                LinkAttribute::OperState(state) => link.operational = state == State::Up,
                 LinkAttribute::Link(index) => link.peer_index = Some(index),
                 LinkAttribute::LinkNetNsId(id) => link.peer_netnsid = Some(id),
                 LinkAttribute::LinkInfo(infos) => link.take_infos(infos),

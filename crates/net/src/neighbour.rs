@@ -16,7 +16,7 @@ use crate::{Netlink, Result};
 pub enum FdbKind {
     /// Learnt, or set as if learnt: moves to where the address is next seen, and ages.
     Dynamic,
-    /// Set by hand: neither moves nor ages.
+    /// Set by hand: moves to where the address is next seen, and does not age.
     Static,
     /// The address of the port itself: frames to it go to the host.
     Local,

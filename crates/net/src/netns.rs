@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::{Pid, chroot};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Error, Result};
@@ -40,6 +41,22 @@ impl Netns {
         let file = File::open(path)
             .map_err(|e| Error::os(format!("open network namespace {}", path.display()), e))?;
         Ok(Self::from_fd(file.into()))
+    }
+
+    /// The same by an absolute path as process `pid` sees it, whose root and mounts may be others:
+    /// a symbolic link on the way (`/var/run`) leads where it leads for that process.
+    ///
+    /// # Errors
+    /// As [`Netns::open`]; EPERM without CAP_SYS_CHROOT, EACCES for a process with more rights than
+    /// ours without CAP_SYS_PTRACE.
+    pub fn open_as_seen_by(pid: Pid, path: &Path) -> Result<Self> {
+        on_throw_away_thread(|| {
+            let root = format!("/proc/{pid}/root");
+            unshare(CloneFlags::CLONE_FS)
+                .and_then(|()| chroot(root.as_str()))
+                .map_err(|e| Error::os(format!("look from {root}"), e))?;
+            Self::open(path)
+        })?
     }
 
     /// A new namespace without a name: it goes when the last handle, socket and process in it

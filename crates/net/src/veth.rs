@@ -55,6 +55,10 @@ impl Netlink {
     /// becomes a port, and a port before it is up. When a later step fails the pair is removed
     /// again.
     ///
+    /// With both ends up the peer can send at once, the outer end when it is
+    /// [`crate::Link::operational`], and a bridge forwards when the port's state is
+    /// [`crate::PortState::Forwarding`]: both come a little later.
+    ///
     /// # Errors
     /// [`Error::is_exists`] when one of the names is taken; what [`Netlink::set_master`] answers;
     /// EINVAL for a bad name, address or MTU.
@@ -86,25 +90,29 @@ impl Netlink {
         let peer = link
             .peer_index
             .ok_or_else(|| vanished("the kernel names no peer for it".to_owned()))?;
-        // The kernel ignores this attribute while it makes a link.
-        let no_link_local = LinkUnspec::new_with_index(link.index)
-            .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![
-                AfSpecInet6::AddrGenMode(In6AddrGenMode::None),
-            ])]))
-            .build();
-        self.set_link(no_link_local, "turn IPv6 link-local addresses off on").await?;
+        // The kernel ignores the mode while it makes a link, and heeds it too late in a message
+        // that sets a link up.
+        let mut port = LinkUnspec::new_with_index(link.index).append_extra_attribute(
+            LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
+                In6AddrGenMode::None,
+            )])]),
+        );
+        let mut what = "turn IPv6 link-local addresses off on".to_owned();
+        if let Some(master) = veth.master {
+            port = port.controller(master);
+            what = format!("make a port of link {master}, without IPv6, of");
+        }
+        self.set_link(port.build(), &what).await?;
+        if veth.up {
+            self.set_up(link.index).await?;
+        }
         if veth.peer.up {
             // Not while it is made: the driver answers ENOTCONN as long as it has no other end.
+            // And last: the end that finds the other up can send at once.
             match &veth.peer.netns {
                 Some(netns) => Netlink::in_netns(netns)?.set_up(peer).await?,
                 None => self.set_up(peer).await?,
             }
-        }
-        if veth.master.is_some() {
-            self.set_master(link.index, veth.master).await?;
-        }
-        if veth.up {
-            self.set_up(link.index).await?;
         }
         Ok((link.index, peer))
     }

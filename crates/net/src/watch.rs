@@ -92,10 +92,27 @@ impl LinkWatch {
                 }
                 Err(Errno::EAGAIN) => ready.clear_ready(),
                 Err(Errno::EINTR) => {}
-                Err(Errno::ENOBUFS) => return Ok(LinkChange::Resync),
+                Err(Errno::ENOBUFS) => {
+                    self.discard();
+                    return Ok(LinkChange::Resync);
+                }
                 Err(e) => return Err(Error::os("read link changes", e)),
             }
         }
+    }
+}
+
+impl LinkWatch {
+    /// Empties the queue. Once it has overflowed the kernel drops all further notices, without
+    /// another error, until it was empty: what happens after the caller has asked for everything
+    /// again would be missed.
+    fn discard(&mut self) {
+        self.seen.clear();
+        let fd = self.socket.as_raw_fd();
+        while !matches!(
+            recv(fd, &mut self.buffer, MsgFlags::MSG_DONTWAIT),
+            Err(error) if error != Errno::ENOBUFS && error != Errno::EINTR
+        ) {}
     }
 }
 

@@ -79,8 +79,7 @@ pub struct Server {
     pub asks_arp: bool,
     /// Releases that freed an address, and releases that did not.
     pub releases: (u32, u32),
-    /// Messages from clients by type, DHCPDISCOVER (1) to DHCPINFORM (8).
-    pub heard: [u32; 9],
+    heard: [u32; 9],
     honest: bool,
     waiting: Vec<Waiting>,
 }
@@ -175,6 +174,11 @@ impl Server {
     /// Whether the server never gave one address to two clients, as far as it is up to the server.
     pub fn is_honest(&self) -> bool {
         self.honest
+    }
+
+    /// How many messages of a type it has heard.
+    pub fn heard(&self, kind: MessageType) -> u32 {
+        self.heard[usize::from(u8::from(kind))]
     }
 
     /// What the server knows a client by.

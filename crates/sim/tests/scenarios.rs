@@ -28,7 +28,7 @@ fn short(lease_time: u32, mut server: Server) -> Server {
 }
 
 fn heard(lan: &Lan, server: ServerId, kind: MessageType) -> u32 {
-    lan.server(server).heard[usize::from(u8::from(kind))]
+    lan.server(server).heard(kind)
 }
 
 fn lost(lan: &Lan) -> u32 {
@@ -36,17 +36,17 @@ fn lost(lan: &Lan) -> u32 {
 }
 
 #[test]
-fn a_thousand_endpoints_keep_their_leases_for_a_day() {
+fn a_thousand_endpoints_keep_their_leases_for_half_a_day() {
     let (mut lan, server) = lan(1, Server::campus(), 1000);
     lan.run_for(11 * SECOND);
     assert_eq!(lan.bound(), 1000);
-    lan.run_for(24 * HOUR);
+    lan.run_for(12 * HOUR);
     assert_eq!(lan.in_state(State::Bound), 1000);
     assert_eq!(lost(&lan), 0);
     assert_eq!(heard(&lan, server, MessageType::Discover), 1000, "one DISCOVER for each start");
-    // Leases of an hour, renewed after 28.5 to 30 minutes: 48 to 50 times a day, and once taken.
+    // Leases of an hour, renewed after 28.5 to 30 minutes: 24 or 25 times, and once taken.
     let requests = heard(&lan, server, MessageType::Request);
-    assert!((49_000..52_000).contains(&requests), "{requests}");
+    assert!((25_000..26_500).contains(&requests), "{requests}");
     assert_eq!(lan.server(server).database.granted(lan.now()), 1000);
 }
 
@@ -69,7 +69,7 @@ fn a_fleet_that_starts_at_once_does_not_renew_at_once() {
 
 #[test]
 fn an_awful_lan_heals() {
-    sim::seeds("an awful LAN", 0..20, |seed| {
+    sim::seeds("an awful LAN", 0..8, |seed| {
         let (mut lan, server) = lan(seed, short(600, Server::home_router()), 40);
         lan.conditions = Conditions::awful();
         lan.run_for(2 * HOUR);
@@ -86,7 +86,7 @@ fn an_awful_lan_heals() {
 
 #[test]
 fn a_lan_that_is_cut_again_and_again_heals() {
-    sim::seeds("a LAN cut again and again", 0..10, |seed| {
+    sim::seeds("a LAN cut again and again", 0..5, |seed| {
         let (mut lan, _) = lan(seed, short(300, Server::home_router()), 30);
         lan.run_for(MINUTE);
         for round in 1..12u32 {
@@ -101,13 +101,13 @@ fn a_lan_that_is_cut_again_and_again_heals() {
 
 #[test]
 fn a_silent_server_costs_the_leases_only_when_they_end() {
-    sim::seeds("a silent server", 0..5, |seed| {
+    sim::seeds("a silent server", 0..3, |seed| {
         let (mut lan, server) = lan(seed, Server::home_router(), 50);
         lan.run_for(MINUTE);
         lan.server_mut(server).silent = true;
         lan.run_for(29 * MINUTE);
         assert_eq!(lan.bound(), 50);
-        lan.run_for(6 * HOUR);
+        lan.run_for(3 * HOUR);
         assert_eq!((lan.bound(), lost(&lan)), (0, 50));
         assert_eq!(lan.in_state(State::Selecting), 50);
         lan.server_mut(server).silent = false;
@@ -131,7 +131,7 @@ fn a_server_that_was_away_is_found_again_before_a_lease_is_lost() {
 
 #[test]
 fn a_server_that_refuses_everything_is_not_stormed() {
-    sim::seeds("a refusing server", 0..5, |seed| {
+    sim::seeds("a refusing server", 0..2, |seed| {
         let (mut lan, server) = lan(seed, Server::home_router(), 20);
         lan.server_mut(server).refuses = true;
         lan.run_for(HOUR);
@@ -166,7 +166,7 @@ fn a_forgetful_server_gives_new_leases_at_once() {
 
 #[test]
 fn of_two_servers_one_may_die() {
-    sim::seeds("two servers", 0..10, |seed| {
+    sim::seeds("two servers", 0..5, |seed| {
         let (mut lan, first) = lan(seed, Server::home_router(), 30);
         lan.server_mut(first).unknown = Unknown::Ignored;
         let second = lan.add_server(Server::second());
@@ -234,7 +234,7 @@ fn a_network_that_is_renumbered_takes_everybody_along() {
 #[test]
 fn short_leases_are_kept() {
     for lease_time in [1, 2, 5, 10, 30, 60, 120] {
-        sim::seeds("short leases", 0..3, |seed| {
+        sim::seeds("short leases", 0..1, |seed| {
             let (mut lan, _) = lan(seed, short(lease_time, Server::home_router()), 10);
             lan.watch.budget = Budget { burst: 24.0, interval: SECOND / 3 };
             lan.run_for(10 * MINUTE);
@@ -316,7 +316,7 @@ fn a_slow_server_is_waited_for() {
 
 #[test]
 fn nothing_is_left_at_the_server() {
-    sim::seeds("releases", 0..20, |seed| {
+    sim::seeds("releases", 0..10, |seed| {
         let (mut lan, server) = lan(seed, Server::home_router(), 100);
         // Some in the middle of their first exchange, some long after it.
         for number in 0..100u32 {

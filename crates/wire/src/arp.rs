@@ -73,11 +73,6 @@ impl Arp {
         self.sender_ip == self.target_ip && !self.sender_ip.is_unspecified()
     }
 
-    /// Whether it asks without claiming an address (RFC 5227 §1.1).
-    pub fn is_probe(&self) -> bool {
-        self.operation == Operation::Request && self.sender_ip.is_unspecified()
-    }
-
     /// The whole Ethernet frame, from [`sender_mac`](Arp::sender_mac), padded to 60 bytes.
     pub fn emit(&self, destination: MacAddr) -> Vec<u8> {
         let repr = ArpRepr::EthernetIpv4 {

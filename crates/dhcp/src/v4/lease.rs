@@ -123,11 +123,15 @@ impl Lease {
     }
 
     /// Whether the endpoint's configuration under both is the same: address, prefix and options
-    /// (routers, routes, DNS, MTU, …). The server and the times do not count.
+    /// (routers, routes, DNS, MTU, …). The server and the times do not count, and neither does the
+    /// host name (option 12), which some servers send back as they got it.
     pub fn same_configuration(&self, other: &Lease) -> bool {
+        fn options(lease: &Lease) -> impl Iterator<Item = (u8, &[u8])> {
+            lease.options.iter().filter(|(code, _)| *code != code::HOST_NAME)
+        }
         self.address == other.address
             && self.prefix_len == other.prefix_len
-            && self.options == other.options
+            && options(self).eq(options(other))
     }
 
     /// Whether `address` is in the lease's subnet.

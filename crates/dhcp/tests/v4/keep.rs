@@ -363,7 +363,8 @@ fn a_new_host_name_reaches_the_server_at_once() {
     let request = bench.request();
     assert_eq!(request.at, at(1.0));
     assert_eq!(request.message.options.host_name().as_deref(), Some("web"));
-    bench.answer(ack(&request));
+    // dnsmasq sends the name back.
+    bench.answer(ack(&request).set(code::HOST_NAME, b"web"));
     assert_eq!(bench.event(), Event::Renewed);
     for name in [Some("web"), Some("web")] {
         bench.run(|client, now| client.set_host_name(name, now));

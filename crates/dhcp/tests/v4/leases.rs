@@ -147,6 +147,8 @@ fn only_configuration_is_kept_of_the_options() {
 
 #[test]
 fn ten_thousand_idle_leases_fit_into_twenty_megabytes() {
+    fn moves_between_threads<T: Send>() {}
+    moves_between_threads::<dhcp::v4::Client>();
     assert!(size_of::<dhcp::v4::Client>() <= 512, "{}", size_of::<dhcp::v4::Client>());
     let bench = Bench::bound();
     let lease = bench.client.lease().unwrap();

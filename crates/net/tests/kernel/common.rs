@@ -1,10 +1,15 @@
 //! Namespaces, links and frames for tests, and iproute2 as the independent witness.
 
 use std::future::Future;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
 use std::time::Duration;
 
-use net::{Filter, Netlink, Netns, PacketSocket, Peer, Sees, Veth};
+use net::{
+    Filter, LinkChange, LinkWatch, Netlink, Netns, PacketSocket, Peer, PortState, Sees, Veth,
+};
+use nix::sys::socket::MsgFlags;
+use socket2::{Domain, SockAddr, Socket, Type};
 use wire::MacAddr;
 
 /// Runs a test in a network namespace of its own, on a thread and a tokio runtime of its own.
@@ -58,6 +63,23 @@ pub(crate) fn veth(name: &str, peer: &str, peer_netns: Option<&Netns>) -> Veth {
     }
 }
 
+/// A wire between two links of this namespace, over which frames pass.
+pub(crate) async fn wire(netlink: &Netlink, name: &str, other: &str) -> (u32, u32) {
+    let mut watch = LinkWatch::here().unwrap();
+    let ends = netlink.create_veth(&veth(name, other, None)).await.unwrap();
+    for end in [ends.0, ends.1] {
+        operational(&mut watch, netlink, end).await;
+    }
+    ends
+}
+
+/// Waits until frames pass over a link.
+pub(crate) async fn operational(watch: &mut LinkWatch, netlink: &Netlink, index: u32) {
+    while !netlink.link_by_index(index).await.unwrap().unwrap().operational {
+        watch.next().await.unwrap();
+    }
+}
+
 /// A bridge in the namespace of the calling thread, up, that forwards at once.
 pub(crate) async fn bridge(netlink: &Netlink, name: &str) -> u32 {
     run(&format!("ip link add {name} type bridge"));
@@ -68,7 +90,6 @@ pub(crate) async fn bridge(netlink: &Netlink, name: &str) -> u32 {
 /// A machine on a bridge: a namespace that `eth0` connects to the bridge.
 pub(crate) struct Station {
     pub(crate) netns: Netns,
-    pub(crate) netlink: Netlink,
     pub(crate) eth0: u32,
     /// The bridge port it is plugged into.
     pub(crate) port: u32,
@@ -82,17 +103,27 @@ impl Station {
         let mut veth = veth(name, "eth0", Some(&netns));
         veth.master = Some(bridge);
         veth.peer.mac = Some(mac(address));
+        let mut watch = LinkWatch::here().unwrap();
         let (port, eth0) = Netlink::here().unwrap().create_veth(&veth).await.unwrap();
-        let netlink = Netlink::in_netns(&netns).unwrap();
-        Self { netns, netlink, eth0, port }
+        // The kernel lets a port forward a little after its link came up, from a work queue.
+        forwarding(&mut watch, port).await;
+        Self { netns, eth0, port }
     }
 
     pub(crate) fn socket(&self, filter: &Filter) -> PacketSocket {
         PacketSocket::open_in(&self.netns, self.eth0, filter, Sees::Incoming).unwrap()
     }
+}
 
-    pub(crate) fn run(&self, command: &str) -> String {
-        self.netns.run(|| run(command)).unwrap()
+/// Waits until a bridge port forwards.
+pub(crate) async fn forwarding(watch: &mut LinkWatch, port: u32) {
+    loop {
+        if let LinkChange::PortState { index, state: PortState::Forwarding, .. } =
+            watch.next().await.unwrap()
+            && index == port
+        {
+            return;
+        }
     }
 }
 
@@ -206,4 +237,49 @@ pub(crate) async fn frame(socket: &PacketSocket) -> Vec<u8> {
     let received = socket.recv(&mut buffer).await.unwrap();
     buffer.truncate(received.len);
     buffer
+}
+
+/// Sees every frame on a link, in both directions: what no filter of the crate lets through.
+pub(crate) struct Sniffer(tokio::io::unix::AsyncFd<OwnedFd>);
+
+impl Sniffer {
+    pub(crate) fn on(ifindex: u32) -> Self {
+        let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking(), None).unwrap();
+        // SAFETY: `sockaddr_storage` is large enough for the `sockaddr_ll` that is written to its
+        // beginning, and is all zero otherwise.
+        let ((), address) = unsafe {
+            SockAddr::try_init(|storage, length| {
+                let address = storage.cast::<libc::sockaddr_ll>();
+                (*address).sll_family = libc::AF_PACKET as u16;
+                (*address).sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+                (*address).sll_ifindex = ifindex as i32;
+                *length = size_of::<libc::sockaddr_ll>() as u32;
+                Ok(())
+            })
+        }
+        .unwrap();
+        socket.bind(&address).unwrap();
+        // SAFETY: the `OwnedFd` moves in and keeps its descriptor.
+        Self(unsafe { tokio::io::unix::AsyncFd::register(socket.into()) }.unwrap())
+    }
+
+    pub(crate) async fn next(&self) -> Vec<u8> {
+        let mut buffer = vec![0; 2048];
+        loop {
+            let mut ready = self.0.readable().await.unwrap();
+            match nix::sys::socket::recv(
+                self.0.get_ref().as_raw_fd(),
+                &mut buffer,
+                MsgFlags::MSG_DONTWAIT,
+            ) {
+                Ok(length) => return buffer[..length].to_vec(),
+                Err(nix::Error::EAGAIN) => ready.clear_ready(),
+                Err(error) => panic!("sniffing: {error}"),
+            }
+        }
+    }
+}
+
+pub(crate) fn source(frame: &[u8]) -> MacAddr {
+    MacAddr(frame[6..12].try_into().unwrap())
 }

@@ -1,8 +1,8 @@
 //! Links read, made, changed and removed.
 
-use net::{Netlink, Netns};
+use net::{LinkWatch, Netlink, Netns};
 
-use crate::common::{bridge, in_fresh_netns, mac, run, veth};
+use crate::common::{bridge, in_fresh_netns, mac, operational, run, veth};
 
 #[test]
 fn a_veth_is_born_complete_in_two_namespaces() {
@@ -34,6 +34,8 @@ fn a_veth_is_born_complete_in_two_namespaces() {
         assert!(peer.up && peer.carrier);
         assert_eq!(netlink.link("inner").await.unwrap(), None, "and is not here");
 
+        let mut watch = LinkWatch::here().unwrap();
+        operational(&mut watch, &netlink, outer.index).await;
         let outside = run("ip link show outer");
         assert!(outside.contains("master br0") && !outside.contains("NOARP"), "{outside}");
         let inside = inside.run(|| run("ip link show inner")).unwrap();
@@ -134,7 +136,7 @@ fn what_is_not_there_is_not_found() {
             netlink.set_up(4711).await.unwrap_err(),
             netlink.set_mtu(4711, 1500).await.unwrap_err(),
             netlink.delete_link(4711).await.unwrap_err(),
-            netlink.set_master(1, Some(4711)).await.unwrap_err(),
+            netlink.set_master(4711, None).await.unwrap_err(),
         ] {
             assert!(error.is_not_found(), "{error}");
             assert!(error.to_string().contains("4711"), "{error}");

@@ -203,15 +203,16 @@ fn arp_of_each_purpose() {
     let probe = Arp::probe(MAC, IP);
     assert_eq!((probe.sender_ip, probe.target_ip), (Ipv4Addr::UNSPECIFIED, IP));
     assert_eq!(probe.target_mac, MacAddr::ZERO);
-    assert!(probe.is_probe() && !probe.is_gratuitous());
+    assert_eq!(probe.operation, Operation::Request);
+    assert!(!probe.is_gratuitous());
 
     let announcement = Arp::announcement(MAC, IP);
     assert_eq!((announcement.sender_ip, announcement.target_ip), (IP, IP));
     assert_eq!(announcement.operation, Operation::Request);
-    assert!(announcement.is_gratuitous() && !announcement.is_probe());
+    assert!(announcement.is_gratuitous());
 
     let request = Arp::request(MAC, IP, ROUTER_IP);
-    assert!(!request.is_gratuitous() && !request.is_probe());
+    assert!(!request.is_gratuitous());
     let reply = request.reply_to(ROUTER);
     assert_eq!(
         reply,
@@ -223,7 +224,6 @@ fn arp_of_each_purpose() {
             target_ip: IP,
         }
     );
-    assert!(!reply.is_probe());
     assert_eq!(probe.reply_to(ROUTER).target_ip, Ipv4Addr::UNSPECIFIED);
     assert!(!Arp::probe(MAC, Ipv4Addr::UNSPECIFIED).is_gratuitous());
 }

@@ -209,18 +209,19 @@ fn search_lists_that_lead_nowhere() {
     let list = |data: &[u8]| option(code::DOMAIN_SEARCH, data).search_list();
     let nothing: [&str; 0] = [];
     for broken in [
-        &b"\xc0\x00"[..],                                                 // to itself
-        b"\x01a\xc0\x00",                                                 // to its own name
-        b"\x01a\xc0\x02",                                                 // to the pointer
-        b"\x01a\xc0\x20",                                                 // beyond the end
-        b"\x01a\x00\xc0\x03",                                             // to itself behind a name
-        b"\x01a\x00\x01b\xc0\x05",                                        // forwards
-        b"\x01a\xc0",                                                     // half a pointer
-        b"\x05a",                                                         // label beyond the end
-        b"\x01a",                                                         // no root
-        b"\x40a\x00",                                                     // reserved length bits
-        b"\x80a\x00",                                                     // reserved length bits
-        &[&[63; 64][..], &[63; 64], &[63; 64], &[63; 64], &[0]].concat(), // 255 characters
+        &b"\xc0\x00"[..],            // to itself
+        b"\x01a\xc0\x00",            // to its own name
+        b"\x01a\xc0\x02",            // to the pointer
+        b"\x01a\xc0\x20",            // beyond the end
+        b"\x01a\x00\xc0\x03",        // to itself behind a name
+        b"\x01a\x00\x01b\xc0\x05",   // forwards
+        b"\x02\xc0\x01\x00\xc0\x01", // into a label that is a pointer to itself
+        b"\x01a\xc0",                // half a pointer
+        b"\x05a",                    // label beyond the end
+        b"\x01a",                    // no root
+        b"\x40a\x00",                // reserved length bits
+        b"\x80a\x00",                // reserved length bits
+        &[&[63; 64][..], &[63; 64], &[63; 64], &[63; 64], b"\0\x01d\0"].concat(), // 255 characters
     ] {
         assert_eq!(list(broken), nothing, "{broken:?}");
     }
@@ -290,4 +291,16 @@ fn what_does_not_fit_the_mtu_is_left_out_whole() {
     let emitted = Message::new(Op::BootRequest, 1, MAC, options.clone()).emit();
     options.remove(code::HOST_NAME);
     assert_eq!(Message::parse(&emitted).unwrap().options, options);
+}
+
+/// Cookie, message type and a host name of 1218 bytes in five pieces leave room for End alone.
+#[test]
+fn a_message_may_fill_the_mtu() {
+    let mut options = option(code::MESSAGE_TYPE, &[1]);
+    options.set(code::HOST_NAME, &[b'h'; 1218]);
+    let full = options.clone();
+    options.set(80, &[]);
+    let emitted = Message::new(Op::BootRequest, 1, MAC, options).emit();
+    assert_eq!(emitted.len(), 1472);
+    assert_eq!(Message::parse(&emitted).unwrap().options, full);
 }

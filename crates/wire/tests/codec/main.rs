@@ -1,5 +1,5 @@
-//! The codecs from outside: the RFCs' own examples, hostile input, properties, and another codec as
-//! a witness.
+//! The codecs from outside: the RFCs' own examples, frames of real servers, hostile input,
+//! properties, and another codec as a witness.
 
 #![allow(
     clippy::indexing_slicing,
@@ -8,6 +8,7 @@
 )]
 
 mod allocation;
+mod captured;
 mod common;
 mod differential;
 mod frames;

@@ -1,0 +1,135 @@
+//! The machine that the figures were measured on, and the binary.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use lab::{Roots, landfall_binary};
+use serde::Serialize;
+
+use crate::Result;
+use crate::figure::{Figure, Samples, Section, number};
+
+/// What one must know of a machine to compare figures.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Facts {
+    date: String,
+    landfall: String,
+    cores: usize,
+    processor: String,
+    memory_mib: u64,
+    kernel: String,
+    pub(crate) engine: Option<String>,
+    dnsmasq: String,
+    /// Where the daemon keeps its state: the file system, and what a write of 4 KiB with `fdatasync` takes there.
+    state_filesystem: String,
+    fdatasync_ms: f64,
+    /// Load averages of a minute.
+    load_at_start: f64,
+    load_at_end: Option<f64>,
+}
+
+impl Facts {
+    /// Looks around; `out` is on the file system of the daemon's state.
+    pub(crate) fn gather(out: &Path) -> Result<Self> {
+        let binary = landfall_binary()?;
+        let dpkg = format!("--admindir={}/var/lib/dpkg", Roots::lan()?.display());
+        let meminfo = fs::read_to_string("/proc/meminfo")?;
+        let memory = field(&meminfo, "MemTotal:").unwrap_or_default();
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
+        let mut state_filesystem = String::new();
+        let path = out.display().to_string();
+        state_filesystem += said("stat", &["-f", "-c", "%T", &path])?.trim();
+        Ok(Self {
+            date: said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])?.trim().to_owned(),
+            landfall: said(&binary.display().to_string(), &["version"])?.trim().to_owned(),
+            cores: std::thread::available_parallelism()?.get(),
+            processor: field(&cpuinfo, "model name\t:").unwrap_or_default(),
+            memory_mib: memory.split(' ').next().unwrap_or_default().parse::<u64>()? / 1024,
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+            engine: None,
+            dnsmasq: said("dpkg-query", &[&dpkg, "-W", "-f=${Version}", "dnsmasq-base"])?,
+            state_filesystem,
+            fdatasync_ms: fdatasync(out)?,
+            load_at_start: load()?,
+            load_at_end: None,
+        })
+    }
+
+    /// Notes what is known only at the end.
+    pub(crate) fn finish(&mut self) {
+        self.load_at_end = load().ok();
+    }
+
+    /// The rows of the table.
+    pub(crate) fn rows(&self) -> Vec<Vec<String>> {
+        let load_at_end = self.load_at_end.map(number).unwrap_or_default();
+        let rows = [
+            ("date", self.date.clone()),
+            ("landfall", self.landfall.clone()),
+            ("processor", format!("{} × {}", self.cores, self.processor)),
+            ("memory", format!("{} MiB", self.memory_mib)),
+            ("kernel", self.kernel.clone()),
+            ("Docker Engine", self.engine.clone().unwrap_or_else(|| "not used".to_owned())),
+            ("dnsmasq", format!("{}, without ping check", self.dnsmasq)),
+            (
+                "the daemon's state",
+                format!("{}, fdatasync {} ms", self.state_filesystem, number(self.fdatasync_ms)),
+            ),
+            ("load at start, end", format!("{}, {load_at_end}", number(self.load_at_start))),
+        ];
+        rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
+    }
+}
+
+/// The size of what is shipped.
+pub(crate) fn binary() -> Result<Section> {
+    let path = landfall_binary()?;
+    let bytes = fs::metadata(&path)?.len();
+    // Megabytes of 10⁶ bytes.
+    let size = Figure::new("stripped binary", "MB", bytes as f64 / 1e6).at_most(8.0);
+    Ok(Section {
+        title: "The binary",
+        how: "The file that is shipped, as `make build` leaves it.".to_owned(),
+        head: vec!["file", "bytes"],
+        rows: vec![vec!["landfall".to_owned(), bytes.to_string()]],
+        figures: vec![size],
+    })
+}
+
+/// What follows `name` in the first line that begins with it.
+fn field(text: &str, name: &str) -> Option<String> {
+    text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+}
+
+fn load() -> Result<f64> {
+    let loads = fs::read_to_string("/proc/loadavg")?;
+    Ok(loads.split(' ').next().unwrap_or_default().parse()?)
+}
+
+/// The median time of a write of 4 KiB that is on the disk afterwards: what a durable change costs at least.
+fn fdatasync(out: &Path) -> Result<f64> {
+    let path = out.join("fdatasync");
+    let mut file = fs::File::create(&path)?;
+    let mut samples = Samples::default();
+    for _ in 0..50 {
+        let began = Instant::now();
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        samples.push(began.elapsed());
+    }
+    fs::remove_file(path)?;
+    Ok(samples.median())
+}
+
+fn said(program: &str, args: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(args).output();
+    let output = output.map_err(|error| format!("running {program}: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{program} {args:?} failed ({}): {said}", output.status).into());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,126 @@
+//! What idle leases cost: memory, descriptors, threads, processes, wake-ups.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::field::Field;
+use crate::figure::{Effort, Figure, Section, number};
+use crate::server::Times;
+use crate::usage::Usage;
+
+/// Nothing is due for half a day.
+const TIMES: Times = Times { lease: 86_400, renew: 43_200, rebind: 75_600 };
+/// With 500 endpoints each at the end: a broadcast reaches all ports of a bridge.
+const BRIDGES: u8 = 20;
+const PER_SANDBOX: usize = 100;
+
+/// One count of leases.
+struct Level {
+    leases: usize,
+    usage: Usage,
+    /// Context switches a second.
+    switches: f64,
+}
+
+/// Adds endpoints step by step, and watches the daemon while nothing happens.
+pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
+    let counts: &[usize] = effort.of(&[0, 100, 1_000, 10_000], &[0, 100, 500]);
+    let window = Duration::from_secs(effort.of(30, 5));
+    let mut field = Field::new(BRIDGES, TIMES, state)?;
+    let mut levels = Vec::new();
+    for &leases in counts {
+        let began = Instant::now();
+        field.grow(leases, PER_SANDBOX)?;
+        eprintln!("bench: {leases} leases after {:.0} s", began.elapsed().as_secs_f64());
+        settle(&field)?;
+        let before = field.usage()?;
+        // The window itself: what is measured is that nothing happens.
+        thread::sleep(window);
+        let usage = field.usage()?;
+        let switches = usage.switches.saturating_sub(before.switches) as f64 / window.as_secs_f64();
+        levels.push(Level { leases, usage, switches });
+    }
+    let [.., few, many] = levels.as_slice() else { return Err("no two counts of leases".into()) };
+    let none = levels.first().ok_or("no count of leases")?;
+    // For each lease more, from the second last count to the last, in KiB.
+    let slope = |of: fn(&Usage) -> u64| {
+        let more = of(&many.usage) as f64 - of(&few.usage) as f64;
+        more / (many.leases - few.leases) as f64
+    };
+    // Over all of them: none more is none more.
+    let more = |of: fn(&Usage) -> u64| {
+        let more = of(&many.usage) as f64 - of(&none.usage) as f64;
+        (more / many.leases as f64).max(0.0)
+    };
+    let resident = slope(|usage| usage.resident);
+    let private = slope(|usage| usage.private);
+    let name =
+        format!("memory for each further idle lease, resident, {} to {}", few.leases, many.leases);
+    let wakeups =
+        format!("context switches of an idle daemon with {} leases on a silent LAN", many.leases);
+    Ok(Section {
+        title: "Idle leases",
+        how: format!(
+            "One daemon, driven through its plugin socket; real veths on {BRIDGES} bridges, {PER_SANDBOX} endpoints to a \
+             sandbox, leases of a day from a simulated server, IPv6 off. At each count, once the daemon has been still for \
+             some seconds, a window of {} s. The containers' identifiers (64 bytes each) are not known here: no engine \
+             made them.",
+            window.as_secs()
+        ),
+        head: vec![
+            "leases",
+            "resident KiB",
+            "private KiB",
+            "descriptors",
+            "threads",
+            "processes",
+            "switches/s",
+        ],
+        rows: levels.iter().map(Level::row).collect(),
+        figures: vec![
+            Figure::new(name, "KiB", resident).at_most(2.0),
+            Figure::new("the same, private memory", "KiB", private),
+            Figure::new("descriptors for each further idle lease", "", more(|u| u.descriptors))
+                .at_most(0.0),
+            Figure::new("threads for each further idle lease", "", more(|u| u.threads))
+                .at_most(0.0),
+            Figure::new("processes for each further idle lease", "", more(|u| u.processes))
+                .at_most(0.0),
+            Figure::new(wakeups, "/s", many.switches).at_most(1.0),
+        ],
+    })
+}
+
+impl Level {
+    fn row(&self) -> Vec<String> {
+        let Usage { resident, private, descriptors, threads, processes, .. } = self.usage;
+        let mut row = vec![self.leases.to_string()];
+        row.extend([resident, private, descriptors, threads, processes].map(|n| n.to_string()));
+        row.push(number(self.switches));
+        row
+    }
+}
+
+/// Waits until the daemon has done nothing for some seconds: no event tells that it has nothing more to do.
+fn settle(field: &Field) -> Result<()> {
+    const STILL: Duration = Duration::from_secs(3);
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let began = Instant::now();
+    let mut since = Instant::now();
+    let mut last = field.usage()?;
+    while since.elapsed() < STILL {
+        if began.elapsed() > PATIENCE {
+            // It then shows in the window, too.
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(250));
+        let now = field.usage()?;
+        if (now.switches, now.threads) != (last.switches, last.threads) {
+            since = Instant::now();
+        }
+        last = now;
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! One LAN with dnsmasq in the router, an engine on the Docker host, and Landfall beside it with its state on a disk.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{fs, thread};
+
+use lab::{
+    DhcpServer, Dnsmasq, Engine, EngineOptions, EngineVersion, Lan, LanOptions, Landfall,
+    ServerOptions, landfall_binary,
+};
+
+use crate::Result;
+
+/// Docker's name of the network on Landfall.
+pub(crate) const LANDFALL: &str = "lan";
+/// Docker's name of a network on its own bridge.
+pub(crate) const BRIDGE: &str = "own";
+
+/// Where the daemon keeps its state.
+const STATE: &str = "/var/lib/landfall";
+
+/// The LAN and all on it.
+pub(crate) struct Site {
+    // Dropped in this order: the engine goes before the network that it stands in.
+    pub(crate) landfall: Landfall,
+    pub(crate) engine: Engine,
+    pub(crate) server: Dnsmasq,
+    pub(crate) lan: Lan,
+}
+
+impl Site {
+    /// Makes it, with a network of each kind; `state` is emptied first.
+    pub(crate) fn new(state: &Path) -> Result<Self> {
+        let lan = Lan::new(LanOptions::default())?;
+        let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default())?;
+        let options = EngineOptions { folders: state_folder(state)?, ..EngineOptions::default() };
+        let engine = Engine::start(EngineVersion::from_env()?, &lan, options)?;
+        let landfall = engine.spawn_landfall(&landfall_binary()?, &[], &[])?;
+        let bridge = format!("bridge={}", lan.bridge());
+        let options = ["--ipam-driver", "null", "-o", &bridge, LANDFALL];
+        engine.docker_ok(&[&["network", "create", "-d", "landfall"][..], &options].concat())?;
+        engine.docker_ok(&["network", "create", BRIDGE])?;
+        Ok(Self { landfall, engine, server, lan })
+    }
+
+    /// `20.10.24+dfsg1`.
+    pub(crate) fn engine_version(&self) -> Result<String> {
+        Ok(self.engine.docker_ok(&["version", "--format", "{{.Server.Version}}"])?)
+    }
+
+    /// Runs a container that ends at once, and waits for its end.
+    pub(crate) fn run_once(&self, network: &str) -> Result<()> {
+        self.engine.docker_ok(&["run", "--rm", "--network", network, "busybox", "true"])?;
+        Ok(())
+    }
+
+    /// The MACs that have a lease in the server's table.
+    pub(crate) fn leases(&self) -> Result<BTreeSet<String>> {
+        Ok(self.server.leases()?.into_iter().map(|lease| lease.mac).collect())
+    }
+
+    /// The links of the Docker host.
+    pub(crate) fn links(&self) -> Result<BTreeSet<String>> {
+        let links = self.lan.host_ns().ok(&["ip", "-o", "link"])?;
+        let names = links.lines().filter_map(|line| line.split([':', '@']).nth(1));
+        Ok(names.map(|name| name.trim().to_owned()).collect())
+    }
+}
+
+/// An empty folder for the daemon's state, and where the daemon sees it.
+pub(crate) fn state_folder(state: &Path) -> Result<Vec<(PathBuf, String)>> {
+    if state.exists() {
+        fs::remove_dir_all(state)?;
+    }
+    fs::create_dir_all(state)?;
+    Ok(vec![(state.canonicalize()?, STATE.to_owned())])
+}
+
+/// Does something for each number below `count`, `width` of them at a time.
+pub(crate) fn in_parallel<T: Send>(
+    count: usize,
+    width: usize,
+    work: impl Fn(usize) -> Result<T> + Sync,
+) -> Vec<Result<T>> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let take = || {
+        let mut done = Vec::new();
+        loop {
+            let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if n >= count {
+                return done;
+            }
+            done.push(work(n));
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..width.min(count)).map(|_| scope.spawn(take)).collect();
+        let panicked = || vec![Err("a thread of the benchmark panicked".into())];
+        threads.into_iter().flat_map(|t| t.join().unwrap_or_else(|_| panicked())).collect()
+    })
+}
