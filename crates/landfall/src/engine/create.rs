@@ -178,8 +178,7 @@ impl Undo<'_> {
 
     async fn now(mut self) {
         if let Some(id) = self.id.take() {
-            // In a task of its own: the caller may hang up while this is under way.
-            let _ = tokio::spawn(remove(self.engine.clone(), id.clone())).await;
+            self.engine.to_its_end(remove(self.engine.clone(), id.clone())).await;
         }
     }
 }
@@ -188,7 +187,7 @@ impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if let Some(id) = self.id {
             tracing::info!(endpoint = %id, "the caller hung up: the endpoint is undone");
-            tokio::spawn(remove(self.engine.clone(), id.clone()));
+            self.engine.0.unfinished.spawn(remove(self.engine.clone(), id.clone()));
         }
     }
 }

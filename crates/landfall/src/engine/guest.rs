@@ -15,7 +15,7 @@ use super::sandbox::open_netns;
 /// runtime set the name after the network; what takes longer than this keeps the host's name.
 const NAME_PATIENCE: Duration = Duration::from_secs(10);
 /// The host's own first process.
-const INIT: Pid = Pid::from_raw(1);
+pub(super) const INIT: Pid = Pid::from_raw(1);
 
 /// What was found out.
 #[derive(Debug, Default, PartialEq, Eq)]

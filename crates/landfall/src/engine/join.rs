@@ -50,6 +50,9 @@ impl Engine {
             let mut state = self.lock();
             let endpoint = state.endpoints.get_mut(&id).ok_or_else(unknown)?;
             endpoint.phase = Phase::Joined(sandbox);
+            // Another sandbox than before may have another guest.
+            endpoint.host_name = None;
+            endpoint.container = None;
             endpoint.told_gateway = gateway;
         }
         self.keep(&id).await?;

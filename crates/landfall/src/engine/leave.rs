@@ -11,8 +11,12 @@ impl Engine {
     /// The sandbox gives the link back: the lease is released. What is not known is no error:
     /// engines leave what they only half remember, too.
     pub(crate) async fn leave(&self, _network: &NetworkId, id: &EndpointId) -> Result<(), Error> {
-        self.restore_gateway(id).await;
-        self.release(id).await;
+        let (engine, id) = (self.clone(), id.clone());
+        self.to_its_end(async move {
+            engine.restore_gateway(&id).await;
+            engine.release(&id).await;
+        })
+        .await;
         Ok(())
     }
 
@@ -22,7 +26,8 @@ impl Engine {
         _network: &NetworkId,
         id: &EndpointId,
     ) -> Result<(), Error> {
-        self.remove(id).await
+        let (engine, id) = (self.clone(), id.clone());
+        self.to_its_end(async move { engine.remove(&id).await }).await
     }
 
     /// Releases an endpoint's lease, if it has one still.
@@ -84,7 +89,7 @@ impl Engine {
         // The way to the server is still being asked for: the record goes when the RELEASE is
         // out, so that a crash in between does not lose it.
         let store = self.0.store.clone();
-        tokio::spawn(async move {
+        self.0.unfinished.spawn(async move {
             let _ = released.await;
             store.commit_later(forget);
         });

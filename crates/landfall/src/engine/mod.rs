@@ -43,6 +43,7 @@ use ipnet::Ipv4Net;
 use net::Netlink;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
 use wire::MacAddr;
 
 pub(crate) use error::Error;
@@ -50,10 +51,15 @@ pub(crate) use error::Error;
 use crate::segments::{Segment, Segments};
 use crate::store::{Change, EndpointRecord, NetworkRecord, Phase, Store, StoredLease};
 use ids::{EndpointId, NetworkId};
+use sandbox::Configured;
 use worker::LinkNews;
 
 /// The vendor class (option 60) that Landfall's clients send.
 const VENDOR_CLASS: &str = "landfall";
+
+/// How long the end of the process waits for what is being undone. A RELEASE whose way to the
+/// server must be asked for takes three seconds; Docker kills a plugin after ten.
+const FINISHING: Duration = Duration::from_secs(5);
 
 /// The one place that decides. Cheap to clone: every front door holds one.
 #[derive(Clone)]
@@ -69,6 +75,8 @@ struct Inner {
     vendor_class: Arc<str>,
     started: Duration,
     news: mpsc::UnboundedSender<LinkNews>,
+    /// What is done to its end, whatever becomes of its caller; the process waits for it.
+    unfinished: TaskTracker,
     state: Mutex<State>,
 }
 
@@ -97,6 +105,8 @@ struct Endpoint {
     interface: Option<Box<str>>,
     host_name: Option<Box<str>>,
     container: Option<Box<str>>,
+    /// What its interface lost together with its last lease, until the next one.
+    withdrawn: Configured,
     /// Finds out who lives in the sandbox.
     inquiry: Option<AbortHandle>,
     /// Resolves when the RELEASE is out.
@@ -120,6 +130,7 @@ impl Engine {
             vendor_class: VENDOR_CLASS.into(),
             started: net::boot_now(),
             news,
+            unfinished: TaskTracker::new(),
             state: Mutex::default(),
         }));
         // Before the links are read, so that nothing can happen unseen in between.
@@ -130,10 +141,31 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Waits until everything is on the disk. Links and leases stay: containers run on.
+    /// Waits until what was begun to be undone is undone, and everything is on the disk. Links and
+    /// leases stay: containers run on.
     pub(crate) async fn shutdown(&self) {
+        self.0.unfinished.close();
+        if tokio::time::timeout(FINISHING, self.0.unfinished.wait()).await.is_err() {
+            tracing::warn!("something is half undone: the next start goes on with it");
+        }
         if let Err(error) = self.0.store.flush().await {
             tracing::error!(%error, "the last changes are not on the disk");
+        }
+    }
+
+    /// Does work in a task of its own, which goes on when the caller hangs up: what is half
+    /// removed is remembered by nobody who could ask again.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.0.unfinished.spawn(work).await {
+            Ok(done) => done,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Tasks are cancelled only when the runtime ends, and this one with them.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 
@@ -207,6 +239,7 @@ impl Endpoint {
             interface: None,
             host_name: None,
             container: None,
+            withdrawn: Configured::default(),
             inquiry: None,
             released: None,
         }

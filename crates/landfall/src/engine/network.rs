@@ -45,6 +45,11 @@ impl Engine {
     /// Forgets a network, and removes the port when no other network uses its bridge. One that
     /// is not known is no error: the engine forgets it whatever we say.
     pub(crate) async fn delete_network(&self, id: &NetworkId) -> Result<(), Error> {
+        let (engine, id) = (self.clone(), id.clone());
+        self.to_its_end(async move { engine.forget_network(&id).await }).await
+    }
+
+    async fn forget_network(&self, id: &NetworkId) -> Result<(), Error> {
         let (network, last) = {
             let mut state = self.lock();
             let Some(network) = state.networks.remove(id) else { return Ok(()) };

@@ -81,9 +81,10 @@ impl Engine {
             state.endpoints.insert(id.clone(), endpoint);
         }
         if let (Some(segment), Some(lease)) = (&segment, lease) {
+            let live = link.filter(|link| link.carrier && !dead).map(|link| link.index);
             let config = self.client_config(mac, record.host_name);
             if let Err(AcquireError::MacInUse(holder)) =
-                segment.resume(&id, config, lease.lease).await
+                segment.resume(&id, config, lease.lease, live).await
             {
                 tracing::error!(endpoint = %id, %mac, %holder, "two endpoints with one MAC");
             }
@@ -94,7 +95,7 @@ impl Engine {
                 tracing::error!(endpoint = %id, %error, "not removed");
             }
         } else if let Some(link) = link {
-            self.compare_links(std::slice::from_ref(link));
+            self.link_changed(link.index, link.carrier);
         }
     }
 }

@@ -10,6 +10,7 @@ use dhcp::v4::Lease;
 use ipnet::{IpNet, Ipv4Net};
 use net::{Lifetime, Netlink, Netns, Route};
 
+use super::guest::INIT;
 use super::with_prefix;
 
 /// An endpoint's interface in a container.
@@ -20,13 +21,15 @@ pub(super) struct Sandbox {
     pub(super) interface: String,
 }
 
-/// What an interface had of a lease, and what else led out through it.
+/// What an interface had of a lease, and what else the kernel dropped together with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Configured {
     /// The leased address.
     pub(super) address: Option<Ipv4Net>,
     /// The lease's routes, the default one included.
     pub(super) routes: Vec<(Ipv4Net, Option<Ipv4Addr>)>,
+    /// Routes that are not the lease's and that went with its address.
+    pub(super) others: Vec<Route>,
 }
 
 impl Configured {
@@ -40,6 +43,7 @@ impl Configured {
             address: Some(with_prefix(lease)),
             // The default route last: its router may be reached through one of the others.
             routes: routes.chain(default).collect(),
+            others: Vec::new(),
         }
     }
 }
@@ -96,7 +100,7 @@ impl Sandbox {
                 gone_is_fine(self.links.delete_route(&self.route(*destination, *via)).await)?;
             }
         }
-        let others = before.iter().filter(|route| {
+        let others = before.iter().chain(&old.others).filter(|route| {
             let of_old = old.routes.contains(&(route.destination, route.gateway));
             let of_new =
                 new.routes.iter().any(|(destination, _)| *destination == route.destination);
@@ -111,9 +115,23 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Takes the leased address away: the lease has ended.
-    pub(super) async fn withdraw(&self, address: Ipv4Net) -> net::Result<()> {
-        self.delete_address(address).await
+    /// Takes away what a lease put on the interface: it has ended. What else went with it is for
+    /// [`Sandbox::change`], when there is a lease again.
+    pub(super) async fn withdraw(&self, old: &Lease) -> net::Result<Configured> {
+        let old = Configured::of(old);
+        let before = self.routes().await?;
+        for (destination, via) in &old.routes {
+            gone_is_fine(self.links.delete_route(&self.route(*destination, *via)).await)?;
+        }
+        if let Some(address) = old.address {
+            self.delete_address(address).await?;
+        }
+        let after = self.routes().await?;
+        let mut others = before;
+        others.retain(|route| {
+            !after.contains(route) && !old.routes.contains(&(route.destination, route.gateway))
+        });
+        Ok(Configured { others, ..Configured::default() })
     }
 
     /// Removes the default route through this interface.
@@ -159,11 +177,10 @@ impl Sandbox {
 /// first process sees them.
 pub(super) fn open_netns(path: &Path) -> net::Result<Netns> {
     match Netns::open(path) {
-        Err(error) if error.is_not_found() => {
-            let seen_by_init =
-                Path::new("/proc/1/root").join(path.strip_prefix("/").unwrap_or(path));
-            Netns::open(&seen_by_init).map_err(|_| error)
-        }
+        Err(error) if error.is_not_found() => match Netns::open_as_seen_by(INIT, path) {
+            Err(there) if there.is_not_found() => Err(error),
+            seen_by_init => seen_by_init,
+        },
         opened => opened,
     }
 }

@@ -77,7 +77,7 @@ struct Joined {
 }
 
 impl Engine {
-    fn link_changed(&self, index: u32, carrier: bool) {
+    pub(super) fn link_changed(&self, index: u32, carrier: bool) {
         let mut state = self.lock();
         let Some(id) = state.by_link.get(&index).cloned() else { return };
         let Some(endpoint) = state.endpoints.get_mut(&id) else { return };
@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// After link messages were lost: what they would have told.
-    pub(super) fn compare_links(&self, links: &[net::Link]) {
+    fn compare_links(&self, links: &[net::Link]) {
         let known: Vec<u32> = self.lock().by_link.keys().copied().collect();
         for index in known {
             match links.iter().find(|link| link.index == index) {
@@ -142,7 +142,7 @@ impl Engine {
                     sandbox.prolong(&lease).await?;
                 } else {
                     // The lease has changed since Docker was told of it.
-                    let old = Configured { address: told, routes: Vec::new() };
+                    let old = Configured { address: told, ..Configured::default() };
                     sandbox.change(&old, &lease).await?;
                 }
             }
@@ -157,6 +157,10 @@ impl Engine {
             Err(error) => tracing::warn!(endpoint = %id, %error, "the sandbox is out of reach"),
         }
         segment.announce(mac);
+        if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.container.is_some()) {
+            // Known from before the daemon's restart, and the DHCP client sends the name.
+            return;
+        }
         let inquiry = tokio::spawn(inquire(self.clone(), id.clone(), path));
         if let Some(endpoint) = self.lock().endpoints.get_mut(id)
             && let Some(earlier) = endpoint.inquiry.replace(inquiry.abort_handle())
@@ -220,7 +224,7 @@ impl Engine {
         let applied = async {
             let Some(Joined { path, host_link, .. }) = self.joined(id) else { return Ok(()) };
             let Some(sandbox) = Sandbox::open(&path, host_link).await? else { return Ok(()) };
-            self.apply(&sandbox, &event, lease.as_ref()).await?;
+            self.apply(id, &sandbox, &event, lease.as_ref()).await?;
             net::Result::Ok(())
         };
         if let Err(error) = applied.await {
@@ -239,8 +243,16 @@ impl Engine {
         }
     }
 
+    /// Notes what an endpoint's interface has lost with its lease; what was noted until now.
+    fn withdrawn(&self, id: &EndpointId, now: Configured) -> Configured {
+        let mut state = self.lock();
+        let endpoint = state.endpoints.get_mut(id);
+        endpoint.map(|e| std::mem::replace(&mut e.withdrawn, now)).unwrap_or_default()
+    }
+
     async fn apply(
         &self,
+        id: &EndpointId,
         sandbox: &Sandbox,
         event: &Event,
         lease: Option<&Lease>,
@@ -250,8 +262,15 @@ impl Engine {
             (Event::Changed { old }, Some(lease)) => {
                 sandbox.change(&Configured::of(old), lease).await
             }
-            (Event::Bound, Some(lease)) => sandbox.change(&Configured::default(), lease).await,
-            (Event::Lost { old, .. }, _) => sandbox.withdraw(with_prefix(old)).await,
+            (Event::Bound, Some(lease)) => {
+                let withdrawn = self.withdrawn(id, Configured::default());
+                sandbox.change(&withdrawn, lease).await
+            }
+            (Event::Lost { old, .. }, _) => {
+                let withdrawn = sandbox.withdraw(old).await?;
+                self.withdrawn(id, withdrawn);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -4,8 +4,11 @@
 //! packet socket in a namespace of Landfall's own, where nobody answers ARP for the host.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use net::{BridgePort, Filter, Link, Netlink, Netns, PacketSocket, Peer, PortState, Sees, Veth};
+use net::{
+    BridgePort, Filter, Link, LinkWatch, Netlink, Netns, PacketSocket, Peer, PortState, Sees, Veth,
+};
 use wire::MacAddr;
 
 /// Why there is no port on a bridge.
@@ -50,6 +53,9 @@ pub(super) struct Port {
 /// Multicast router port, permanently (`MDB_RTR_TYPE_PERM`): with snooping on, neighbour
 /// solicitations reach the port only so.
 const MULTICAST_ROUTER: u8 = 2;
+
+/// How long the kernel may take to put a new port into operation.
+const OPENING: Duration = Duration::from_secs(2);
 
 /// Landfall's own network namespace: named, so that it outlives this process and a port that has
 /// passed through the spanning tree's delay need not do so again.
@@ -99,6 +105,7 @@ pub(super) async fn open(
     };
     host.set_bridge_port(outer, settings).await.map_err(kernel)?;
     host.set_up(outer).await.map_err(kernel)?;
+    wait_until_open(host, home, home_links, outer, inner).await.map_err(kernel)?;
     let socket = PacketSocket::open_in(home, inner, &Filter::dhcp4_replies(), Sees::Incoming)
         .map_err(kernel)?;
     if let Some(link) = host.link_by_index(outer).await.map_err(kernel)?
@@ -157,6 +164,40 @@ async fn make(
         },
     })
     .await
+}
+
+/// Waits until frames pass between the port's ends and the bridge. The kernel takes note of a new
+/// link's carrier some milliseconds late and silently drops what is sent before: without this, the
+/// first DISCOVER after the port was made is lost, and costs its sender a second.
+async fn wait_until_open(
+    host: &Netlink,
+    home: &Netns,
+    home_links: &Netlink,
+    outer: u32,
+    inner: u32,
+) -> Result<(), net::Error> {
+    // Before the first look, so that no change is missed.
+    let (mut here, mut at_home) = (LinkWatch::here()?, LinkWatch::in_netns(home)?);
+    let open = async {
+        loop {
+            let (outer, inner) =
+                (host.link_by_index(outer).await?, home_links.link_by_index(inner).await?);
+            // Under spanning tree it is not disabled any more, and forwards much later.
+            if outer.is_none_or(|link| link.port_state != Some(PortState::Disabled))
+                && inner.is_none_or(|link| link.operational)
+            {
+                return Ok(());
+            }
+            tokio::select! {
+                change = here.next() => change?,
+                change = at_home.next() => change?,
+            };
+        }
+    };
+    tokio::time::timeout(OPENING, open).await.unwrap_or_else(|_| {
+        tracing::warn!(port = outer, "the port is not in operation after {OPENING:?}");
+        Ok(())
+    })
 }
 
 /// `fe:` is the highest locally administered unicast prefix: a bridge without a MAC of its own

@@ -155,17 +155,21 @@ impl Segment {
         }
     }
 
-    /// Goes on with a lease of an earlier run of the daemon, in the same boot.
+    /// Goes on with a lease of an earlier run of the daemon, in the same boot. `link`: the host's
+    /// end of the endpoint's veth, if a sandbox has the other one up; its frames go on going there.
     pub(crate) async fn resume(
         &self,
         owner: &EndpointId,
         config: Config,
         lease: Lease,
+        link: Option<u32>,
     ) -> Result<(), AcquireError> {
         let mac = config.mac;
         let client = Client::resume(config, lease, seed(), now());
-        self.insert(owner, client, None, None)?;
-        self.hold(mac).await;
+        self.insert(owner, client, link, None)?;
+        if link.is_none() {
+            self.hold(mac).await;
+        }
         self.settle(&mut self.lock(), mac);
         Ok(())
     }
@@ -225,6 +229,11 @@ impl Segment {
         }
         self.hold(mac).await;
         self.with(mac, |client, now| client.release(now));
+        let mut state = self.lock();
+        // One that never began has nothing to give back, and no event tells of its end.
+        if state.clients.get(&mac).is_some_and(|e| e.client.state() == dhcp::v4::State::Stopped) {
+            state.remove(mac);
+        }
         receiver
     }
 

@@ -1,9 +1,28 @@
 //! End to end: a real Docker Engine, a real DHCP server and the daemon, on a LAN of the test's own.
 //!
-//! The engine is the one that `LANDFALL_ENGINE` names (20, 26 or 28).
+//! The engine is the one that `LANDFALL_ENGINE` names (20, 26 or 28). Starting one costs seconds, so each test
+//! here walks through all that one site can show.
+//!
+//! | file | shows |
+//! |---|---|
+//! | `lifecycle` | one container from `network create` to `network rm`, against dnsmasq and Kea |
+//! | `restarts` | containers that start again, end at once, or are removed by force |
+//! | `networks` | `network connect` and `disconnect`; a container on several networks |
+//! | `crowd` | twenty containers at once |
+//! | `compose` | Compose projects |
+//! | `refusals` | what a user sees who asks for what cannot be |
+//! | `continuity` | Landfall and dockerd restart under running containers |
+//! | `plugin` | the managed plugin |
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
 mod site;
 
+mod compose;
+mod continuity;
+mod crowd;
 mod lifecycle;
+mod networks;
+mod plugin;
+mod refusals;
+mod restarts;

@@ -1,0 +1,164 @@
+//! What an engine does with an endpoint: its sandbox, its link, addresses and routes.
+
+use std::net::Ipv4Addr;
+
+use lab::Namespace;
+use serde_json::{Value, json};
+
+use crate::site::{Endpoint, Site, ip_json};
+
+/// A sandbox with an endpoint's link in it.
+pub(crate) struct Container {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) ns: Namespace,
+    /// The interface's name in it.
+    pub(crate) interface: String,
+    /// The link's name on the host.
+    link: String,
+    key: String,
+    /// What Join answered.
+    pub(crate) joined: Value,
+}
+
+impl Container {
+    /// Makes a sandbox, hands the endpoint over to it and does what an engine then does.
+    pub(crate) fn start(site: &Site, endpoint: Endpoint) -> Container {
+        let container = Container::join(site, endpoint);
+        container.move_in(site);
+        container
+    }
+
+    /// Makes a sandbox and asks what belongs into it; the link stays where it is.
+    pub(crate) fn join(site: &Site, endpoint: Endpoint) -> Container {
+        let ns = Namespace::new(&endpoint.id[..12]).unwrap();
+        let key = format!("/run/docker/netns/{}", &endpoint.id[..12]);
+        site.machine().bind(&ns, &key).unwrap();
+        let joined = site.ok("Join", &join_argument(&endpoint, &key));
+        let names = &joined["InterfaceName"];
+        Container {
+            interface: format!("{}0", names["DstPrefix"].as_str().unwrap()),
+            link: names["SrcName"].as_str().unwrap().to_owned(),
+            endpoint,
+            ns,
+            key,
+            joined,
+        }
+    }
+
+    /// Moves the link in and sets it up, in the engine's order: down, name, MAC, address, up, routes on the link, routes
+    /// through routers, default route.
+    pub(crate) fn move_in(&self, site: &Site) {
+        let Container { link, interface, endpoint, joined, .. } = self;
+        let sandbox = self.ns.path().display();
+        site.host().ip_batch(&format!("link set {link} netns {sandbox}\n")).unwrap();
+        // As engines do since 26.0.2, for an endpoint without an IPv6 address.
+        self.ns.sysctl(&format!("ipv6/conf/{link}/disable_ipv6"), "1").unwrap();
+        let mut lines = format!(
+            "link set {link} down\nlink set {link} name {interface}\n\
+             link set {interface} address {}\naddr add {} dev {interface}\nlink set {interface} up\n",
+            endpoint.mac, endpoint.address
+        );
+        let routes = joined["StaticRoutes"].as_array().cloned().unwrap_or_default();
+        let of_type = |kind| routes.iter().filter(move |route| route["RouteType"] == kind);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        for route in of_type(1) {
+            assert_eq!(route.get("NextHop"), None, "{route}");
+            let destination = text(&route["Destination"]);
+            lines += &format!("route add {destination} dev {interface} scope link\n");
+        }
+        for route in of_type(0) {
+            let (to, via) = (text(&route["Destination"]), text(&route["NextHop"]));
+            lines += &format!("route add {to} via {via}\n");
+        }
+        if let Some(gateway) = joined.get("Gateway") {
+            lines += &format!("route add default via {}\n", text(gateway));
+        }
+        self.ns.ip_batch(&lines).unwrap();
+    }
+
+    /// Leave, the link moved back, DeleteEndpoint: what an engine does when a container ends.
+    pub(crate) fn stop(self, site: &Site) {
+        self.leave(site);
+        self.move_out(site);
+        self.delete(site);
+    }
+
+    /// Leave.
+    pub(crate) fn leave(&self, site: &Site) {
+        assert_eq!(site.ok("Leave", &endpoint_ref(&self.endpoint)), json!({}));
+    }
+
+    /// Moves the link back to the host's namespace, under its old name.
+    pub(crate) fn move_out(&self, site: &Site) {
+        let Container { link, interface, .. } = self;
+        let host = site.host().path().display();
+        self.ns
+            .ip_batch(&format!(
+                "link set {interface} down\nlink set {interface} name {link}\n\
+                 link set {link} netns {host}\n"
+            ))
+            .unwrap();
+    }
+
+    /// DeleteEndpoint, and the sandbox's name goes.
+    pub(crate) fn delete(self, site: &Site) {
+        assert_eq!(site.ok("DeleteEndpoint", &endpoint_ref(&self.endpoint)), json!({}));
+        site.machine().unbind(&self.key).unwrap();
+    }
+
+    /// Its IPv4 addresses on the LAN, as `ip -json` shows them.
+    pub(crate) fn addresses(&self) -> Vec<Value> {
+        let links = ip_json(&self.ns, &["-4", "addr", "show", "dev", &self.interface]);
+        links[0]["addr_info"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Its IPv4 addresses with their prefix lengths.
+    pub(crate) fn cidrs(&self) -> Vec<String> {
+        let text = |a: &Value| format!("{}/{}", a["local"].as_str().unwrap(), a["prefixlen"]);
+        self.addresses().iter().map(text).collect()
+    }
+
+    /// Its IPv4 routes, `DESTINATION via ROUTER dev INTERFACE`, without those that the kernel made; sorted.
+    pub(crate) fn routes(&self) -> Vec<String> {
+        let routes = ip_json(&self.ns, &["-4", "route", "show"]);
+        let routes = routes.as_array().unwrap().iter().filter(|r| r["protocol"] != "kernel");
+        let text = |route: &Value| {
+            let field = |name: &str| route[name].as_str().unwrap_or_default().to_owned();
+            let via = route["gateway"].as_str().map(|via| format!(" via {via}"));
+            format!("{}{} dev {}", field("dst"), via.unwrap_or_default(), field("dev"))
+        };
+        let mut routes: Vec<String> = routes.map(text).collect();
+        routes.sort();
+        routes
+    }
+
+    /// Whether `ip` answers its ping.
+    pub(crate) fn ping(&self, ip: Ipv4Addr) -> bool {
+        self.ns.ping(ip).unwrap()
+    }
+
+    /// The address without its prefix length.
+    pub(crate) fn ip(&self) -> Ipv4Addr {
+        self.endpoint.ip()
+    }
+}
+
+impl Endpoint {
+    /// The address without its prefix length.
+    pub(crate) fn ip(&self) -> Ipv4Addr {
+        self.address.split('/').next().unwrap().parse().unwrap()
+    }
+}
+
+/// The argument of calls about an endpoint.
+pub(crate) fn endpoint_ref(endpoint: &Endpoint) -> Value {
+    json!({ "NetworkID": endpoint.network, "EndpointID": endpoint.id })
+}
+
+/// The argument of Join.
+pub(crate) fn join_argument(endpoint: &Endpoint, key: &str) -> Value {
+    let mut argument = endpoint_ref(endpoint);
+    argument["SandboxKey"] = json!(key);
+    argument["Options"] = json!({ "com.docker.network.endpoint.exposedports": [] });
+    argument
+}

@@ -1,0 +1,28 @@
+//! The daemon as an engine drives it, on a LAN of the test's own: real links, namespaces and DHCP, no Docker.
+//!
+//! | file | is |
+//! |---|---|
+//! | `site` | a LAN with the daemon on it, and the calls of the plugin protocol |
+//! | `container` | what an engine does with an endpoint: sandbox, link, addresses, routes |
+//! | `server` | a DHCP server that says what the test tells it |
+//! | all others | the tests, by topic |
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
+
+mod container;
+mod server;
+mod site;
+
+mod bridge;
+mod calls;
+mod conflicts;
+mod hang_up;
+mod hostile;
+mod many;
+mod no_lease;
+mod places;
+mod renewal;
+mod restart;
+mod routes;
+mod shapes;
+mod debug;

@@ -1,0 +1,84 @@
+//! Many endpoints at once: all are made, all are removed, and nothing is left of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Message, ServerOptions};
+
+use crate::container::{Container, endpoint_ref};
+use crate::site::{SOON, Site, eventually, same};
+
+const COUNT: usize = 200;
+
+/// Open descriptors and threads of the daemon.
+fn held(site: &Site) -> (usize, usize) {
+    let entries = |of| fs::read_dir(format!("/proc/{}/{of}", site.landfall.pid())).unwrap().count();
+    (entries("fd"), entries("task"))
+}
+
+/// Does something for each at the same time.
+fn at_once<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> =
+            items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn two_hundred_endpoints() {
+    let lan = Lan::new(LanOptions::default()).unwrap();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let mut site = Site::on(lan);
+    site.network("lan", &[("lease_timeout", "25s")]);
+    // The first one brings up whatever is brought up once.
+    site.run("lan", "first", "").stop(&site);
+    let before = held(&site);
+
+    let names: Vec<String> = (0..COUNT).map(|n| format!("c{n:03}")).collect();
+    let endpoints = at_once(names, |name| site.create("lan", &name, ""));
+    let addresses: BTreeSet<String> = endpoints.iter().map(|e| e.address.clone()).collect();
+    assert_eq!(addresses.len(), COUNT);
+    assert_eq!(site.status()["endpoints"].as_array().unwrap().len(), COUNT);
+    assert_eq!(server.leases().unwrap().len(), COUNT);
+    // An idle endpoint holds no descriptor and no thread.
+    eventually("no more descriptors than before", SOON, || {
+        let now = held(&site);
+        if now.0 <= before.0 { Ok(()) } else { Err(format!("{now:?}, before {before:?}")) }
+    });
+
+    // Every tenth has a container; each is removed at the same time as all others.
+    let (with, without): (Vec<_>, Vec<_>) =
+        endpoints.into_iter().enumerate().partition(|(n, _)| n % 10 == 0);
+    let containers = at_once(with, |(_, endpoint)| Container::start(&site, endpoint));
+    assert!(containers.iter().all(|container| container.ping(Lan::ROUTER)));
+    let removed = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| at_once(containers, |container| container.stop(&site)));
+        at_once(without, |(_, endpoint)| {
+            site.ok("Leave", &endpoint_ref(&endpoint));
+            site.ok("DeleteEndpoint", &endpoint_ref(&endpoint));
+        });
+    });
+    let removed = removed.elapsed();
+    assert_eq!(site.endpoint_links(), Vec::<String>::new());
+    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
+    let releases = server.log().grep(server.words(Message::Release)).len();
+    assert_eq!(releases, COUNT + 1);
+    // Far from the half minute after which engines give up.
+    assert!(removed < Duration::from_secs(15), "{removed:?}");
+    // A thread that has nothing to do any more ends within ten seconds.
+    eventually("descriptors and threads as before", Duration::from_secs(20), || {
+        let now = held(&site);
+        if now.0 <= before.0 && now.1 <= before.1 {
+            Ok(())
+        } else {
+            Err(format!("{now:?}, before {before:?}"))
+        }
+    });
+    let (_, left) = site.stop_and_read_store();
+    same(left, &vec![]).unwrap();
+}

@@ -1,0 +1,127 @@
+//! `network connect` and `disconnect` of a running container; a container on several networks.
+
+use std::net::Ipv4Addr;
+
+use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Lease, Namespace, ServerOptions};
+
+use crate::site::{SOON, Site, default_routes, inside, ip_json, network_args};
+
+/// The router of a second LAN, behind the Docker host's bridge `br1`.
+const FAR_ROUTER: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
+/// Docker's own bridge, `docker0`.
+const DOCKER0: &str = "172.17.0.1";
+
+#[test]
+fn containers_join_and_leave_networks() {
+    let lan =
+        Lan::new(LanOptions { extra_bridge: Some("br1".into()), ..Default::default() }).unwrap();
+    let far = far_router(&lan);
+    let far_server = Dnsmasq::start(
+        &far,
+        "eth0",
+        ServerOptions {
+            pool: (Ipv4Addr::new(10, 78, 1, 1), Ipv4Addr::new(10, 78, 20, 254)),
+            router: Some(FAR_ROUTER),
+            ..Default::default()
+        },
+    )
+    .unwrap();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let site = Site::on(lan, server, &[]);
+    site.network("lan", &[]);
+    let args = network_args("landfall", "far", ["bridge=br1"].iter());
+    site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
+
+    connected_and_disconnected(&site);
+    on_two_lans(&site, &far, &far_server);
+}
+
+fn far_router(lan: &Lan) -> Namespace {
+    let far = Namespace::new("far").unwrap();
+    lan.host_ns()
+        .ip_batch(&format!(
+            "link add far type veth peer name eth0 netns {}\nlink set far master br1 up\n",
+            far.path().display()
+        ))
+        .unwrap();
+    far.ip_batch(&format!("addr add {FAR_ROUTER}/16 dev eth0\nlink set eth0 up\n")).unwrap();
+    far
+}
+
+/// The interface that has an address, in a container.
+fn interface(net: &Namespace, address: Ipv4Addr) -> String {
+    let links = ip_json(net, &["address", "show", "to", &address.to_string()]);
+    let link = links.iter().find(|link| link["ifname"].is_string());
+    link.unwrap_or_else(|| panic!("nothing has {address}"))["ifname"].as_str().unwrap().to_owned()
+}
+
+fn gateway(net: &Namespace) -> String {
+    let routes = default_routes(net);
+    assert_eq!(routes.len(), 1, "{routes:?}");
+    routes[0].0.clone()
+}
+
+/// A container on Docker's own bridge gets an address on the LAN as well, loses it, and gets it without the other.
+fn connected_and_disconnected(site: &Site) {
+    site.run("web", &["--hostname", "web"]);
+    let idle = site.host_links();
+    let sandbox = site.sandbox("web");
+    assert_eq!(gateway(&sandbox), DOCKER0);
+
+    site.docker(&["network", "connect", "lan", "web"]);
+    let shown = site.shown("web", "lan");
+    assert_eq!(site.named_lease(&shown.mac, "web").ip, shown.address);
+    let name = interface(&sandbox, shown.address);
+    assert_eq!(inside(&sandbox, &name).mac, shown.mac);
+    assert_eq!(site.endpoints()[0]["interface"], name.as_str());
+    gateway(&sandbox);
+    site.reached(shown.address);
+
+    site.docker(&["network", "disconnect", "lan", "web"]);
+    site.no_lease_is_left();
+    assert_eq!(site.host_links(), idle);
+    assert_eq!(gateway(&sandbox), DOCKER0);
+    assert_eq!(ip_json(&sandbox, &["link"]).len(), 2, "lo and the one on docker0");
+
+    site.docker(&["network", "connect", "lan", "web"]);
+    site.docker(&["network", "disconnect", "bridge", "web"]);
+    assert_eq!(gateway(&sandbox), Lan::ROUTER.to_string());
+    site.reached(site.address("web", "lan"));
+
+    site.docker(&["rm", "-f", "web"]);
+    site.no_lease_is_left();
+}
+
+/// A container on two LANs from its start: an address from each server, one default route.
+fn on_two_lans(site: &Site, far: &Namespace, far_server: &Dnsmasq) {
+    let idle = site.host_links();
+    let create = ["create", "--name", "both", "--hostname", "both", "--stop-signal", "KILL"];
+    let rest = ["--network", "lan", "busybox", "sleep", "infinity"];
+    site.docker(&[&create[..], &rest[..]].concat());
+    site.docker(&["network", "connect", "far", "both"]);
+    site.docker(&["start", "both"]);
+
+    let (near, away) = (site.shown("both", "lan"), site.shown("both", "far"));
+    assert_eq!((near.gateway, away.gateway), (Lan::ROUTER.to_string(), FAR_ROUTER.to_string()));
+    assert_eq!(site.named_lease(&near.mac, "both").ip, near.address);
+    let has = |leases: &[Lease]| leases.len() == 1 && leases[0].ip == away.address;
+    far_server.wait_leases("the lease on the far LAN", SOON, &has).unwrap();
+    let sandbox = site.sandbox("both");
+    assert_eq!(inside(&sandbox, &interface(&sandbox, near.address)).mac, near.mac);
+    assert_eq!(inside(&sandbox, &interface(&sandbox, away.address)).mac, away.mac);
+    gateway(&sandbox);
+    site.reached(near.address);
+    assert!(far.ping(away.address).unwrap());
+    assert_eq!(site.endpoints().len(), 2);
+
+    site.docker(&["network", "disconnect", "lan", "both"]);
+    site.no_lease_is_left();
+    assert_eq!(gateway(&sandbox), FAR_ROUTER.to_string());
+    assert!(far.ping(away.address).unwrap());
+    assert!(has(&far_server.leases().unwrap()));
+
+    site.docker(&["rm", "-f", "both"]);
+    let none = |leases: &[Lease]| leases.is_empty();
+    far_server.wait_leases("no lease", SOON, &none).unwrap();
+    assert_eq!(site.host_links(), idle);
+}
