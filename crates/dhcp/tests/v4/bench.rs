@@ -108,6 +108,7 @@ impl Bench {
         while let Some(due) = self.client.poll_timeout().filter(|due| *due <= end) {
             self.now = self.now.max(due);
             self.run(Client::handle_timeout);
+            assert!(self.client.poll_timeout().is_none_or(|next| next > self.now), "busy");
         }
         self.now = end;
     }

@@ -1,8 +1,9 @@
 //! Times and routes of a lease, as an ACK grants it: RFC 2131 §4.4.5, RFC 3442.
 
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
-use dhcp::v4::{Lease, Route};
+use dhcp::v4::{Client, Config, Lease, Route};
 use wire::dhcp4::code;
 
 use super::bench::*;
@@ -58,6 +59,18 @@ fn t1_and_t2_are_the_servers_or_the_rfcs_and_always_in_order() {
         assert!(lease.renew_at < lease.rebind_at && lease.rebind_at < lease.expires_at);
         assert_eq!(after(lease.expires_at), f64::from(seconds));
     }
+}
+
+#[test]
+fn endpoints_that_start_together_renew_apart() {
+    let renewals: HashSet<_> = (0..20)
+        .map(|seed| {
+            let mut bench = Bench::of(Client::new(Config::new(MAC), seed));
+            bench.bind(|answer| answer.set(code::RENEWAL_TIME, &3000u32.to_be_bytes()));
+            bench.client.lease().unwrap().renew_at
+        })
+        .collect();
+    assert_eq!(renewals.len(), 20);
 }
 
 #[test]

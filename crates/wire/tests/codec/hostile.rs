@@ -293,14 +293,24 @@ fn what_does_not_fit_the_mtu_is_left_out_whole() {
     assert_eq!(Message::parse(&emitted).unwrap().options, options);
 }
 
-/// Cookie, message type and a host name of 1218 bytes in five pieces leave room for End alone.
+/// Behind the message type there is room for 1228 bytes and End. A host name of so many bytes takes
+/// ten more, for five pieces; an empty option takes two.
 #[test]
 fn a_message_may_fill_the_mtu() {
-    let mut options = option(code::MESSAGE_TYPE, &[1]);
-    options.set(code::HOST_NAME, &[b'h'; 1218]);
-    let full = options.clone();
-    options.set(80, &[]);
-    let emitted = Message::new(Op::BootRequest, 1, MAC, options).emit();
-    assert_eq!(emitted.len(), 1472);
-    assert_eq!(Message::parse(&emitted).unwrap().options, full);
+    for (length, host_name, empty, emitted) in [
+        (1215, true, true, 1471),
+        (1216, true, true, 1472),
+        (1217, true, false, 1471),
+        (1218, true, false, 1472),
+        (1219, false, true, 300),
+    ] {
+        let mut options = option(code::MESSAGE_TYPE, &[1]);
+        options.set(code::HOST_NAME, &vec![b'h'; length]);
+        options.set(80, &[]);
+        let bytes = Message::new(Op::BootRequest, 1, MAC, options).emit();
+        let read = Message::parse(&bytes).unwrap().options;
+        assert_eq!(bytes.len(), emitted, "{length}");
+        assert_eq!(read.get(code::HOST_NAME).is_some(), host_name, "{length}");
+        assert_eq!(read.get(80).is_some(), empty, "{length}");
+    }
 }
