@@ -2,7 +2,8 @@
 //! sysctls, clocks and `/proc`.
 //!
 //! Nothing here decides anything: each function does what it is told in one network namespace and
-//! reports what the kernel said. All `unsafe` code of the workspace is in this crate.
+//! reports what the kernel said. All `unsafe` code of the workspace is in this crate. It needs
+//! Linux 4.20 (`NETLINK_GET_STRICT_CHK`, `PACKET_IGNORE_OUTGOING`).
 //!
 //! | module | holds |
 //! |---|---|
@@ -12,7 +13,7 @@
 //! | [`address`], [`route`], [`neighbour`] | what is configured on links, bridge forwarding entries |
 //! | [`watch`] | link changes as they happen |
 //! | [`packet`], [`filter`] | `AF_PACKET` sockets and the classic BPF on them |
-//! | [`clock`], [`process`], [`sysctl`] | boot time, processes of a namespace, `/proc/sys/net` |
+//! | [`clock`], [`process`], [`host_name`], [`sysctl`] | boot time, processes of a namespace, changes of host names, `/proc/sys/net` |
 #![allow(unsafe_code)]
 
 pub mod address;

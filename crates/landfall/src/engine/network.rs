@@ -29,13 +29,14 @@ impl Engine {
         if let Some(known) = self.lock().networks.get(&record.id) {
             return if **known == record { Ok(()) } else { Err(Error::NetworkExists(record.id)) };
         }
-        // The port is made now: with spanning tree it needs half a minute before its first use.
-        let (_, bridge) = self.0.segments.get(&record.options.bridge).await?;
         if !record.options.ignore_conflicts {
+            let bridge = self.0.segments.bridge(&record.options.bridge).await?;
             let links = self.0.host.links().await?;
             let addresses = self.0.host.addresses(None).await?;
             conflict::check(&bridge, &links, &addresses)?;
         }
+        // The port is made now: with spanning tree it needs half a minute before its first use.
+        self.0.segments.get(&record.options.bridge).await?;
         self.0.store.commit(Change::PutNetwork(Box::new(record.clone()))).await?;
         tracing::info!(network = %record.id, bridge = record.options.bridge, "network made");
         self.lock().networks.insert(record.id.clone(), Arc::new(record));

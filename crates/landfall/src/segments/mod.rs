@@ -1,6 +1,7 @@
 //! Segments: each bridge that a network uses, the port through which Landfall speaks on it, and
 //! the DHCP clients of all endpoints there.
 
+mod pace;
 mod port;
 mod segment;
 
@@ -79,14 +80,24 @@ impl Segments {
         Ok((segment, bridge))
     }
 
-    /// Stops the segment of a bridge that no network uses any more and removes its port.
+    /// The bridge of that name, without a port of ours.
+    pub(crate) async fn bridge(&self, name: &str) -> Result<Link, PortError> {
+        port::find_bridge(&self.host, name).await
+    }
+
+    /// Stops the segment of a bridge that no network uses any more and removes its port, once
+    /// the leases that are being given back there are given back.
     pub(crate) async fn close(&self, bridge: &str) {
-        let mut open = self.open.lock().await;
-        let Some(index) = open.iter().find(|(_, s)| s.bridge() == bridge).map(|(index, _)| *index)
-        else {
-            return;
+        // Several where a bridge of that name was deleted and made anew meanwhile.
+        let here: Vec<(u32, Arc<Segment>)> = {
+            let open = self.open.lock().await;
+            let here = open.iter().filter(|(_, segment)| segment.bridge() == bridge);
+            here.map(|(index, segment)| (*index, segment.clone())).collect()
         };
-        if let Some(segment) = open.remove(&index) {
+        for (index, segment) in here {
+            segment.all_released().await;
+            let mut open = self.open.lock().await;
+            open.remove(&index);
             segment.stop();
             if let Err(error) = self.host.delete_link(segment.port()).await
                 && !error.is_not_found()

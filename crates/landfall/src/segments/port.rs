@@ -63,6 +63,10 @@ pub(super) fn home(instance: &str) -> Result<Netns, net::Error> {
     let path = PathBuf::from(format!("/run/netns/landfall-{instance}"));
     let (home, created) = Netns::open_or_create_persistent(&path)?;
     tracing::debug!(path = %path.display(), created, "namespace of the ports");
+    if let Err(error) = net::sysctl::disable_ipv6_of_new_links(&home) {
+        // The LAN hears a few multicast packets more: no reason to serve nobody.
+        tracing::warn!(%error, "the ports will speak IPv6 by themselves");
+    }
     Ok(home)
 }
 

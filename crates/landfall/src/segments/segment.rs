@@ -15,12 +15,15 @@ use dhcp::v4::{Client, Config, Event, Lease, Listening, Progress};
 use net::{BootTimer, FdbKind, Filter, Netlink, PacketSocket, Sees};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use wire::MacAddr;
 use wire::arp::Operation;
 use wire::dhcp4::port;
 use wire::frame::{Checksum, Frame, Payload};
 
 use super::LeaseEvent;
+use super::pace::Pace;
 use super::port::Port;
 use crate::engine::ids::EndpointId;
 
@@ -28,6 +31,10 @@ use crate::engine::ids::EndpointId;
 const FRAME_BYTES: usize = 9216;
 /// `chaddr` in a BOOTP message (RFC 951 §3).
 const CHADDR: std::ops::Range<usize> = 28..34;
+
+/// How long leases may take on their way back before the port goes: three seconds of asking for the
+/// server, and their places in the row.
+const RELEASING: Duration = Duration::from_secs(5);
 
 /// A bridge on which Landfall speaks for its endpoints.
 pub(crate) struct Segment {
@@ -39,6 +46,8 @@ pub(crate) struct Segment {
     socket: PacketSocket,
     timer: BootTimer,
     events: mpsc::UnboundedSender<LeaseEvent>,
+    /// Leases on their way back.
+    releasing: TaskTracker,
     state: Mutex<State>,
 }
 
@@ -51,6 +60,7 @@ struct State {
     /// Clients that need to hear ARP at the port.
     arp: HashSet<MacAddr>,
     driver: Option<AbortHandle>,
+    pace: Pace,
 }
 
 struct Entry {
@@ -68,7 +78,11 @@ struct Entry {
 /// Somebody waits for something of a client.
 enum Waiting {
     Bound(oneshot::Sender<Lease>),
-    Released(oneshot::Sender<()>),
+    Released {
+        done: oneshot::Sender<()>,
+        /// What [`Segment::all_released`] waits for.
+        _on_its_way: TaskTrackerToken,
+    },
 }
 
 /// Why there is no lease.
@@ -106,6 +120,7 @@ impl Segment {
             socket: port.socket,
             timer,
             events,
+            releasing: TaskTracker::new(),
             state: Mutex::default(),
         });
         let driver = tokio::spawn(segment.clone().drive()).abort_handle();
@@ -210,31 +225,59 @@ impl Segment {
     }
 
     /// Gives the lease of an endpoint back and forgets its client. The receiver resolves when the
-    /// RELEASE is out, at once unless the way to the server must be asked for first.
+    /// RELEASE is out: at once, unless the way to the server must be asked for first or many are
+    /// on their way there.
     ///
     /// The MAC alone does not tell whose client it is: an endpoint that was refused because of
     /// its MAC must not end the lease of the one that holds it.
     pub(crate) async fn release(&self, owner: &EndpointId, mac: MacAddr) -> oneshot::Receiver<()> {
         let (released, receiver) = oneshot::channel();
-        {
+        let wait = {
             let mut state = self.lock();
-            let Some(entry) = state.clients.get_mut(&mac).filter(|e| e.owner == *owner) else {
+            let State { clients, pace, .. } = &mut *state;
+            let Some(entry) = clients.get_mut(&mac).filter(|e| e.owner == *owner) else {
                 return receiver;
             };
-            entry.waiting = Some(Waiting::Released(released));
+            entry.waiting =
+                Some(Waiting::Released { done: released, _on_its_way: self.releasing.token() });
             entry.link = None;
             if let Some(ear) = entry.ear.take() {
                 ear.abort();
             }
-        }
+            entry.client.lease().map_or(Duration::ZERO, |_| pace.wait(now()))
+        };
         self.hold(mac).await;
-        self.with(mac, |client, now| client.release(now));
+        match self.me.upgrade() {
+            Some(segment) if !wait.is_zero() => {
+                let owner = owner.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    segment.give_back(&owner, mac);
+                });
+            }
+            _ => self.give_back(owner, mac),
+        }
+        receiver
+    }
+
+    fn give_back(&self, owner: &EndpointId, mac: MacAddr) {
         let mut state = self.lock();
+        let entry = state.clients.get_mut(&mac).filter(|entry| entry.owner == *owner);
+        let Some(entry) = entry else { return };
+        entry.client.release(now());
+        self.settle(&mut state, mac);
         // One that never began has nothing to give back, and no event tells of its end.
         if state.clients.get(&mac).is_some_and(|e| e.client.state() == dhcp::v4::State::Stopped) {
             state.remove(mac);
         }
-        receiver
+    }
+
+    /// Waits until no lease is on its way back to a server, for as long as that may take.
+    pub(super) async fn all_released(&self) {
+        self.releasing.close();
+        if tokio::time::timeout(RELEASING, self.releasing.wait()).await.is_err() {
+            tracing::warn!(bridge = self.bridge, "leases are left to expire at their server");
+        }
     }
 
     /// How the client of that MAC stands.
@@ -254,8 +297,8 @@ impl Segment {
         let mac = client.config().mac;
         let mut state = self.lock();
         if let Some(other) = state.clients.get(&mac) {
-            // A lease that is only waiting for its RELEASE to find the way out gives way.
-            if other.client.state() != dhcp::v4::State::Releasing {
+            // A lease that is only waiting for its RELEASE to go out gives way.
+            if !matches!(other.waiting, Some(Waiting::Released { .. })) {
                 return Err(AcquireError::MacInUse(other.owner.clone()));
             }
             state.remove(mac);
@@ -342,8 +385,8 @@ impl Segment {
                     return;
                 }
             }
-            (Event::Released, Some(Waiting::Released(waiting))) => {
-                let _ = waiting.send(());
+            (Event::Released, Some(Waiting::Released { done, .. })) => {
+                let _ = done.send(());
                 return;
             }
             (_, waiting) => entry.waiting = waiting,

@@ -25,4 +25,3 @@ mod renewal;
 mod restart;
 mod routes;
 mod shapes;
-mod debug;

@@ -226,6 +226,9 @@ fn a_bridge_that_goes_away_and_comes_back() {
     let container = site.run("lan", "second", MAC);
     assert!(container.ping(Lan::ROUTER));
     assert_eq!(server.requests().last().unwrap().message.chaddr.to_string(), MAC);
+    container.stop(&site);
+    site.delete_network("lan");
+    assert!(!site.links().iter().any(|link| link.starts_with("lfp-")), "{:?}", site.links());
 }
 
 #[test]

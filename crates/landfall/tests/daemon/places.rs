@@ -175,3 +175,30 @@ fn a_server_behind_a_relay() {
 fn mac_of(ns: &Namespace) -> String {
     crate::site::ip_json(ns, &["link", "show", "eth0"])[0]["address"].as_str().unwrap().to_owned()
 }
+
+/// `docker network rm` right after the last container: the RELEASE still finds its way out.
+#[test]
+fn a_network_that_is_removed_while_a_release_is_on_its_way() {
+    let site = Site::new();
+    let far = Ipv4Addr::new(10, 99, 0, 1);
+    let grant = Grant { server: Some(far), ..Grant::new([10, 77, 1, 5]) };
+    let server = Server::granting(&site.lan, grant);
+    site.network("lan", &[]);
+    let endpoint = site.create("lan", "web", MAC);
+    // The way to the server must be asked for, and the one who knows it takes its time.
+    site.lan
+        .router_ns()
+        .ip_batch(&format!("addr add {far}/32 dev lo\nlink set eth0 arp off\n"))
+        .unwrap();
+    let capture = Capture::start(site.lan.router_ns(), "eth0").unwrap();
+    site.ok("Leave", &crate::container::endpoint_ref(&endpoint));
+    site.ok("DeleteEndpoint", &crate::container::endpoint_ref(&endpoint));
+    let removal =
+        site.begin("DeleteNetwork", &serde_json::json!({ "NetworkID": crate::site::id("lan") }));
+    let asks = |f: &lab::Frame| f.arp().is_some_and(|arp| arp.target == Lan::ROUTER);
+    capture.wait_for("a question for the router", SOON, asks).unwrap();
+    site.lan.router_ns().ip_batch("link set eth0 arp on\n").unwrap();
+    server.wait_for(MessageType::Release, SOON);
+    assert!(removal.answer().starts_with("HTTP/1.1 200"));
+    assert_eq!(site.links(), ["br0", "laptop", "lo", "router"]);
+}

@@ -3,7 +3,10 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use lab::{Arp, Capture, Frame, Lan, Place};
+use lab::{
+    Arp, Capture, DhcpServer, Dnsmasq, Frame, Lan, LanOptions, Message, Place, Reservation,
+    ServerOptions,
+};
 use serde_json::{Value, json};
 use wire::dhcp4::MessageType;
 
@@ -400,4 +403,40 @@ fn a_server_that_grants_less_and_less() {
         if (250..=301).contains(&seconds) { Ok(()) } else { Err(seconds.to_string()) }
     });
     assert_eq!(site.shown("web")["state"], "BOUND");
+}
+
+/// A real server whose owner changed its configuration: dnsmasq keeps its leases and tells the news at the next renewal.
+#[test]
+fn a_dnsmasq_that_was_configured_anew() {
+    let lan = Lan::new(LanOptions::default()).unwrap();
+    let options = |router, lease| ServerOptions {
+        router: Some(router),
+        lease,
+        renew: Some(2),
+        rebind: Some(4),
+        reservations: vec![Reservation { mac: MAC.into(), ip: ADDRESS.into(), name: None }],
+        ..ServerOptions::default()
+    };
+    let mut server = Dnsmasq::start(lan.router_ns(), "eth0", options(Lan::ROUTER, 3600)).unwrap();
+    let site = Site::on(lan);
+    site.network("lan", &[]);
+    let container = site.run("lan", "web", MAC);
+    wait_routes(&container, &["default via 10.77.0.1 dev eth0"]);
+    // Right after one renewal, so that it is back before the next: a lease as long as this is not asked for again within
+    // a minute.
+    let acks = |line: &str| line.contains("DHCPACK(") && line.contains(MAC);
+    let mark = server.log().mark();
+    server.log().wait_after(mark, "a renewal", acks, SOON).unwrap();
+    server.stop().unwrap();
+    let server = Dnsmasq::start(site.lan.router_ns(), "eth0", options(Lan::LAPTOP, 7200)).unwrap();
+    wait_routes(&container, &["default via 10.77.0.9 dev eth0"]);
+    eventually("the longer life", SOON, || {
+        let seconds = container.addresses()[0]["valid_life_time"].as_u64().unwrap();
+        if seconds > 3600 { Ok(()) } else { Err(seconds.to_string()) }
+    });
+    assert_eq!(container.cidrs(), ["10.77.1.5/16"]);
+    assert!(container.ping(Lan::LAPTOP));
+    assert_eq!(server.logged(Message::Discover, MAC), Vec::<String>::new());
+    container.stop(&site);
+    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
 }

@@ -1,8 +1,9 @@
 //! Restarts of the daemon, asked for and not.
 
+use std::thread;
+use std::time::Duration;
+
 use lab::{Capture, Frame, Lan, Place};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use wire::dhcp4::MessageType;
 
@@ -51,7 +52,7 @@ fn every_lease_goes_on() {
     let links = site.links();
     let pinging = "ping -n -i 0.05 -c 20 -W 1 10.77.0.1";
     let argv: Vec<&str> = pinging.split(' ').collect();
-    let output = std::thread::scope(|scope| {
+    let output = thread::scope(|scope| {
         let ping = scope.spawn(|| containers[0].ns.run(&argv).unwrap());
         assert!(site.landfall.stop().unwrap().success());
         site.landfall.restart().unwrap();
@@ -219,20 +220,22 @@ fn killed_during_delete_endpoint() {
     let mut site = Site::new();
     let server = server_by_mac(&site.lan);
     site.network("lan", &[]);
-    let container = site.run("lan", "web", MAC);
-    // Frozen, so that the call is under way when it dies.
-    let pid = Pid::from_raw(i32::try_from(site.landfall.pid()).unwrap());
-    kill(pid, Signal::SIGSTOP).unwrap();
-    let argument = json!({ "NetworkID": id("lan"), "EndpointID": id("web") });
-    let call = site.begin("DeleteEndpoint", &argument);
-    site.landfall.kill9().unwrap();
-    drop(call);
-    site.landfall.restart().unwrap();
-    container.leave(&site);
-    container.move_out(&site);
-    container.delete(&site);
-    server.wait_for(MessageType::Release, SOON);
-    assert_eq!(site.endpoint_links(), Vec::<String>::new());
+    // At different moments of the call, which takes some milliseconds.
+    for micros in [0, 500, 1000, 2000, 4000, 8000] {
+        site.create("lan", "web", MAC);
+        let mark = server.mark();
+        let argument = json!({ "NetworkID": id("lan"), "EndpointID": id("web") });
+        let call = site.begin("DeleteEndpoint", &argument);
+        thread::sleep(Duration::from_micros(micros));
+        site.landfall.kill9().unwrap();
+        drop(call);
+        site.landfall.restart().unwrap();
+        // The engine asks again.
+        site.ok("DeleteEndpoint", &argument);
+        server.wait_after(mark, "the RELEASE", SOON, |r| r.kind == MessageType::Release);
+        eventually("no links", SOON, || same(site.endpoint_links(), &vec![]));
+        assert_eq!(site.status()["endpoints"], json!([]), "after {micros} µs");
+    }
     assert_eq!(site.stop_and_read_store().1, Vec::<String>::new());
 }
 

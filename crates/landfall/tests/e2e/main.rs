@@ -11,6 +11,7 @@
 //! | `crowd` | twenty containers at once |
 //! | `compose` | Compose projects |
 //! | `refusals` | what a user sees who asks for what cannot be |
+//! | `firewall` | br_netfilter and Docker's FORWARD policy |
 //! | `continuity` | Landfall and dockerd restart under running containers |
 //! | `plugin` | the managed plugin |
 
@@ -21,6 +22,7 @@ mod site;
 mod compose;
 mod continuity;
 mod crowd;
+mod firewall;
 mod lifecycle;
 mod networks;
 mod plugin;

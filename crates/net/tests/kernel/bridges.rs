@@ -3,7 +3,8 @@
 use net::{BridgePort, LinkWatch, Netlink, Netns, PortState};
 
 use crate::common::{
-    Sniffer, Station, arp_request, bridge, forwarding, in_fresh_netns, mac, run, source, veth,
+    Sniffer, Station, arp_request, bridge, forwarding, in_fresh_netns, mac, port_state, run,
+    source, veth,
 };
 
 const SOLICITATION_OF_ROUTERS: u8 = 133;
@@ -153,8 +154,10 @@ fn bridge_settings_and_port_states_are_read() {
         };
         let mut port = veth("port", "inner", None);
         port.master = Some(link.index);
+        let mut watch = LinkWatch::here().unwrap();
         let (outer, inner) = netlink.create_veth(&port).await.unwrap();
-        assert_eq!(state(outer).await, Some(PortState::Listening), "STP makes it wait");
+        port_state(&mut watch, outer, PortState::Listening).await; // STP makes it wait
+        assert_eq!(state(outer).await, Some(PortState::Listening));
         assert_eq!(state(inner).await, None, "no port");
         netlink.set_down(inner).await.unwrap();
         netlink.set_down(outer).await.unwrap();
@@ -169,7 +172,9 @@ fn port_settings_are_changed_one_by_one() {
         let bridge = bridge(&netlink, "br0").await;
         let mut port = veth("port", "inner", None);
         port.master = Some(bridge);
+        let mut watch = LinkWatch::here().unwrap();
         let (outer, inner) = netlink.create_veth(&port).await.unwrap();
+        forwarding(&mut watch, outer).await;
         let shown = || run("bridge -d link show dev port");
 
         let before = shown();

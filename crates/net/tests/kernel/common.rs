@@ -117,10 +117,14 @@ impl Station {
 
 /// Waits until a bridge port forwards.
 pub(crate) async fn forwarding(watch: &mut LinkWatch, port: u32) {
+    port_state(watch, port, PortState::Forwarding).await;
+}
+
+/// Waits until a bridge port comes into a state.
+pub(crate) async fn port_state(watch: &mut LinkWatch, port: u32, wanted: PortState) {
     loop {
-        if let LinkChange::PortState { index, state: PortState::Forwarding, .. } =
-            watch.next().await.unwrap()
-            && index == port
+        if let LinkChange::PortState { index, state, .. } = watch.next().await.unwrap()
+            && (index, state) == (port, wanted)
         {
             return;
         }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
-use net::process::{container_id, in_netns, share_uts, uts_host_name};
+use net::process::{container_id, in_initial_user_namespace, in_netns, share_uts, uts_host_name};
 use net::{HostNameChanges, Netns};
 use nix::unistd::Pid;
 
@@ -89,4 +89,26 @@ fn a_change_of_a_host_name_is_noticed() {
             }
         }
     });
+}
+
+#[test]
+fn a_user_namespace_is_noticed() {
+    assert!(in_initial_user_namespace());
+    let program = std::env::current_exe().unwrap();
+    let status = Command::new("unshare")
+        .args(["--user", "--map-root-user"])
+        .arg(program)
+        .args(["processes::errand_look_from_a_user_namespace", "--exact"])
+        .env("LANDFALL_TEST_ERRAND", "look")
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn errand_look_from_a_user_namespace() {
+    if std::env::var_os("LANDFALL_TEST_ERRAND").is_some() {
+        assert!(!in_initial_user_namespace());
+    }
 }
