@@ -32,8 +32,9 @@ nextest = cargo nextest run $(LOCKED) --workspace --profile $(PROFILE)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Static, against glibc: measured below the musl build in CPU under load and in need of no further target; see
-# ARCHITECTURE.md. The flag goes to the last step only, so everything below it is compiled once.
+# Static, against glibc. Measured with 300 endpoints and 3,000 calls: 1.0 s of CPU, where the same on musl takes 1.3 s for
+# 0.8 MB less of file and 0.4 MB less of memory; and it needs no target but the one that is there. The flag goes to the last
+# step only, so everything below it is compiled once.
 build: ## target/release/landfall, one static file
 	cargo rustc $(LOCKED) --release -p landfall --bin landfall -- -C target-feature=+crt-static
 

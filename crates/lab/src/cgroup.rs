@@ -37,8 +37,10 @@ impl Drop for Cgroup {
     }
 }
 
-/// Removes the cgroups of labs whose process is no more (killed with `SIGKILL`, say).
-pub fn cleanup_stale() {
+/// Removes the cgroups of labs whose process is no more (killed with `SIGKILL`, say). Whether none is left: what such a
+/// lab ran takes a moment to die, and a cgroup with a process in it stays.
+pub fn cleanup_stale() -> bool {
+    let mut none_left = true;
     for hierarchy in hierarchies() {
         for entry in fs::read_dir(&hierarchy).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -50,9 +52,11 @@ pub fn cleanup_stale() {
                 && start_time(pid) != Some(start)
             {
                 remove(&entry.path());
+                none_left &= !entry.path().exists();
             }
         }
     }
+    none_left
 }
 
 /// Every mounted hierarchy: `/sys/fs/cgroup` itself (version 2), or the directories below it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::log::Log;
+use crate::log::{Line, Log};
 use crate::{Error, Lan, Result};
 
 /// How long a server has to come up.
@@ -107,6 +107,14 @@ pub trait DhcpServer {
         let words = self.words(message);
         let lines = self.log().grep(words);
         lines.into_iter().filter(|line| line.to_lowercase().contains(mac)).collect()
+    }
+
+    /// The first line of its log that tells of a message from or to `mac`; waits for it, since a server answers and writes
+    /// its table before its log is read.
+    fn wait_logged(&self, message: Message, mac: &str, timeout: Duration) -> Result<Line> {
+        let words = self.words(message);
+        let wanted = |line: &str| line.contains(words) && line.to_lowercase().contains(mac);
+        self.log().wait_after(0, &format!("{message:?} of {mac}"), wanted, timeout)
     }
 
     /// The words by which its log tells of a message.

@@ -15,6 +15,8 @@ use crate::{Error, Result, spawner};
 
 /// How long a program that was asked to end has for it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a program's output may stay open after its end: its children can hold it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long one has to be started: with the machine's processors busy, a while.
 const START: Duration = Duration::from_secs(60);
 
@@ -125,8 +127,14 @@ impl Process {
         *self.end.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until its last words are in the log.
     pub fn wait(&self, timeout: Duration) -> Result<ExitStatus> {
+        let status = self.wait_end(timeout)?;
+        self.log.settle(LAST_WORDS);
+        Ok(status)
+    }
+
+    fn wait_end(&self, timeout: Duration) -> Result<ExitStatus> {
         let until = Instant::now() + timeout;
         let mut status = self.end.status.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -155,12 +163,12 @@ impl Process {
     /// `SIGKILL`, and waits until it is gone.
     pub fn kill9(&self) -> Result<()> {
         self.signal(Signal::SIGKILL)?;
-        self.wait(PATIENCE).map(drop)
+        self.wait_end(PATIENCE).map(drop)
     }
 
     /// The error for one that should run and does not.
     pub(crate) fn ended(&self) -> Error {
-        self.log.settle(Duration::from_secs(1));
+        self.log.settle(LAST_WORDS);
         Error::Ended {
             what: self.name.clone(),
             status: self.status().map_or_else(|| "still ending".into(), |s| s.to_string()),

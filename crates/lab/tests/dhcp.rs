@@ -10,6 +10,8 @@ use lab::{
     ServerOptions, udhcpc,
 };
 
+const SOON: Duration = Duration::from_secs(10);
+
 fn options() -> ServerOptions {
     ServerOptions {
         lease: 600,
@@ -39,9 +41,7 @@ fn serves(mut server: Box<dyn DhcpServer>, lan: &Lan) {
     assert_eq!(ip.octets()[..2], [10, 77]);
     assert!(ip >= Ipv4Addr::new(10, 77, 1, 1) && ip <= Ipv4Addr::new(10, 77, 20, 254), "{ip}");
 
-    let leases = server
-        .wait_leases("one lease", Duration::from_secs(2), &|leases| leases.len() == 1)
-        .unwrap();
+    let leases = server.wait_leases("one lease", SOON, &|leases| leases.len() == 1).unwrap();
     let lease = &leases[0];
     assert_eq!((lease.mac.as_str(), lease.ip), ("02:00:00:00:00:07", ip));
     assert!(lease.name.as_deref().is_some_and(|name| name.starts_with("web")), "{lease:?}");
@@ -51,6 +51,7 @@ fn serves(mut server: Box<dyn DhcpServer>, lan: &Lan) {
     let kinds: Vec<u8> = capture.pick(|frame| Some(frame.dhcp()?.kind));
     assert_eq!(kinds, [1, 2, 3, 5], "DISCOVER, OFFER, REQUEST, ACK");
     for message in [Message::Discover, Message::Request, Message::Ack] {
+        server.wait_logged(message, "02:00:00:00:00:07", SOON).unwrap();
         assert_eq!(server.logged(message, "02:00:00:00:00:07").len(), 1, "{message:?}");
     }
 
@@ -67,18 +68,14 @@ fn serves(mut server: Box<dyn DhcpServer>, lan: &Lan) {
     let running = machine.spawn("udhcpc", &[], &argv, &log).unwrap();
     log.wait_for("lab: bound", Duration::from_secs(10)).unwrap();
     running.stop().unwrap();
-    server
-        .wait_leases("an empty table", Duration::from_secs(2), &|leases| leases.is_empty())
-        .unwrap();
-    assert_eq!(server.logged(Message::Release, "02:00:00:00:00:07").len(), 1);
+    server.wait_leases("an empty table", SOON, &|leases| leases.is_empty()).unwrap();
+    server.wait_logged(Message::Release, "02:00:00:00:00:07", SOON).unwrap();
 }
 
 fn keeps_a_reservation(server: &dyn DhcpServer, lan: &Lan) {
     let (_ns, machine) = client(lan, "02:00:00:00:00:42");
     assert_eq!(udhcpc(&machine, "eth0", &[]).unwrap(), Ipv4Addr::new(10, 77, 5, 42));
-    let leases = server
-        .wait_leases("one lease", Duration::from_secs(2), &|leases| leases.len() == 1)
-        .unwrap();
+    let leases = server.wait_leases("one lease", SOON, &|leases| leases.len() == 1).unwrap();
     assert!(leases[0].name.as_deref().is_some_and(|name| name.starts_with("kept")), "{leases:?}");
 }
 
@@ -114,7 +111,7 @@ fn a_server_can_stand_on_the_docker_host_itself() {
     let server = Dnsmasq::start(lan.host_ns(), lan.bridge(), options()).unwrap();
     let (_ns, machine) = client(&lan, "02:00:00:00:00:08");
     udhcpc(&machine, "eth0", &[]).unwrap();
-    assert_eq!(server.logged(Message::Ack, "02:00:00:00:00:08").len(), 1);
+    server.wait_logged(Message::Ack, "02:00:00:00:00:08", SOON).unwrap();
 }
 
 #[test]

@@ -82,12 +82,12 @@ fn a_capture_sees_frames_with_their_time_and_direction() {
     let before = std::time::SystemTime::now();
     lan.ping(Place::Laptop, Lan::ROUTER).unwrap();
     let asks = capture
-        .wait_for("the laptop's ARP request", Duration::from_secs(2), |frame| {
+        .wait_for("the laptop's ARP request", Duration::from_secs(10), |frame| {
             frame.arp().is_some_and(|arp| arp.operation == 1 && arp.sender == Lan::LAPTOP)
         })
         .unwrap();
     let answers = capture
-        .wait_for("the router's answer", Duration::from_secs(2), |frame| {
+        .wait_for("the router's answer", Duration::from_secs(10), |frame| {
             frame.arp().is_some_and(|arp| arp.operation == 2 && arp.sender == Lan::ROUTER)
         })
         .unwrap();

@@ -203,12 +203,31 @@ impl Netlink {
     }
 
     fn refused(&self, tried: &str, error: &ErrorMessage) -> Error {
-        Error::Os {
-            tried: self.placed(tried),
-            detail: explanation(error),
-            source: Errno::from_raw(-error.raw_code()).into(),
-        }
+        refused(self.placed(tried), error)
     }
+}
+
+/// Asks for one change in another network namespace, without a connection: a thread enters, sends
+/// the request, takes the answer and ends. The calling thread waits for it.
+pub(crate) fn change_in(
+    netns: &Netns,
+    message: RouteNetlinkMessage,
+    flags: u16,
+    tried: impl FnOnce() -> String,
+) -> Result<()> {
+    let mut request = NetlinkMessage::from(message);
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+    let tried = || format!("{} in {netns}", tried());
+    match netns.run(|| ask_waiting(request))? {
+        Ok(error) if error.code.is_some() => Err(refused(tried(), &error)),
+        Ok(_) => Ok(()),
+        Err(e) => Err(Error::os(tried(), e)),
+    }
+}
+
+fn refused(tried: String, error: &ErrorMessage) -> Error {
+    let source = Errno::from_raw(-error.raw_code()).into();
+    Error::Os { tried, detail: explanation(error), source }
 }
 
 /// Sends a request from the calling thread and waits for the acknowledgement.

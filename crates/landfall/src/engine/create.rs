@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use net::{Link, Peer, Veth};
+use tokio::sync::oneshot;
 use wire::MacAddr;
 
 use super::api::{Attachment, NewEndpoint};
@@ -137,18 +138,26 @@ impl Engine {
                 arp: true,
             },
         };
-        let made = self.0.host.create_veth(&veth).await;
-        let (outer, _) = made.map_err(|source| Error::Kernel {
-            network: network.id.clone(),
-            endpoint: id.clone(),
-            source,
-        })?;
-        let mut state = self.lock();
-        state.by_link.insert(outer, id.clone());
-        if let Some(endpoint) = state.endpoints.get_mut(id) {
-            endpoint.host_link = outer;
+        let (ended, making) = oneshot::channel();
+        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
+            endpoint.making = Some(making);
         }
-        Ok(())
+        let (engine, network, id) = (self.clone(), network.id.clone(), id.clone());
+        // To its end, since only what is there can be removed.
+        self.to_its_end(async move {
+            let _ended = ended;
+            let made = engine.0.host.create_veth(&veth).await;
+            let (outer, _) =
+                made.map_err(|source| Error::Kernel { network, endpoint: id.clone(), source })?;
+            let mut state = engine.lock();
+            if let Some(endpoint) = state.endpoints.get_mut(&id) {
+                endpoint.host_link = outer;
+                endpoint.making = None;
+                state.by_link.insert(outer, id);
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Names an endpoint for people.

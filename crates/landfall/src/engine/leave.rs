@@ -69,6 +69,9 @@ impl Engine {
         }) else {
             return Ok(());
         };
+        if let Some(making) = endpoint.making {
+            let _ = making.await;
+        }
         // By name: a link may be made whose index we were not told any more.
         let name = host_link(id);
         self.0.host.delete_link_named(&name).await.map_err(|source| Error::Kernel {

@@ -101,10 +101,12 @@ struct Endpoint {
     told_gateway: Option<Ipv4Addr>,
     /// Whether the host's end has a carrier: the other one is up in a sandbox.
     carrier: bool,
-    /// The interface's name in the sandbox, once it was seen there.
-    interface: Option<Box<str>>,
+    /// The interface in the sandbox, once it was seen there: its index and its name.
+    interface: Option<(u32, Box<str>)>,
     host_name: Option<Box<str>>,
     container: Option<Box<str>>,
+    /// Resolves when its link is made, or is not made after all.
+    making: Option<oneshot::Receiver<()>>,
     /// What its interface lost together with its last lease, until the next one.
     withdrawn: Configured,
     /// Finds out who lives in the sandbox.
@@ -239,6 +241,7 @@ impl Endpoint {
             interface: None,
             host_name: None,
             container: None,
+            making: None,
             withdrawn: Configured::default(),
             inquiry: None,
             released: None,

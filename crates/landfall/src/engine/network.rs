@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::api::NewNetwork;
 use super::conflict;
 use super::ids::NetworkId;
@@ -11,7 +13,8 @@ use crate::store::{Change, NetworkRecord};
 
 impl Engine {
     /// Makes a network: checks its options and its bridge, and keeps it for ever, since an engine
-    /// tells of a network only once.
+    /// tells of a network only once. When it fails, or its future is dropped because the caller
+    /// hung up, nothing is left.
     pub(crate) async fn create_network(&self, new: NewNetwork) -> Result<(), Error> {
         if !net::process::in_initial_user_namespace() {
             return Err(Error::Rootless("Landfall itself runs in a user namespace".into()));
@@ -29,17 +32,33 @@ impl Engine {
         if let Some(known) = self.lock().networks.get(&record.id) {
             return if **known == record { Ok(()) } else { Err(Error::NetworkExists(record.id)) };
         }
+        let bridge = self.0.segments.bridge(&record.options.bridge).await?;
         if !record.options.ignore_conflicts {
-            let bridge = self.0.segments.bridge(&record.options.bridge).await?;
             let links = self.0.host.links().await?;
             let addresses = self.0.host.addresses(None).await?;
             conflict::check(&bridge, &links, &addresses)?;
         }
+        let (engine, record) = (self.clone(), Arc::new(record));
+        let hung_up = CancellationToken::new();
+        // Cancelled when this future is dropped.
+        let _caller = hung_up.clone().drop_guard();
+        // A port that is made halfway can only be removed when it is made.
+        self.to_its_end(async move {
+            engine.lock().networks.insert(record.id.clone(), record.clone());
+            let made = engine.make_network(&record).await;
+            if made.is_err() || hung_up.is_cancelled() {
+                engine.forget_network(&record.id).await?;
+            }
+            made
+        })
+        .await
+    }
+
+    async fn make_network(&self, record: &NetworkRecord) -> Result<(), Error> {
+        self.0.store.commit(Change::PutNetwork(Box::new(record.clone()))).await?;
         // The port is made now: with spanning tree it needs half a minute before its first use.
         self.0.segments.get(&record.options.bridge).await?;
-        self.0.store.commit(Change::PutNetwork(Box::new(record.clone()))).await?;
         tracing::info!(network = %record.id, bridge = record.options.bridge, "network made");
-        self.lock().networks.insert(record.id.clone(), Arc::new(record));
         Ok(())
     }
 

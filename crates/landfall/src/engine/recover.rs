@@ -18,7 +18,7 @@ impl Engine {
         self.lock().networks = networks.clone();
         for network in networks.values() {
             // Ports are made before they are needed, as when a network is made.
-            if let Err(error) = self.0.segments.get(&network.options.bridge).await {
+            if let Err(error) = self.0.segments.get_as_it_is(&network.options.bridge).await {
                 tracing::warn!(network = %network.id, %error, "no port yet");
             }
         }
@@ -57,7 +57,7 @@ impl Engine {
         endpoint.host_name = record.host_name.clone();
         endpoint.container = record.container;
         endpoint.host_link = link.map_or(0, |link| link.index);
-        let segment = match self.0.segments.get(&network.options.bridge).await {
+        let segment = match self.0.segments.get_as_it_is(&network.options.bridge).await {
             Ok((segment, _)) => Some(segment),
             Err(error) => {
                 tracing::error!(endpoint = %id, %error, "its lease cannot be renewed");

@@ -16,7 +16,8 @@ use super::with_prefix;
 /// An endpoint's interface in a container.
 pub(super) struct Sandbox {
     links: Netlink,
-    ifindex: u32,
+    /// The interface's index there.
+    pub(super) ifindex: u32,
     /// The interface's name there.
     pub(super) interface: String,
 }
@@ -61,11 +62,6 @@ impl Sandbox {
         Ok(found.map(|link| Sandbox { ifindex: link.index, interface: link.name, links }))
     }
 
-    /// Prolongs the leased address by the times of its lease; everything else stays as it is.
-    pub(super) async fn prolong(&self, lease: &Lease) -> net::Result<()> {
-        self.put_address(lease).await
-    }
-
     /// Changes the interface from what an earlier lease put on it to what this one does.
     ///
     /// Routes that are not the lease's (the host's, copied at the start, and those that somebody
@@ -73,7 +69,7 @@ impl Sandbox {
     pub(super) async fn change(&self, old: &Configured, lease: &Lease) -> net::Result<()> {
         let new = Configured::of(lease);
         if *old == new {
-            return self.prolong(lease).await;
+            return self.put_address(lease).await;
         }
         let before = self.routes().await?;
         if old.address != new.address
@@ -143,11 +139,10 @@ impl Sandbox {
     }
 
     async fn put_address(&self, lease: &Lease) -> net::Result<()> {
-        let seconds = seconds_left(lease);
-        let lifetime = Lifetime { valid: seconds, preferred: seconds };
-        let address = IpNet::V4(with_prefix(lease));
-        let broadcast = (lease.prefix_len < 31).then(|| with_prefix(lease).broadcast());
-        self.links.replace_address(self.ifindex, address, lifetime, broadcast).await
+        let address = with_prefix(lease);
+        let broadcast = (lease.prefix_len < 31).then(|| address.broadcast());
+        let lifetime = lifetime(lease);
+        self.links.replace_address(self.ifindex, address.into(), lifetime, broadcast).await
     }
 
     async fn delete_address(&self, address: Ipv4Net) -> net::Result<()> {
@@ -169,6 +164,15 @@ impl Sandbox {
             None => Route::on_link(destination, self.ifindex),
         }
     }
+}
+
+/// Prolongs the leased address of the interface with that index in the namespace at `path` by the
+/// times of its lease; everything else stays as it is.
+///
+/// All that most renewals ever change in a container, so it is done in one short visit.
+pub(super) fn prolong(path: &Path, ifindex: u32, lease: &Lease) -> net::Result<()> {
+    let address = IpNet::V4(with_prefix(lease));
+    net::address::prolong_address(&open_netns(path)?, ifindex, address, lifetime(lease))
 }
 
 /// Opens a sandbox's network namespace by the path that the engine named.
@@ -197,13 +201,14 @@ fn gone_is_fine(result: net::Result<()>) -> net::Result<()> {
     }
 }
 
-/// What is left of a lease, for `valid_lft`: rounded up, so that the kernel, which is there for
-/// the day on which Landfall is not, never ends an address before its lease; none: for ever.
-fn seconds_left(lease: &Lease) -> Option<u32> {
+/// What is left of a lease: rounded up, so that the kernel, which is there for the day on which
+/// Landfall is not, never ends an address before its lease.
+fn lifetime(lease: &Lease) -> Lifetime {
     if lease.expires_at == dhcp::Instant::NEVER {
-        return None;
+        return Lifetime::FOREVER;
     }
     let left = lease.expires_at.since_boot().saturating_sub(net::boot_now());
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    Some(u32::try_from(seconds).unwrap_or(u32::MAX - 1).max(1))
+    let seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX - 1).max(1));
+    Lifetime { valid: seconds, preferred: seconds }
 }

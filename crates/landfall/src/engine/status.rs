@@ -69,7 +69,7 @@ impl Endpoint {
             host_name: self.host_name.as_deref().map(Into::into),
             bridge: self.network.options.bridge.clone(),
             host_interface: host_link(id),
-            interface: self.interface.as_deref().map(Into::into),
+            interface: self.interface.as_ref().map(|(_, name)| name.to_string()),
             mac: self.mac,
             address,
             gateway: lease.and_then(|lease| lease.gateway()),

@@ -13,7 +13,7 @@ use wire::MacAddr;
 
 use super::ids::EndpointId;
 use super::sandbox::{Configured, Sandbox};
-use super::{Engine, guest, with_prefix};
+use super::{Engine, guest, sandbox, with_prefix};
 use crate::segments::{LeaseEvent, Segment};
 use crate::store::Phase;
 
@@ -74,6 +74,8 @@ struct Joined {
     mac: MacAddr,
     path: PathBuf,
     host_link: u32,
+    /// The index of the interface in the sandbox, if it was seen there.
+    ifindex: Option<u32>,
 }
 
 impl Engine {
@@ -120,6 +122,7 @@ impl Engine {
             mac: endpoint.mac,
             path: path.clone(),
             host_link: endpoint.host_link,
+            ifindex: endpoint.interface.as_ref().map(|(index, _)| *index),
         })
     }
 
@@ -132,26 +135,26 @@ impl Engine {
     /// The link is up in its sandbox: from now on unicast frames go there, the address lives as
     /// long as its lease, and the server learns the container's name.
     async fn link_up(&self, id: &EndpointId) {
-        let Some(Joined { segment, mac, path, host_link }) = self.joined(id) else { return };
+        let Some(Joined { segment, mac, path, host_link, .. }) = self.joined(id) else { return };
         segment.link_up(mac, host_link).await;
         let told = self.lock().endpoints.get(id).and_then(|endpoint| endpoint.told);
         let configured = async {
             let Some(sandbox) = Sandbox::open(&path, host_link).await? else { return Ok(None) };
             if let Some(lease) = segment.view(mac).and_then(|view| view.lease) {
-                if told == Some(with_prefix(&lease)) {
-                    sandbox.prolong(&lease).await?;
+                let old = if told == Some(with_prefix(&lease)) {
+                    Configured::of(&lease)
                 } else {
                     // The lease has changed since Docker was told of it.
-                    let old = Configured { address: told, ..Configured::default() };
-                    sandbox.change(&old, &lease).await?;
-                }
+                    Configured { address: told, ..Configured::default() }
+                };
+                sandbox.change(&old, &lease).await?;
             }
-            net::Result::Ok(Some(sandbox.interface))
+            net::Result::Ok(Some((sandbox.ifindex, sandbox.interface.into())))
         };
         match configured.await {
             Ok(interface) => {
                 if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
-                    endpoint.interface = interface.map(Into::into);
+                    endpoint.interface = interface;
                 }
             }
             Err(error) => tracing::warn!(endpoint = %id, %error, "the sandbox is out of reach"),
@@ -222,7 +225,16 @@ impl Engine {
             _ => {}
         }
         let applied = async {
-            let Some(Joined { path, host_link, .. }) = self.joined(id) else { return Ok(()) };
+            let Some(Joined { path, host_link, ifindex, .. }) = self.joined(id) else {
+                return Ok(());
+            };
+            if let (Event::Renewed, Some(lease), Some(ifindex)) = (&event, &lease, ifindex) {
+                match sandbox::prolong(&path, ifindex, lease) {
+                    // Not where it was seen last: looked for below.
+                    Err(error) if error.is_not_found() => {}
+                    prolonged => return prolonged,
+                }
+            }
             let Some(sandbox) = Sandbox::open(&path, host_link).await? else { return Ok(()) };
             self.apply(id, &sandbox, &event, lease.as_ref()).await?;
             net::Result::Ok(())
@@ -258,7 +270,7 @@ impl Engine {
         lease: Option<&Lease>,
     ) -> net::Result<()> {
         match (event, lease) {
-            (Event::Renewed, Some(lease)) => sandbox.prolong(lease).await,
+            (Event::Renewed, Some(lease)) => sandbox.change(&Configured::of(lease), lease).await,
             (Event::Changed { old }, Some(lease)) => {
                 sandbox.change(&Configured::of(old), lease).await
             }

@@ -56,9 +56,21 @@ impl Segments {
         })
     }
 
-    /// The segment behind the bridge of that name, and the bridge as it is now; the port is made
-    /// when it is first asked for.
+    /// The segment behind the bridge of that name, and the bridge as it is now, which is up.
     pub(crate) async fn get(&self, bridge: &str) -> Result<(Arc<Segment>, Link), PortError> {
+        let (segment, bridge) = self.get_as_it_is(bridge).await?;
+        if !bridge.up {
+            return Err(PortError::Down(bridge.name));
+        }
+        Ok((segment, bridge))
+    }
+
+    /// The same whether the bridge is up or down: leases that there are go on once it is up. The
+    /// port is made when it is first asked for.
+    pub(crate) async fn get_as_it_is(
+        &self,
+        bridge: &str,
+    ) -> Result<(Arc<Segment>, Link), PortError> {
         let bridge = port::find_bridge(&self.host, bridge).await?;
         // One lock for all: a port is made once per bridge and boot.
         let mut open = self.open.lock().await;
@@ -80,9 +92,10 @@ impl Segments {
         Ok((segment, bridge))
     }
 
-    /// The bridge of that name, without a port of ours.
+    /// The bridge of that name, which is up; without a port of ours.
     pub(crate) async fn bridge(&self, name: &str) -> Result<Link, PortError> {
-        port::find_bridge(&self.host, name).await
+        let bridge = port::find_bridge(&self.host, name).await?;
+        if bridge.up { Ok(bridge) } else { Err(PortError::Down(bridge.name)) }
     }
 
     /// Stops the segment of a bridge that no network uses any more and removes its port, once

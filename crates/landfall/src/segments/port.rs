@@ -70,7 +70,7 @@ pub(super) fn home(instance: &str) -> Result<Netns, net::Error> {
     Ok(home)
 }
 
-/// Finds a bridge that is up.
+/// Finds a bridge.
 pub(super) async fn find_bridge(host: &Netlink, name: &str) -> Result<Link, PortError> {
     let kernel = |source| PortError::Kernel { bridge: name.to_owned(), source };
     let link = host.link(name).await.map_err(kernel)?;
@@ -81,9 +81,6 @@ pub(super) async fn find_bridge(host: &Netlink, name: &str) -> Result<Link, Port
             None => "a plain interface".to_owned(),
         };
         return Err(PortError::NotABridge { name: link.name, kind });
-    }
-    if !link.up {
-        return Err(PortError::Down(link.name));
     }
     Ok(link)
 }
@@ -109,7 +106,10 @@ pub(super) async fn open(
     };
     host.set_bridge_port(outer, settings).await.map_err(kernel)?;
     host.set_up(outer).await.map_err(kernel)?;
-    wait_until_open(host, home, home_links, outer, inner).await.map_err(kernel)?;
+    if bridge.up {
+        // On one that is down no port forwards.
+        wait_until_open(host, home, home_links, outer, inner).await.map_err(kernel)?;
+    }
     let socket = PacketSocket::open_in(home, inner, &Filter::dhcp4_replies(), Sees::Incoming)
         .map_err(kernel)?;
     if let Some(link) = host.link_by_index(outer).await.map_err(kernel)?

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
@@ -22,6 +23,8 @@ use crate::engine::ids::{EndpointId, NetworkId};
 
 /// The version of the records that this daemon writes, and the newest that it reads.
 const VERSION: u32 = 1;
+/// How long a change that nobody waits for may wait for others.
+const LINGER: Duration = Duration::from_secs(1);
 /// Memory that the database may use for pages. Reads happen at start only.
 const CACHE_BYTES: usize = 256 * 1024;
 
@@ -124,7 +127,8 @@ impl Store {
         answer.await.map_err(|_| self.closed())?
     }
 
-    /// Queues a change behind those before it; a failure is logged.
+    /// Queues a change behind those before it; a failure is logged. It is on the disk a second
+    /// later, together with what else has come by then: many renewals cost one flush.
     ///
     /// For what the next change repeats or the next start finds out by itself.
     pub(crate) fn commit_later(&self, change: Change) {
@@ -220,6 +224,13 @@ fn read_records<T: DeserializeOwned>(
 fn write_all(database: &Database, path: &Path, queue: &mpsc::Receiver<Write>) {
     while let Ok(first) = queue.recv() {
         let mut batch = vec![first];
+        let until = Instant::now() + LINGER;
+        while batch.iter().all(|write| write.done.is_none())
+            && let Some(left) = until.checked_duration_since(Instant::now())
+            && let Ok(write) = queue.recv_timeout(left)
+        {
+            batch.push(write);
+        }
         batch.extend(queue.try_iter());
         let result = write_batch(database, &batch).map_err(|reason| Error {
             action: "write",

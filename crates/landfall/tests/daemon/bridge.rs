@@ -176,7 +176,12 @@ fn who_asks_for_the_hosts_address_hears_one_answer() {
     site.network("lan", &[]);
     let capture = Capture::start(site.lan.laptop_ns(), "eth0").unwrap();
     assert!(site.lan.laptop_ns().ping([10, 77, 0, 2].into()).unwrap());
-    // The ping's answer is proof that the ARP replies are in: they were asked for before it.
+    // The captured answer to the ping is proof that the ARP replies are in: they came before it.
+    let echo_reply = |frame: &Frame| {
+        let ipv4 = frame.bytes.get(12..14) == Some(&[0x08, 0x00]);
+        ipv4 && frame.bytes.get(23) == Some(&1) && frame.bytes.get(34) == Some(&0)
+    };
+    capture.wait_for("the answer to the ping", SOON, echo_reply).unwrap();
     let replies = capture.pick(|frame| frame.arp().filter(|arp| arp.operation == 2));
     let replies: Vec<_> = replies.iter().filter(|a| a.sender.octets() == [10, 77, 0, 2]).collect();
     assert_eq!(replies.len(), 1, "{replies:?}");
@@ -205,7 +210,7 @@ fn a_deleted_network_leaves_nothing() {
         assert_eq!(link_names(&home(&site)), ["lo"]);
         assert_eq!(fdb(&site), 0);
     }
-    assert_eq!(server.count(MessageType::Release), 2);
+    server.wait_count(MessageType::Release, 2);
     eventually("nothing in the status", SOON, || {
         let status = site.status();
         let lists =

@@ -108,6 +108,19 @@ fn the_same_endpoint_from_two_callers_at_once() {
 }
 
 #[test]
+fn an_interface_is_named_as_the_network_says() {
+    let site = Site::new();
+    let _server = Server::granting(&site.lan, Grant::new([10, 77, 1, 5]));
+    site.network("lan", &[("interface_prefix", "lan")]);
+    let container = site.run("lan", "web", "");
+    assert_eq!(container.joined["InterfaceName"]["DstPrefix"], "lan");
+    assert!(container.ping(Lan::ROUTER));
+    eventually("the interface in the status", crate::site::SOON, || {
+        same(site.shown("web")["interface"].clone(), &json!("lan0"))
+    });
+}
+
+#[test]
 fn the_same_network_twice() {
     let site = Site::new();
     site.network("lan", &[]);

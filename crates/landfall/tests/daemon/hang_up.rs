@@ -133,3 +133,78 @@ fn while_the_endpoint_is_removed() {
     });
     assert_eq!(site.stop_and_read_store(), (vec![id("lan")], vec![]));
 }
+
+#[test]
+fn while_the_network_is_made() {
+    let mut site = Site::new();
+    let before = site.links();
+    let network = site.network_argument("lan", &[]);
+    for micros in [0, 500, 1000, 2000, 4000] {
+        let mark = site.landfall.log().mark();
+        let call = site.begin("CreateNetwork", &network);
+        std::thread::sleep(Duration::from_micros(micros));
+        call.hang_up();
+        // Done to its end, undone, or never heard.
+        let answered = || {
+            let lines = site.landfall.log().lines();
+            let mut lines = lines.iter().skip(mark).map(|line| &line.text);
+            lines.any(|line| line.contains("answered") && line.contains("CreateNetwork"))
+        };
+        eventually("no network", SOON, || {
+            if answered() {
+                site.ok("DeleteNetwork", &serde_json::json!({ "NetworkID": id("lan") }));
+            }
+            same((site.links(), site.status()["networks"].clone()), &(before.clone(), json!([])))
+        });
+    }
+    assert_eq!(site.stop_and_read_store(), (vec![], vec![]));
+}
+
+/// Every step of CreateEndpoint is one that the caller may not wait for.
+#[test]
+fn at_any_moment() {
+    let mut site = Site::new();
+    let server = Server::start(site.lan.router_ns(), "eth0", |request| {
+        let [.., a, b] = request.message.chaddr.0;
+        Grant::new([10, 77, a, b]).answer(request)
+    });
+    site.network("lan", &[]);
+    let links = site.links();
+    // Several at a time, so that the kernel's locks are contended for.
+    std::thread::scope(|scope| {
+        for caller in 1..=4_u64 {
+            let (site, server) = (&site, &server);
+            scope.spawn(move || {
+                for turn in 1..=20_u64 {
+                    let mac = format!("02:00:00:00:{caller:02x}:{turn:02x}");
+                    let name = format!("c{caller}-{turn}");
+                    let call = site.begin("CreateEndpoint", &endpoint_argument("lan", &name, &mac));
+                    if turn % 4 == 0 {
+                        server.wait_after(0, "the DISCOVER", SOON, |request| {
+                            request.message.chaddr.to_string() == mac
+                        });
+                    }
+                    std::thread::sleep(Duration::from_micros(300 * turn + 70 * caller));
+                    call.hang_up();
+                }
+            });
+        }
+    });
+    // Those that were answered before the caller hung up are made; the engine rolls back what it does not want.
+    for endpoint in site.status()["endpoints"].as_array().unwrap() {
+        site.ok("DeleteEndpoint", &json!({ "NetworkID": id("lan"), "EndpointID": endpoint["id"] }));
+    }
+    wait_undone(&site);
+    assert_eq!(site.links(), links);
+    // What the server may have granted is given back.
+    let macs = |kind| {
+        let requests = server.requests();
+        let of_kind = requests.iter().filter(|request| request.kind == kind);
+        of_kind.map(|request| request.message.chaddr).collect::<std::collections::BTreeSet<_>>()
+    };
+    eventually("a RELEASE for each REQUEST", SOON, || {
+        same(macs(MessageType::Release), &macs(MessageType::Request))
+    });
+    assert!(macs(MessageType::Discover).len() >= 20);
+    assert_eq!(site.stop_and_read_store(), (vec![id("lan")], vec![]));
+}

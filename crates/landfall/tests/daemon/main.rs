@@ -18,6 +18,7 @@ mod calls;
 mod conflicts;
 mod hang_up;
 mod hostile;
+mod links;
 mod many;
 mod no_lease;
 mod places;

@@ -43,7 +43,7 @@ fn two_hundred_endpoints() {
     let addresses: BTreeSet<String> = endpoints.iter().map(|e| e.address.clone()).collect();
     assert_eq!(addresses.len(), COUNT);
     assert_eq!(site.status()["endpoints"].as_array().unwrap().len(), COUNT);
-    assert_eq!(server.leases().unwrap().len(), COUNT);
+    server.wait_leases("all", SOON, &|leases| leases.len() == COUNT).unwrap();
     // An idle endpoint holds no descriptor and no thread.
     eventually("no more descriptors than before", SOON, || {
         let now = held(&site);

@@ -97,6 +97,7 @@ fn replies_by_unicast() {
     let container = site.run("lan", "web", MAC);
     assert!(container.ping(Lan::ROUTER));
     assert_eq!(server.count(MessageType::Discover), 1);
+    capture.wait_for("the ACK", SOON, |f| f.dhcp().is_some_and(|dhcp| dhcp.kind == 5)).unwrap();
     let replies = capture.pick(|f| f.dhcp().filter(|dhcp| [2, 5].contains(&dhcp.kind)));
     assert_eq!(replies.len(), 2);
     assert!(replies.iter().all(|reply| reply.destination == MAC), "{replies:?}");
@@ -111,6 +112,7 @@ fn replies_by_broadcast() {
     let container = site.run("lan", "web", MAC);
     assert!(container.ping(Lan::ROUTER));
     assert_eq!(server.count(MessageType::Discover), 1);
+    capture.wait_for("the ACK", SOON, |f| f.dhcp().is_some_and(|dhcp| dhcp.kind == 5)).unwrap();
     let replies = capture.pick(|f| f.dhcp().filter(|dhcp| [2, 5].contains(&dhcp.kind)));
     assert!(replies.iter().all(|reply| reply.destination == "ff:ff:ff:ff:ff:ff"), "{replies:?}");
 }

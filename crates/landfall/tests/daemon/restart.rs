@@ -82,7 +82,7 @@ fn every_lease_goes_on() {
         container.stop(&site);
     }
     site.delete_network("lan");
-    assert_eq!(server.count(MessageType::Release), 2);
+    server.wait_count(MessageType::Release, 2);
     assert_eq!(site.links(), ["br0", "laptop", "lo", "router"]);
 }
 
@@ -258,4 +258,29 @@ fn networks_and_their_port_outlive_the_daemon() {
     site.delete_network("lan");
     assert_eq!(site.links(), ["br0", "laptop", "lo", "router"]);
     assert_eq!(site.status()["networks"], Value::Array(vec![]));
+}
+
+#[test]
+fn a_start_while_the_bridge_is_down() {
+    let mut site = Site::new();
+    let grant = Grant::new([10, 77, 1, 5]).times(2, 4, 120);
+    let server = Server::granting(&site.lan, grant);
+    site.network("lan", &[]);
+    let container = site.run("lan", "web", MAC);
+    assert!(site.landfall.stop().unwrap().success());
+    site.host().ip_batch("link set br0 down\n").unwrap();
+    site.landfall.restart().unwrap();
+    assert_eq!(site.shown("web")["address"], "10.77.1.5/16");
+    site.host().ip_batch("link set br0 up\n").unwrap();
+    let mark = server.mark();
+    server.wait_after(mark, "a renewal", SOON, prolongs);
+    eventually("an answer to it", SOON, || {
+        same(site.shown("web")["state"].clone(), &json!("BOUND"))
+    });
+    assert!(container.ping(Lan::ROUTER));
+    // New ones as well.
+    assert_eq!(site.create("lan", "next", "02:00:00:00:00:43").address, "10.77.1.5/16");
+    container.stop(&site);
+    server.wait_for(MessageType::Release, SOON);
+    assert_eq!(server.count(MessageType::Discover), 2);
 }

@@ -22,6 +22,8 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use wire::MacAddr;
 use wire::dhcp4::{Message, MessageType, Op, Options, code, port};
 
+use crate::site::{SOON, eventually};
+
 /// What came from a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -131,6 +133,15 @@ impl Server {
         lock(&self.shared.requests).iter().filter(|request| request.kind == kind).count()
     }
 
+    /// Waits for so many messages of a kind, of which there must then be no more.
+    pub(crate) fn wait_count(&self, kind: MessageType, count: usize) {
+        eventually(&format!("{count} of {kind}"), SOON, || {
+            let seen = self.count(kind);
+            if seen < count { Err(seen.to_string()) } else { Ok(()) }
+        });
+        assert_eq!(self.count(kind), count, "{kind}");
+    }
+
     /// The first message of a kind, old or new.
     pub(crate) fn wait_for(&self, kind: MessageType, patience: Duration) -> Request {
         self.wait_after(0, &format!("a {kind}"), patience, |request| request.kind == kind)
@@ -175,12 +186,13 @@ impl Shared {
             let Ok(message) = Message::parse(&buffer[..length]) else { continue };
             let Some(kind) = message.message_type() else { continue };
             let request = Request { message, kind, to, at: Instant::now() };
+            // Before it is answered: what the daemon has heard the answer of has been counted.
+            lock(&self.requests).push(request.clone());
+            self.news.notify_all();
             let replies = lock(&self.script)(&request);
             for reply in &replies {
                 self.send(reply);
             }
-            lock(&self.requests).push(request);
-            self.news.notify_all();
         }
     }
 

@@ -5,7 +5,8 @@ use std::fs;
 use crate::Result;
 use crate::discovers::leases_left;
 use crate::figure::{Effort, Figure, Samples, Section, TIMES};
-use crate::site::{LANDFALL, Site, in_parallel};
+use crate::site::{BRIDGE, LANDFALL, Site, in_parallel};
+use crate::usage::Usage;
 
 /// What a container of these takes with its shim, generously, in KiB.
 const CONTAINER_KIB: u64 = 24 * 1024;
@@ -14,13 +15,15 @@ const RESERVE_KIB: u64 = 1024 * 1024;
 /// How many containers one `docker rm` removes at a time.
 const DOCKER_RM_WIDTH: usize = 50;
 
-/// Starts containers at once, in turn without a network and on Landfall.
+/// Starts containers at once, in turn without a network, on Docker's own bridge and on Landfall.
 pub(crate) fn start(site: &Site, effort: Effort) -> Result<Section> {
     let crowd = effort.of(50, 10);
-    let networks = ["none", LANDFALL];
-    let mut times = [Samples::default(), Samples::default()];
-    let mut failures = [0, 0];
-    for round in 0..effort.of(7, 2) {
+    let networks = ["none", BRIDGE, LANDFALL];
+    let mut times = [const { Samples(Vec::new()) }; 3];
+    let mut failures = [0; 3];
+    let daemon = || Usage::of(site.landfall.pid());
+    let before = daemon()?;
+    for round in 0..effort.of(5, 2) {
         for ((network, times), failures) in networks.into_iter().zip(&mut times).zip(&mut failures)
         {
             let name = |n| format!("{network}-{round}-{n}");
@@ -34,20 +37,28 @@ pub(crate) fn start(site: &Site, effort: Effort) -> Result<Section> {
             remove_all(site, &names)?;
         }
     }
-    let [none, landfall] = &times;
-    let [_, failed] = failures;
+    let [none, bridge, landfall] = &times;
+    let [_, _, failed] = failures;
+    let cpu = daemon()?.cpu().saturating_sub(before.cpu()).as_secs_f64() * 1e3;
+    let cpu = cpu / (crowd * landfall.len()) as f64;
     let ratio = landfall.median() / none.median();
     Ok(Section {
         title: "Many containers started at once",
         how: format!(
             "{crowd} × `docker run -d --network … busybox sleep infinity` at the same time, until the last has returned, in \
-             turn without a network and on Landfall; then all are removed. {} rounds and not 20: each takes as long as \
-             {crowd} containers need.",
+             turn without a network, on Docker's own bridge and on Landfall; then all are removed. {} rounds and not 20: each takes as long as \
+             {crowd} containers need. Landfall itself takes {cpu:.1} ms of CPU time for a container's start and removal.",
             none.len()
         ),
         head: TIMES.to_vec(),
-        rows: vec![none.row("--network none"), landfall.row("Landfall")],
+        rows: vec![
+            none.row("--network none"),
+            bridge.row("Docker's own bridge"),
+            landfall.row("Landfall"),
+        ],
         figures: vec![
+            Figure::new("Landfall's CPU time for a container's start and removal", "ms", cpu),
+            Figure::median(format!("{crowd} at once, Docker's own bridge"), "ms", bridge),
             Figure::median(format!("{crowd} at once, --network none"), "ms", none),
             Figure::median(format!("{crowd} at once, Landfall"), "ms", landfall),
             Figure::new(format!("{crowd} containers at once: wall time ÷ that of none"), "", ratio)

@@ -39,6 +39,11 @@ impl Driver {
         Self { socket: socket.to_owned() }
     }
 
+    /// Asks what the driver can do: a call that does nothing.
+    pub(crate) fn capabilities(&self) -> Result<()> {
+        self.call("GetCapabilities", &json!({})).map(drop)
+    }
+
     /// Makes a network on a bridge.
     pub(crate) fn create_network(&self, network: &str, bridge: &str) -> Result<()> {
         let argument = json!({

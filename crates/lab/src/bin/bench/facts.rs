@@ -1,7 +1,7 @@
 //! The machine that the figures were measured on, and the binary.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -63,10 +63,10 @@ impl Facts {
         self.load_at_end = load().ok();
     }
 
-    /// The rows of the table.
-    pub(crate) fn rows(&self) -> Vec<Vec<String>> {
+    /// All of it for people: what, and how.
+    pub(crate) fn list(&self) -> Vec<(&'static str, String)> {
         let load_at_end = self.load_at_end.map(number).unwrap_or_default();
-        let rows = [
+        vec![
             ("date", self.date.clone()),
             ("landfall", self.landfall.clone()),
             ("processor", format!("{} × {}", self.cores, self.processor)),
@@ -79,8 +79,7 @@ impl Facts {
                 format!("{}, fdatasync {} ms", self.state_filesystem, number(self.fdatasync_ms)),
             ),
             ("load at start, end", format!("{}, {load_at_end}", number(self.load_at_start))),
-        ];
-        rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
+        ]
     }
 }
 
@@ -109,13 +108,16 @@ fn load() -> Result<f64> {
     Ok(loads.split(' ').next().unwrap_or_default().parse()?)
 }
 
-/// The median time of a write of 4 KiB that is on the disk afterwards: what a durable change costs at least.
+/// The median time of writing 4 KiB of a file anew, on the disk afterwards: what a durable change costs at least.
 fn fdatasync(out: &Path) -> Result<f64> {
     let path = out.join("fdatasync");
     let mut file = fs::File::create(&path)?;
+    file.write_all(&[0; 4096])?;
+    file.sync_all()?;
     let mut samples = Samples::default();
     for _ in 0..50 {
         let began = Instant::now();
+        file.rewind()?;
         file.write_all(&[0; 4096])?;
         file.sync_data()?;
         samples.push(began.elapsed());

@@ -14,7 +14,7 @@ use crate::usage::Usage;
 const TIMES: Times = Times { lease: 86_400, renew: 43_200, rebind: 75_600 };
 /// With 500 endpoints each at the end: a broadcast reaches all ports of a bridge.
 const BRIDGES: u8 = 20;
-const PER_SANDBOX: usize = 100;
+const PER_SANDBOX: usize = 50;
 
 /// One count of leases.
 struct Level {
@@ -43,16 +43,10 @@ pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
         levels.push(Level { leases, usage, switches });
     }
     let [.., few, many] = levels.as_slice() else { return Err("no two counts of leases".into()) };
-    let none = levels.first().ok_or("no count of leases")?;
-    // For each lease more, from the second last count to the last, in KiB.
+    // For each lease more, from the second last count to the last.
     let slope = |of: fn(&Usage) -> u64| {
         let more = of(&many.usage) as f64 - of(&few.usage) as f64;
         more / (many.leases - few.leases) as f64
-    };
-    // Over all of them: none more is none more.
-    let more = |of: fn(&Usage) -> u64| {
-        let more = of(&many.usage) as f64 - of(&none.usage) as f64;
-        (more / many.leases as f64).max(0.0)
     };
     let resident = slope(|usage| usage.resident);
     let private = slope(|usage| usage.private);
@@ -82,12 +76,20 @@ pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
         figures: vec![
             Figure::new(name, "KiB", resident).at_most(2.0),
             Figure::new("the same, private memory", "KiB", private),
-            Figure::new("descriptors for each further idle lease", "", more(|u| u.descriptors))
+            Figure::new(
+                "descriptors for each further idle lease",
+                "",
+                slope(|usage| usage.descriptors),
+            )
+            .at_most(0.0),
+            Figure::new("threads for each further idle lease", "", slope(|usage| usage.threads))
                 .at_most(0.0),
-            Figure::new("threads for each further idle lease", "", more(|u| u.threads))
-                .at_most(0.0),
-            Figure::new("processes for each further idle lease", "", more(|u| u.processes))
-                .at_most(0.0),
+            Figure::new(
+                "processes for each further idle lease",
+                "",
+                slope(|usage| usage.processes),
+            )
+            .at_most(0.0),
             Figure::new(wakeups, "/s", many.switches).at_most(1.0),
         ],
     })

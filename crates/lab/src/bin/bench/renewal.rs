@@ -15,7 +15,7 @@ const BRIDGES: u8 = 4;
 /// Lets endpoints in sandboxes renew their leases and sees what CPU time the daemon takes for it.
 pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
     let endpoints: usize = effort.of(200, 20);
-    let rounds = effort.of(20, 4);
+    let rounds = effort.of(10, 4);
     let mut field = Field::new(BRIDGES, TIMES, state)?;
     field.grow(endpoints, 1)?;
     let server = field.server();

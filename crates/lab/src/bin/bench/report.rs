@@ -14,7 +14,10 @@ pub(crate) fn markdown(facts: &Facts, sections: &[Section], effort: Effort) -> S
     if effort.quick {
         text += "**A quick run: too few repetitions for figures that mean something.**\n\n";
     }
-    table(&mut text, &["machine", ""], &facts.rows());
+    for (name, value) in facts.list() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "- {name}: {value}");
+    }
 
     text += "\n## Against the targets\n\n";
     let figures = sections.iter().flat_map(|section| &section.figures);
@@ -29,7 +32,6 @@ pub(crate) fn markdown(facts: &Facts, sections: &[Section], effort: Effort) -> S
     table(&mut text, &["figure", "measured", "at most", "met"], &rows);
 
     for section in sections {
-        // Writing to a string cannot fail.
         let _ = writeln!(text, "\n## {}\n\n{}\n", section.title, section.how);
         table(&mut text, &section.head, &section.rows);
     }

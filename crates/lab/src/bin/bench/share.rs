@@ -24,7 +24,7 @@ pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let network = id(0x5a);
     driver.create_network(&network, site.lan.bridge())?;
     let capture = Capture::start(site.lan.router_ns(), "eth0")?;
-    let [mut create, mut join, mut server, mut share] = [const { Samples(Vec::new()) }; 4];
+    let [mut nothing, mut create, mut join, mut server] = [const { Samples(Vec::new()) }; 4];
     let warm_up = effort.of(10, 2);
     for n in 0..warm_up + effort.of(300, 20) {
         let (endpoint_id, mac) =
@@ -36,6 +36,7 @@ pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
         joined.time(|| driver.join(&endpoint, &key))?;
         let answered = answering_time(&capture, mark, &mac)?;
         driver.remove_endpoint(&endpoint)?;
+        nothing.time(|| driver.capabilities())?;
         if n >= warm_up {
             server.push(answered);
             create.0.extend(created.0);
@@ -44,13 +45,13 @@ pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
     }
     driver.delete_network(&network)?;
     let whole = Samples(create.0.iter().zip(&join.0).map(|(c, j)| c + j).collect());
-    share.0.extend(whole.less(&server).0);
+    let share = whole.less(&server);
     let name = "Landfall's own share of CreateEndpoint + Join";
     Ok(Section {
         title: "CreateEndpoint and Join alone",
         how: "Calls on the plugin socket, one after the other, a connection each. The server's time is from DISCOVER to \
               OFFER and from REQUEST to ACK, by the kernel's time stamps at the server's interface; all else is \
-              Landfall's share, two durable writes included."
+              Landfall's share, its durable writes included."
             .to_owned(),
         head: TIMES.to_vec(),
         rows: vec![
@@ -58,11 +59,13 @@ pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
             join.row("Join"),
             server.row("the server's answers"),
             share.row("Landfall's own share"),
+            nothing.row("for comparison: GetCapabilities, which does nothing"),
         ],
         figures: vec![
             Figure::median("CreateEndpoint", "ms", &create),
             Figure::median("Join", "ms", &join),
             Figure::median("the server's answers", "ms", &server),
+            Figure::median("GetCapabilities", "ms", &nothing),
             Figure::median(format!("{name}, p50"), "ms", &share).at_most(5.0),
             Figure::new(format!("{name}, p99"), "ms", share.percentile(99.0)).at_most(20.0),
         ],

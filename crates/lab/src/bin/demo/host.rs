@@ -4,6 +4,8 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use lab::{Engine, EngineOptions, EngineVersion, Lan, LanOptions, Namespace, Roots};
 
@@ -26,6 +28,11 @@ const IMAGE: &str = "landfall-demo-busybox:latest";
 /// The file that tells the demo's plugin from one that was made from the same build: engines refuse the same content twice.
 const MARK: &str = "rootfs/demo";
 
+/// The demo's own folder on this machine.
+const SCRATCH: &str = "/run/landfall-demo";
+/// How long what was killed may take to die, on a busy machine.
+const KILLED: Duration = Duration::from_secs(10);
+
 /// Accepts the frames that pass between the ports of the demo's bridge, where the firewall sees them.
 const RULE: [&str; 7] = ["FORWARD", "-i", BRIDGE, "-o", BRIDGE, "-j", "ACCEPT"];
 
@@ -34,10 +41,10 @@ impl Where {
     pub(crate) fn find() -> Self {
         // One at the end of a TCP or SSH connection has no bridge of this machine.
         let remote = std::env::var("DOCKER_HOST").is_ok_and(|host| !host.starts_with("unix://"));
+        let answers = !remote && docker(&["version", "--format", "{{.Server.Version}}"]).is_ok();
         // A rootless one is in a network namespace of its own.
-        let format = "{{.ServerVersion}} {{.SecurityOptions}}";
-        let answers =
-            !remote && docker(&["info", "-f", format]).is_ok_and(|info| !info.contains("rootless"));
+        let security = docker(&["info", "--format", "{{.SecurityOptions}}"]);
+        let answers = answers && security.is_ok_and(|options| !options.contains("rootless"));
         if answers { Self::Here } else { Self::Lab }
     }
 
@@ -60,26 +67,40 @@ pub(crate) struct Host {
     // Dropped in this order: the engine goes before the network that it stands in.
     engine: Option<Engine>,
     lan: Lan,
-    scratch: tempfile::TempDir,
+    /// What was done to this machine's firewall.
+    rule: Option<String>,
 }
 
 impl Host {
     /// Makes the LAN: the Docker host with its bridge, router and laptop. No engine yet.
     pub(crate) fn new(place: Where) -> Result<Self> {
+        let mut rule = None;
         let lan = match place {
             Where::Lab => Lan::new(LanOptions::default())?,
             Where::Here => {
                 let here = Namespace::open("this machine", Path::new("/proc/self/ns/net"))?;
                 let options = LanOptions { bridge: BRIDGE.into(), ..LanOptions::default() };
-                Lan::on(here, "lfdemo-", options)?
+                let lan = Lan::on(here, "lfdemo-", options)?;
+                // Where br_netfilter is loaded, the LAN's frames pass the firewall, whose policy Docker sets to DROP.
+                if firewalled() {
+                    let argv = [&["iptables", "-w", "-I"][..], &RULE[..]].concat();
+                    run(&argv)?;
+                    rule = Some(argv.join(" "));
+                }
+                lan
             }
         };
-        Ok(Self { engine: None, lan, scratch: tempfile::tempdir()? })
+        Ok(Self { engine: None, lan, rule })
     }
 
     /// The LAN.
     pub(crate) fn lan(&self) -> &Lan {
         &self.lan
+    }
+
+    /// What was done to this machine's firewall so that it lets the LAN's frames pass.
+    pub(crate) fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
     }
 
     /// What the Docker host is called in the transcript.
@@ -101,15 +122,7 @@ impl Host {
             Where::Here => {
                 let archive = Roots::lan()?.join("lab/busybox.tar");
                 docker(&["import", &archive.display().to_string(), IMAGE])?;
-                let mut said = "this machine's own Docker Engine".to_owned();
-                // The LAN's frames then pass the firewall, whose policy Docker sets to DROP.
-                let filtered = fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables");
-                if filtered.is_ok_and(|value| value.trim() != "0") {
-                    let argv = [&["iptables", "-w", "-I"][..], &RULE[..]].concat();
-                    run(&argv)?;
-                    said += "; its firewall sees bridged frames, so it gets a rule for the demo's own bridge";
-                }
-                Ok(said)
+                Ok("this machine's own".to_owned())
             }
         }
     }
@@ -138,10 +151,13 @@ impl Host {
         let (seen, inside) = match &self.engine {
             Some(engine) => (engine.machine().path("/tmp/plugin"), "/tmp/plugin".to_owned()),
             None => {
-                let copy = self.scratch.path().join("plugin");
+                let copy = Path::new(SCRATCH).join("plugin");
                 (copy.clone(), copy.display().to_string())
             }
         };
+        if let Some(parent) = seen.parent() {
+            fs::create_dir_all(parent)?;
+        }
         run(&["cp", "-a", &folder.display().to_string(), &seen.display().to_string()])?;
         fs::write(seen.join(MARK), "The plugin of `make demo`.\n")?;
         Ok(inside)
@@ -158,11 +174,11 @@ impl Host {
         // Here, another plugin of Landfall's may stand beside this one, and no folder of the machine's is touched.
         let root = self.docker(&["info", "-f", "{{.DockerRootDir}}"])?;
         let id = self.docker(&["plugin", "inspect", "-f", "{{.Id}}", PLUGIN])?;
-        let folder = self.scratch.path().display();
+
         let socket = format!("/run/docker/plugins/{id}/landfall-admin.sock");
         Ok(vec![
-            format!("install {root}/plugins/{id}/rootfs/landfall {folder}/"),
-            format!("{folder}/landfall status --admin-socket {socket}"),
+            format!("install {root}/plugins/{id}/rootfs/landfall {SCRATCH}/"),
+            format!("{SCRATCH}/landfall status --admin-socket {socket}"),
         ])
     }
 
@@ -193,23 +209,43 @@ impl Host {
     }
 }
 
+/// Whether this machine's firewall sees bridged frames.
+fn firewalled() -> bool {
+    let called = fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables");
+    called.is_ok_and(|value| value.trim() != "0")
+}
+
 /// Removes all that a demo makes outside of itself. What is not there is no error.
 pub(crate) fn clean_up(place: Where) {
-    lab::cleanup_stale();
+    let until = Instant::now() + KILLED;
+    // No event tells that what was killed is dead.
+    while !lab::cleanup_stale() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(20));
+    }
     if place == Where::Lab {
         return;
     }
-    let filter = format!("name=^/?{PREFIX}");
-    let containers = docker(&["ps", "-aq", "--filter", &filter]).unwrap_or_default();
-    for container in containers.lines() {
-        let _ = docker(&["rm", "-f", container]);
+    // An engine that was at work for the demo finishes that first.
+    while !clean_up_engine() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(200));
     }
-    let network = format!("{PREFIX}lan");
-    let _ = docker(&["network", "rm", &network]);
     let _ = docker(&["plugin", "rm", "-f", PLUGIN]);
+    let _ = fs::remove_dir_all(SCRATCH);
     let _ = docker(&["rmi", IMAGE]);
     let _ = run(&[&["iptables", "-w", "-D"][..], &RULE[..]].concat());
     let _ = run(&["ip", "link", "delete", BRIDGE]);
+}
+
+/// Removes containers and network from this machine's engine. Whether none is left.
+fn clean_up_engine() -> bool {
+    let containers = format!("name=^/?{PREFIX}");
+    let containers = || docker(&["ps", "-aq", "--filter", &containers]).unwrap_or_default();
+    let network = format!("{PREFIX}lan");
+    for container in containers().lines() {
+        let _ = docker(&["rm", "-f", container]);
+    }
+    let _ = docker(&["network", "rm", &network]);
+    containers().is_empty() && docker(&["network", "inspect", &network]).is_err()
 }
 
 fn docker(args: &[&str]) -> Result<String> {

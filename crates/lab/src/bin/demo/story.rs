@@ -90,6 +90,9 @@ fn a_lan(t: &mut Transcript, place: Where) -> Result<(Host, Dnsmasq)> {
              --dhcp-host={NAS_MAC},{NAS},nas …"
         ),
     );
+    if let Some(rule) = host.rule() {
+        t.command(Host::name(place), &format!("{rule}   # until the demo ends"));
+    }
     let bridge = host.lan().bridge();
     t.command(Host::name(place), &format!("ip -br link show master {bridge}"));
     t.output(&host.ports()?);
