@@ -202,6 +202,9 @@ fn set_loopback_up() -> nix::Result<()> {
     let flags = libc::IFF_UP | libc::IFF_LOOPBACK | libc::IFF_RUNNING;
     request.ifr_ifru.ifru_flags = i16::try_from(flags).unwrap_or(libc::IFF_UP as i16);
     // SAFETY: the request is a valid `ifreq` that outlives the call, as SIOCSIFFLAGS wants it.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request) };
+    // The cast is for musl, whose request numbers have another type.
+    let result = unsafe {
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as libc::Ioctl, &raw mut request)
+    };
     nix::errno::Errno::result(result).map(drop)
 }

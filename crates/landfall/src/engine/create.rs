@@ -39,7 +39,7 @@ impl Engine {
                 };
             }
             let endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
-            state.endpoints.insert(new.id.clone(), endpoint);
+            state.endpoints.insert(new.id.clone(), Box::new(endpoint));
         }
         let undo = Undo { engine: self, id: Some(&new.id) };
         match self.make(&network, &new.id, mac).await {

@@ -36,7 +36,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Option(#[from] InvalidOption),
     /// Docker's own address pools would be used on the LAN.
-    #[error("Landfall's addresses come from the LAN's DHCP server, so Docker must not give out any: create the network with the null IPAM driver: `docker network create -d landfall --ipam-driver null -o bridge={} NAME`", bridge.as_deref().unwrap_or("br0"))]
+    #[error("Landfall's addresses come from the LAN's DHCP server, so Docker must not give out any: create the network with the null IPAM driver: `docker network create -d landfall --ipam-driver null -o bridge={} NAME` (`-d landfall:latest` where Landfall is a managed plugin)", bridge.as_deref().unwrap_or("br0"))]
     WrongIpam {
         /// The bridge that was named.
         bridge: Option<String>,

@@ -1,6 +1,7 @@
 //! Names that a front door gives to networks and endpoints.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[error("{0:?} is no identifier: 1 to 128 letters, digits, '-', '_' or '.' are")]
 pub(crate) struct InvalidId(String);
 
-fn checked(text: &str) -> Result<Box<str>, InvalidId> {
+fn checked(text: &str) -> Result<Arc<str>, InvalidId> {
     let fits = (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if fits { Ok(text.into()) } else { Err(InvalidId(text.chars().take(40).collect())) }
@@ -20,7 +21,7 @@ macro_rules! id {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub(crate) struct $name(Box<str>);
+        pub(crate) struct $name(Arc<str>);
 
         impl $name {
             /// Takes 1 to 128 letters, digits, `-`, `_` or `.`.
@@ -61,7 +62,7 @@ macro_rules! id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0.into()
+                id.as_str().to_owned()
             }
         }
     };

@@ -1,9 +1,11 @@
 //! Taking an endpoint back: the lease is released, and nothing is left.
 
+use std::path::{Path, PathBuf};
+
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::ids::{EndpointId, NetworkId};
-use super::sandbox::Sandbox;
+use super::sandbox::{Sandbox, open_netns};
 use super::{Engine, Error, host_link};
 use crate::store::{Change, Phase};
 
@@ -13,11 +15,47 @@ impl Engine {
     pub(crate) async fn leave(&self, _network: &NetworkId, id: &EndpointId) -> Result<(), Error> {
         let (engine, id) = (self.clone(), id.clone());
         self.to_its_end(async move {
+            let sandbox = engine.sandbox_of(&id);
             engine.restore_gateway(&id).await;
             engine.release(&id).await;
+            if let Some(path) = sandbox {
+                let unfinished = engine.0.unfinished.clone();
+                unfinished.spawn(async move { engine.remove_from_the_dead(&id, &path).await });
+            }
         })
         .await;
         Ok(())
+    }
+
+    fn sandbox_of(&self, id: &EndpointId) -> Option<PathBuf> {
+        match &self.lock().endpoints.get(id)?.phase {
+            Phase::Joined(path) => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    /// Removes the link of a container that has ended, while the engine goes on with its own part:
+    /// it would set the link down and move it back to the host first, each of which waits for
+    /// the kernel's grace periods, only to have it removed then. It takes a link that is not there
+    /// any more for moved. In a container that lives on it would keep count of it, so there
+    /// the link stays until [`Engine::delete_endpoint`].
+    async fn remove_from_the_dead(&self, id: &EndpointId, sandbox: &Path) {
+        let Ok(inode) = open_netns(sandbox).and_then(|netns| netns.inode()) else { return };
+        let inhabitant = tokio::task::spawn_blocking(move || net::process::in_netns(inode)).await;
+        if !matches!(inhabitant, Ok(None)) {
+            return;
+        }
+        {
+            // So that its end is no news.
+            let mut state = self.lock();
+            let Some(link) = state.endpoints.get(id).map(|endpoint| endpoint.host_link) else {
+                return;
+            };
+            state.by_link.remove(&link);
+        }
+        if let Err(error) = self.0.host.delete_link_named(&host_link(id)).await {
+            tracing::debug!(endpoint = %id, %error, "the link is left for DeleteEndpoint");
+        }
     }
 
     /// Removes an endpoint and all that belongs to it; one that is not known is no error.

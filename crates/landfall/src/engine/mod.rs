@@ -83,7 +83,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     networks: HashMap<NetworkId, Arc<NetworkRecord>>,
-    endpoints: HashMap<EndpointId, Endpoint>,
+    /// Boxed, as the table has room for more than are in it.
+    endpoints: HashMap<EndpointId, Box<Endpoint>>,
     /// Endpoints by the index of the host's end of their link.
     by_link: HashMap<u32, EndpointId>,
 }
@@ -108,7 +109,7 @@ struct Endpoint {
     /// Resolves when its link is made, or is not made after all.
     making: Option<oneshot::Receiver<()>>,
     /// What its interface lost together with its last lease, until the next one.
-    withdrawn: Configured,
+    withdrawn: Option<Box<Configured>>,
     /// Finds out who lives in the sandbox.
     inquiry: Option<AbortHandle>,
     /// Resolves when the RELEASE is out.
@@ -242,7 +243,7 @@ impl Endpoint {
             host_name: None,
             container: None,
             making: None,
-            withdrawn: Configured::default(),
+            withdrawn: None,
             inquiry: None,
             released: None,
         }

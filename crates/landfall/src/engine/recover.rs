@@ -78,7 +78,7 @@ impl Engine {
             if let Some(link) = link {
                 state.by_link.insert(link.index, id.clone());
             }
-            state.endpoints.insert(id.clone(), endpoint);
+            state.endpoints.insert(id.clone(), Box::new(endpoint));
         }
         if let (Some(segment), Some(lease)) = (&segment, lease) {
             let live = link.filter(|link| link.carrier && !dead).map(|link| link.index);

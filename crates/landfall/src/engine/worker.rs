@@ -256,10 +256,10 @@ impl Engine {
     }
 
     /// Notes what an endpoint's interface has lost with its lease; what was noted until now.
-    fn withdrawn(&self, id: &EndpointId, now: Configured) -> Configured {
+    fn withdrawn(&self, id: &EndpointId, now: Option<Box<Configured>>) -> Box<Configured> {
         let mut state = self.lock();
         let endpoint = state.endpoints.get_mut(id);
-        endpoint.map(|e| std::mem::replace(&mut e.withdrawn, now)).unwrap_or_default()
+        endpoint.and_then(|e| std::mem::replace(&mut e.withdrawn, now)).unwrap_or_default()
     }
 
     async fn apply(
@@ -275,12 +275,12 @@ impl Engine {
                 sandbox.change(&Configured::of(old), lease).await
             }
             (Event::Bound, Some(lease)) => {
-                let withdrawn = self.withdrawn(id, Configured::default());
+                let withdrawn = self.withdrawn(id, None);
                 sandbox.change(&withdrawn, lease).await
             }
             (Event::Lost { old, .. }, _) => {
                 let withdrawn = sandbox.withdraw(old).await?;
-                self.withdrawn(id, withdrawn);
+                self.withdrawn(id, Some(Box::new(withdrawn)));
                 Ok(())
             }
             _ => Ok(()),

@@ -53,7 +53,8 @@ pub(crate) struct Segment {
 
 #[derive(Default)]
 struct State {
-    clients: HashMap<MacAddr, Entry>,
+    /// Boxed, as the table has room for more than are in it.
+    clients: HashMap<MacAddr, Box<Entry>>,
     timers: BTreeSet<(Instant, MacAddr)>,
     /// What the segment's timer is set to.
     armed: Option<Instant>,
@@ -305,7 +306,7 @@ impl Segment {
         }
         let entry =
             Entry { owner: owner.clone(), client, wake: Instant::NEVER, link, ear: None, waiting };
-        state.clients.insert(mac, entry);
+        state.clients.insert(mac, Box::new(entry));
         Ok(())
     }
 

@@ -1,11 +1,14 @@
 //! What an engine does with an endpoint: its sandbox, its link, addresses and routes.
 
+use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-use lab::Namespace;
+use lab::{Log, Namespace, Process};
 use serde_json::{Value, json};
 
-use crate::site::{Endpoint, Site, ip_json};
+use crate::site::{Endpoint, SOON, Site, eventually, ip_json, same};
 
 /// A sandbox with an endpoint's link in it.
 pub(crate) struct Container {
@@ -88,16 +91,34 @@ impl Container {
         assert_eq!(site.ok("Leave", &endpoint_ref(&self.endpoint)), json!({}));
     }
 
-    /// Moves the link back to the host's namespace, under its old name.
+    /// Moves the link back to the host's namespace, under its old name. As engines do, takes a link that is not there for
+    /// one that needs no moving.
     pub(crate) fn move_out(&self, site: &Site) {
         let Container { link, interface, .. } = self;
         let host = site.host().path().display();
-        self.ns
-            .ip_batch(&format!(
-                "link set {interface} down\nlink set {interface} name {link}\n\
-                 link set {link} netns {host}\n"
-            ))
-            .unwrap();
+        let moved = self.ns.ip_batch(&format!(
+            "link set {interface} down\nlink set {interface} name {link}\n\
+             link set {link} netns {host}\n"
+        ));
+        if let Err(error) = moved {
+            let error = error.to_string();
+            let gone = ["Cannot find device", "No such device"];
+            assert!(gone.iter().any(|words| error.contains(words)), "{error}");
+        }
+    }
+
+    /// Starts a program in the sandbox: until it ends, the container is alive.
+    pub(crate) fn inhabit(&self, site: &Site) -> Process {
+        let net = format!("--net={}", self.key);
+        let argv = ["nsenter", &net, "sleep", "infinity"];
+        let log = Log::new("the container");
+        let process = site.machine().spawn("the container", &[], &argv, &log).unwrap();
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+        let net = format!("/proc/{}/ns/net", process.pid());
+        eventually("the program in the sandbox", SOON, || {
+            same(inode(Path::new(&net)), &inode(self.ns.path()))
+        });
+        process
     }
 
     /// DeleteEndpoint, and the sandbox's name goes.

@@ -6,7 +6,7 @@ use wire::dhcp4::MessageType;
 
 use crate::container::Container;
 use crate::server::{Grant, Request, Server};
-use crate::site::{SOON, Site, eventually, id, ip_json, same};
+use crate::site::{SOON, Site, eventually, id, ip_json, link_names, same};
 
 const MAC: &str = "02:00:00:00:00:42";
 
@@ -158,4 +158,39 @@ fn a_link_that_never_gets_into_a_sandbox() {
     container.delete(&site);
     assert_eq!(site.endpoint_links(), Vec::<String>::new());
     server.wait_for(MessageType::Release, SOON);
+}
+
+#[test]
+fn a_dead_containers_link_goes_at_leave() {
+    let site = Site::new();
+    let server = server_by_mac(&site.lan);
+    site.network("lan", &[]);
+    let container = site.run("lan", "web", MAC);
+    container.leave(&site);
+    eventually("no link", SOON, || same(site.endpoint_links(), &vec![]));
+    server.wait_for(MessageType::Release, SOON);
+    container.move_out(&site);
+    container.delete(&site);
+    server.wait_count(MessageType::Release, 1);
+}
+
+/// `docker network disconnect`: the engine takes the link out by itself and gives it back.
+#[test]
+fn a_live_container_keeps_its_link_until_the_engine_has_taken_it_out() {
+    let site = Site::new();
+    let server = server_by_mac(&site.lan);
+    site.network("lan", &[]);
+    let container = site.run("lan", "web", MAC);
+    let _alive = container.inhabit(&site);
+    container.leave(&site);
+    server.wait_for(MessageType::Release, SOON);
+    // A second endpoint's whole life is time enough for whatever Leave goes on with.
+    site.run("lan", "other", "02:00:00:00:00:43").stop(&site);
+    assert_eq!(link_names(&container.ns), ["eth0", "lo"]);
+    container.move_out(&site);
+    assert_eq!(link_names(&container.ns), ["lo"]);
+    assert_eq!(site.endpoint_links().len(), 2);
+    container.delete(&site);
+    assert_eq!(site.endpoint_links(), Vec::<String>::new());
+    server.wait_count(MessageType::Release, 2);
 }

@@ -256,12 +256,20 @@ fn change(server: &Server, grant: Grant) {
 
 #[test]
 fn a_changed_address() {
-    let (site, server, container) = run_with(Grant::new(ADDRESS).times(1, 60, 120));
+    let site = Site::new();
+    let server = Server::granting(&site.lan, Grant::new(ADDRESS).times(4, 60, 120));
+    site.network("lan", &[]);
+    let capture = Capture::start(site.lan.router_ns(), "eth0").unwrap();
+    let container = site.run("lan", "web", MAC);
+    // The first address is announced twice, two seconds apart: neither may pass for the second one's.
+    eventually("two announcements", SOON, || {
+        let count = capture.pick(|f| f.arp().filter(|arp| arp.sender == arp.target)).len();
+        if count >= 2 { Ok(()) } else { Err(count.to_string()) }
+    });
     container
         .ns
         .ip_batch("route add 10.50.0.0/16 via 10.77.0.9 dev eth0\naddr add 192.0.2.7/32 dev eth0\n")
         .unwrap();
-    let capture = Capture::start(site.lan.router_ns(), "eth0").unwrap();
     change(&server, Grant::new([10, 77, 2, 6]).times(60, 90, 120));
     eventually("the addresses", SOON, || {
         let mut cidrs = container.cidrs();
@@ -295,6 +303,7 @@ fn a_changed_router() {
     assert_eq!(site.shown("web")["gateway"], "10.77.0.9");
     assert_eq!(container.cidrs(), ["10.77.1.5/16"]);
     // Docker removes the default route that it knows: ours must be out of its way by then.
+    let _alive = container.inhabit(&site);
     container.leave(&site);
     eventually("no default route", SOON, || {
         same(container.routes(), &vec!["10.50.0.0/16 via 10.77.0.9 dev eth0".to_owned()])
@@ -390,6 +399,7 @@ fn the_default_route_of_another_interface_is_left_alone() {
     });
     wait_address(&container, "10.77.1.5/16");
     wait_routes(&container, &elsewhere);
+    let _alive = container.inhabit(&site);
     container.leave(&site);
     wait_routes(&container, &elsewhere);
 }

@@ -46,8 +46,8 @@ pub(crate) fn start(site: &Site, effort: Effort) -> Result<Section> {
         title: "Many containers started at once",
         how: format!(
             "{crowd} × `docker run -d --network … busybox sleep infinity` at the same time, until the last has returned, in \
-             turn without a network, on Docker's own bridge and on Landfall; then all are removed. {} rounds and not 20: each takes as long as \
-             {crowd} containers need. Landfall itself takes {cpu:.1} ms of CPU time for a container's start and removal.",
+             turn without a network, on Docker's own bridge and on Landfall; then all are removed. {} rounds and not 20: \
+             each takes as long as {crowd} containers need. Landfall itself takes {cpu:.1} ms of CPU time for a container's start and removal.",
             none.len()
         ),
         head: TIMES.to_vec(),

@@ -32,8 +32,11 @@ pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
     let mut levels = Vec::new();
     for &leases in counts {
         let began = Instant::now();
-        field.grow(leases, PER_SANDBOX)?;
-        eprintln!("bench: {leases} leases after {:.0} s", began.elapsed().as_secs_f64());
+        // By the thousand, to be seen on the way.
+        for upto in (1_000..leases).step_by(1_000).chain([leases]) {
+            field.grow(upto, PER_SANDBOX)?;
+            eprintln!("bench: {upto} leases, {:.0} s", began.elapsed().as_secs_f64());
+        }
         settle(&field)?;
         let before = field.usage()?;
         // The window itself: what is measured is that nothing happens.
