@@ -24,9 +24,9 @@ impl Engine {
         if let Some(mac) = new.mac.filter(|mac| !mac.is_unicast()) {
             return Err(Error::BadMac { endpoint: new.id, mac });
         }
-        let mac = match new.mac {
-            Some(mac) => mac,
-            None => random_mac()?,
+        let (mac, fresh) = match new.mac {
+            Some(mac) => (mac, false),
+            None => (random_mac()?, true),
         };
         {
             let mut state = self.lock();
@@ -42,7 +42,7 @@ impl Engine {
             state.endpoints.insert(new.id.clone(), Box::new(endpoint));
         }
         let undo = Undo { engine: self, id: Some(&new.id) };
-        match self.make(&network, &new.id, mac).await {
+        match self.make(&network, &new.id, mac, fresh).await {
             Ok(attachment) => {
                 undo.not_needed();
                 Ok(attachment)
@@ -59,6 +59,7 @@ impl Engine {
         network: &NetworkRecord,
         id: &EndpointId,
         mac: MacAddr,
+        fresh: bool,
     ) -> Result<Attachment, Error> {
         let (segment, bridge) = self.0.segments.get(&network.options.bridge).await?;
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
@@ -67,7 +68,7 @@ impl Engine {
         // What will be made is on the disk before it is made.
         self.keep(id).await?;
         let (lease, ()) = tokio::try_join!(
-            self.lease(network, &segment, id, mac),
+            self.lease(network, &segment, id, mac, fresh),
             self.make_link(network, &bridge, id, mac)
         )?;
         let address = with_prefix(&lease);
@@ -89,10 +90,11 @@ impl Engine {
         segment: &Arc<Segment>,
         id: &EndpointId,
         mac: MacAddr,
+        fresh: bool,
     ) -> Result<dhcp::v4::Lease, Error> {
         let patience = network.options.lease_timeout;
         let config = self.client_config(mac, None);
-        match segment.acquire(id, config, patience).await {
+        match segment.acquire(id, config, fresh, patience).await {
             Ok(lease) => Ok(lease),
             Err(AcquireError::MacInUse(holder)) => Err(Error::MacInUse {
                 endpoint: id.clone(),

@@ -146,21 +146,29 @@ impl Segment {
         }
     }
 
-    /// Obtains a lease for a new endpoint.
+    /// Obtains a lease for a new endpoint. `fresh`: its MAC was made just now, so nobody has ever
+    /// seen it.
     ///
     /// Dropping the future leaves the client at work: whoever drops it calls [`Self::release`].
     pub(crate) async fn acquire(
         &self,
         owner: &EndpointId,
         config: Config,
+        fresh: bool,
         patience: Duration,
     ) -> Result<Lease, AcquireError> {
         let mac = config.mac;
         let (bound, lease) = oneshot::channel();
         self.insert(owner, Client::new(config, seed()), None, Some(Waiting::Bound(bound)))?;
-        // The MAC may have been seen elsewhere, and replies to it would go there.
-        self.hold(mac).await;
+        if !fresh {
+            // The MAC may have been seen elsewhere, and replies to it would go there.
+            self.hold(mac).await;
+        }
         self.with(mac, |client, now| client.start(now));
+        if fresh {
+            // The kernel may be busy with other links, and the server need not wait for that.
+            self.hold(mac).await;
+        }
         match tokio::time::timeout(patience, lease).await {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(_)) => Err(AcquireError::Abandoned),

@@ -6,7 +6,7 @@ use wire::dhcp4::MessageType;
 
 use crate::container::{Container, endpoint_ref, join_argument};
 use crate::server::{Grant, Server};
-use crate::site::{Site, endpoint_argument, eventually, host_link, id, same};
+use crate::site::{SOON, Site, endpoint_argument, eventually, host_link, id, same};
 
 #[test]
 fn a_containers_life() {
@@ -41,7 +41,7 @@ fn a_containers_life() {
 
     assert!(site.lan.ping(Place::Laptop, container.ip()).unwrap());
     assert!(container.ping(Lan::LAPTOP));
-    eventually("the interface in the status", crate::site::SOON, || {
+    eventually("the interface in the status", SOON, || {
         same(site.shown("web")["interface"].clone(), &json!("eth0"))
     });
     let shown = site.shown("web");
@@ -53,7 +53,7 @@ fn a_containers_life() {
 
     assert_eq!(site.ok("RevokeExternalConnectivity", &endpoint_ref(&endpoint)), json!({}));
     container.leave(&site);
-    let release = server.wait_for(MessageType::Release, crate::site::SOON);
+    let release = server.wait_for(MessageType::Release, SOON);
     assert_eq!(release.message.ciaddr, endpoint.ip());
     assert_eq!(release.to, Lan::ROUTER);
     container.move_out(&site);
@@ -94,7 +94,7 @@ fn the_same_endpoint_from_two_callers_at_once() {
     site.network("lan", &[]);
     let argument = endpoint_argument("lan", "web", "02:00:00:00:00:42");
     let first = site.begin("CreateEndpoint", &argument);
-    let discover = server.wait_for(MessageType::Discover, crate::site::SOON);
+    let discover = server.wait_for(MessageType::Discover, SOON);
     let second = site.call("CreateEndpoint", &argument).unwrap_err();
     assert!(second.contains(&id("web")[..12]) && second.contains("another call"), "{second}");
     // The second caller's end is not the end of what the first one waits for.
@@ -115,7 +115,7 @@ fn an_interface_is_named_as_the_network_says() {
     let container = site.run("lan", "web", "");
     assert_eq!(container.joined["InterfaceName"]["DstPrefix"], "lan");
     assert!(container.ping(Lan::ROUTER));
-    eventually("the interface in the status", crate::site::SOON, || {
+    eventually("the interface in the status", SOON, || {
         same(site.shown("web")["interface"].clone(), &json!("lan0"))
     });
 }

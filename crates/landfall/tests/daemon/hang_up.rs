@@ -115,7 +115,7 @@ fn while_the_endpoint_is_removed() {
         site.create("lan", name, &format!("02:00:00:00:00:{last:02x}"));
     }
     for (index, name) in names.into_iter().enumerate() {
-        let argument = serde_json::json!({ "NetworkID": id("lan"), "EndpointID": id(name) });
+        let argument = json!({ "NetworkID": id("lan"), "EndpointID": id(name) });
         let method = if index % 2 == 0 { "DeleteEndpoint" } else { "Leave" };
         let call = site.begin(method, &argument);
         // Gone while the call is under way, at different moments of it.
@@ -124,7 +124,7 @@ fn while_the_endpoint_is_removed() {
     }
     // The engine asks again, whether or not it was heard.
     for name in names {
-        let argument = serde_json::json!({ "NetworkID": id("lan"), "EndpointID": id(name) });
+        let argument = json!({ "NetworkID": id("lan"), "EndpointID": id(name) });
         site.ok("DeleteEndpoint", &argument);
     }
     wait_undone(&site);
@@ -152,7 +152,7 @@ fn while_the_network_is_made() {
         };
         eventually("no network", SOON, || {
             if answered() {
-                site.ok("DeleteNetwork", &serde_json::json!({ "NetworkID": id("lan") }));
+                site.ok("DeleteNetwork", &json!({ "NetworkID": id("lan") }));
             }
             same((site.links(), site.status()["networks"].clone()), &(before.clone(), json!([])))
         });

@@ -3,10 +3,12 @@
 use std::net::Ipv4Addr;
 
 use lab::{Capture, DhcpServer, Dnsmasq, Kea, Lan, LanOptions, Message, Namespace, ServerOptions};
+use serde_json::json;
 use wire::dhcp4::MessageType;
 
+use crate::container::endpoint_ref;
 use crate::server::{Grant, Server};
-use crate::site::{SOON, Site, eventually};
+use crate::site::{SOON, Site, eventually, id, ip_json};
 
 const MAC: &str = "02:00:00:00:00:42";
 
@@ -124,7 +126,7 @@ fn a_mac_that_was_last_seen_behind_the_uplink() {
     let grant = Grant { unicast: true, ..Grant::new([10, 77, 1, 5]) };
     let server = Server::granting(&site.lan, grant);
     site.network("lan", &[]);
-    // `hairpin`: the laptop speaks with that MAC once.
+    // The laptop speaks with that MAC once.
     site.lan
         .laptop_ns()
         .ip_batch(&format!(
@@ -175,7 +177,7 @@ fn a_server_behind_a_relay() {
 }
 
 fn mac_of(ns: &Namespace) -> String {
-    crate::site::ip_json(ns, &["link", "show", "eth0"])[0]["address"].as_str().unwrap().to_owned()
+    ip_json(ns, &["link", "show", "eth0"])[0]["address"].as_str().unwrap().to_owned()
 }
 
 /// `docker network rm` right after the last container: the RELEASE still finds its way out.
@@ -193,10 +195,9 @@ fn a_network_that_is_removed_while_a_release_is_on_its_way() {
         .ip_batch(&format!("addr add {far}/32 dev lo\nlink set eth0 arp off\n"))
         .unwrap();
     let capture = Capture::start(site.lan.router_ns(), "eth0").unwrap();
-    site.ok("Leave", &crate::container::endpoint_ref(&endpoint));
-    site.ok("DeleteEndpoint", &crate::container::endpoint_ref(&endpoint));
-    let removal =
-        site.begin("DeleteNetwork", &serde_json::json!({ "NetworkID": crate::site::id("lan") }));
+    site.ok("Leave", &endpoint_ref(&endpoint));
+    site.ok("DeleteEndpoint", &endpoint_ref(&endpoint));
+    let removal = site.begin("DeleteNetwork", &json!({ "NetworkID": id("lan") }));
     let asks = |f: &lab::Frame| f.arp().is_some_and(|arp| arp.target == Lan::ROUTER);
     capture.wait_for("a question for the router", SOON, asks).unwrap();
     site.lan.router_ns().ip_batch("link set eth0 arp on\n").unwrap();

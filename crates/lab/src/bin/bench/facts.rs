@@ -1,15 +1,14 @@
 //! The machine that the figures were measured on, and the binary.
 
 use std::fs;
-use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use lab::{Roots, landfall_binary};
 use serde::Serialize;
 
 use crate::Result;
+use crate::disk::Disk;
 use crate::figure::{Figure, Samples, Section, number};
 
 /// What one must know of a machine to compare figures.
@@ -108,21 +107,12 @@ fn load() -> Result<f64> {
     Ok(loads.split(' ').next().unwrap_or_default().parse()?)
 }
 
-/// The median time of writing 4 KiB of a file anew, on the disk afterwards: what a durable change costs at least.
+/// The median time of a durable write.
 fn fdatasync(out: &Path) -> Result<f64> {
-    let path = out.join("fdatasync");
-    let mut file = fs::File::create(&path)?;
-    file.write_all(&[0; 4096])?;
-    file.sync_all()?;
-    let mut samples = Samples::default();
+    let (mut disk, mut samples) = (Disk::new(out)?, Samples::default());
     for _ in 0..50 {
-        let began = Instant::now();
-        file.rewind()?;
-        file.write_all(&[0; 4096])?;
-        file.sync_data()?;
-        samples.push(began.elapsed());
+        samples.time(|| disk.write())?;
     }
-    fs::remove_file(path)?;
     Ok(samples.median())
 }
 

@@ -7,6 +7,7 @@
 //! | `figure` | samples, figures and sections |
 //! | `report` | Markdown and JSON |
 //! | `facts` | the machine it ran on |
+//! | `disk` | what a durable write costs, whoever makes it |
 //! | `usage` | what a process uses, from `/proc` |
 //! | `site` | one LAN with dnsmasq, an engine, and Landfall with its state on a disk |
 //! | `driver` | the calls of an engine, without one |
@@ -17,6 +18,7 @@
 mod clients;
 mod crowd;
 mod discovers;
+mod disk;
 mod driver;
 mod facts;
 mod field;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use lab::{Capture, DhcpSummary};
 
 use crate::Result;
+use crate::disk::Disk;
 use crate::driver::{Driver, id};
 use crate::figure::{Effort, Figure, Samples, Section, TIMES};
 use crate::site::Site;
@@ -24,7 +25,9 @@ pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let network = id(0x5a);
     driver.create_network(&network, site.lan.bridge())?;
     let capture = Capture::start(site.lan.router_ns(), "eth0")?;
-    let [mut nothing, mut create, mut join, mut server] = [const { Samples(Vec::new()) }; 4];
+    let [mut nothing, mut write, mut create, mut join, mut server] =
+        [const { Samples(Vec::new()) }; 5];
+    let mut disk = Disk::new(&site.beside_state)?;
     let warm_up = effort.of(10, 2);
     for n in 0..warm_up + effort.of(300, 20) {
         let (endpoint_id, mac) =
@@ -36,7 +39,9 @@ pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
         joined.time(|| driver.join(&endpoint, &key))?;
         let answered = answering_time(&capture, mark, &mac)?;
         driver.remove_endpoint(&endpoint)?;
+        // What one such call and one such write cost at this moment, whatever they are for.
         nothing.time(|| driver.capabilities())?;
+        write.time(|| disk.write())?;
         if n >= warm_up {
             server.push(answered);
             create.0.extend(created.0);
@@ -59,13 +64,15 @@ pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
             join.row("Join"),
             server.row("the server's answers"),
             share.row("Landfall's own share"),
-            nothing.row("for comparison: GetCapabilities, which does nothing"),
+            nothing.row("for comparison: a call that does nothing"),
+            write.row("for comparison: one durable write of 4 KiB on the same disk"),
         ],
         figures: vec![
             Figure::median("CreateEndpoint", "ms", &create),
             Figure::median("Join", "ms", &join),
             Figure::median("the server's answers", "ms", &server),
-            Figure::median("GetCapabilities", "ms", &nothing),
+            Figure::median("a call that does nothing", "ms", &nothing),
+            Figure::median("a durable write", "ms", &write),
             Figure::median(format!("{name}, p50"), "ms", &share).at_most(5.0),
             Figure::new(format!("{name}, p99"), "ms", share.percentile(99.0)).at_most(20.0),
         ],

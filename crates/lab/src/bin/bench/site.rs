@@ -26,6 +26,8 @@ pub(crate) struct Site {
     pub(crate) engine: Engine,
     pub(crate) server: Dnsmasq,
     pub(crate) lan: Lan,
+    /// The folder beside that of the daemon's state.
+    pub(crate) beside_state: PathBuf,
 }
 
 impl Site {
@@ -40,7 +42,8 @@ impl Site {
         let options = ["--ipam-driver", "null", "-o", &bridge, LANDFALL];
         engine.docker_ok(&[&["network", "create", "-d", "landfall"][..], &options].concat())?;
         engine.docker_ok(&["network", "create", BRIDGE])?;
-        Ok(Self { landfall, engine, server, lan })
+        let beside_state = state.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(Self { landfall, engine, server, lan, beside_state })
     }
 
     /// `20.10.24+dfsg1`.
