@@ -112,6 +112,11 @@ fn measure(args: &Args) -> Result<()> {
     let mut facts = Facts::gather(&args.out)?;
     let chosen = |what| args.only.is_empty() || args.only.contains(&what);
     let mut sections = Vec::new();
+    let add = |facts: &Facts, sections: &mut Vec<Section>, section| {
+        sections.push(section);
+        // A run that is interrupted leaves what it has.
+        write(args, facts, sections)
+    };
 
     use Measurement::{Binary, Clients, Discovers, Idle, Remove, Renewal, Run, Share, Start};
     let all = [Run, Clients, Share, Start, Remove, Discovers];
@@ -120,7 +125,7 @@ fn measure(args: &Args) -> Result<()> {
         facts.engine = Some(site.engine_version()?);
         let mut section = |what, title, measure: &dyn Fn(&Site) -> Result<Section>| -> Result<()> {
             if chosen(what) {
-                sections.push(progress(title, || measure(&site))?);
+                add(&facts, &mut sections, progress(title, || measure(&site))?)?;
             }
             Ok(())
         };
@@ -134,14 +139,16 @@ fn measure(args: &Args) -> Result<()> {
         section(Remove, "200 containers removed at once", &|site| crowd::remove(site, effort))?;
     }
     if chosen(Renewal) {
-        sections.push(progress("renewals", || renewal::measure(&state, effort))?);
+        let section = progress("renewals", || renewal::measure(&state, effort))?;
+        add(&facts, &mut sections, section)?;
     }
     // Last: the kernel is busy with thousands of dead links for a while afterwards.
     if chosen(Idle) {
-        sections.push(progress("idle leases", || idle::measure(&state, effort))?);
+        let section = progress("idle leases", || idle::measure(&state, effort))?;
+        add(&facts, &mut sections, section)?;
     }
     if chosen(Binary) {
-        sections.push(facts::binary()?);
+        add(&facts, &mut sections, facts::binary()?)?;
     }
     fs::remove_dir_all(&state).or_else(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Ok(()),
@@ -149,12 +156,16 @@ fn measure(args: &Args) -> Result<()> {
     })?;
 
     facts.finish();
-    let markdown = report::markdown(&facts, &sections, effort);
-    fs::write(args.out.join("bench.md"), &markdown)?;
-    fs::write(args.out.join("bench.json"), report::json(&facts, &sections, effort)?)?;
-    print!("{markdown}");
+    write(args, &facts, &sections)?;
+    print!("{}", report::markdown(&facts, &sections, effort));
     eprintln!("bench: written to {0}/bench.md and {0}/bench.json", args.out.display());
     Ok(())
+}
+
+fn write(args: &Args, facts: &Facts, sections: &[Section]) -> Result<()> {
+    let effort = Effort { quick: args.quick };
+    fs::write(args.out.join("bench.md"), report::markdown(facts, sections, effort))?;
+    Ok(fs::write(args.out.join("bench.json"), report::json(facts, sections, effort)?)?)
 }
 
 /// Says on stderr what is being done, and how long it took.
