@@ -79,7 +79,7 @@ impl Frame {
         let dhcp = udp.get(8..)?;
         let options = dhcp.get(240..)?;
         Some(DhcpSummary {
-            kind: *option(options, 53)?.first()?,
+            kind: *dhcp_option(options, 53)?.first()?,
             xid: u32::from_be_bytes(dhcp.get(4..8)?.try_into().ok()?),
             mac: mac(dhcp.get(28..34)?),
             source: self.source()?,
@@ -89,8 +89,9 @@ impl Frame {
             ciaddr: ip_at(dhcp, 12)?,
             yiaddr: ip_at(dhcp, 16)?,
             broadcast: dhcp.get(10)? & 0x80 != 0,
-            host_name: option(options, 12).map(|name| String::from_utf8_lossy(name).into_owned()),
-            requested: option(options, 50).and_then(|ip| ip_at(ip, 0)),
+            host_name: dhcp_option(options, 12)
+                .map(|name| String::from_utf8_lossy(name).into_owned()),
+            requested: dhcp_option(options, 50).and_then(|ip| ip_at(ip, 0)),
         })
     }
 
@@ -110,7 +111,8 @@ impl Frame {
     }
 }
 
-fn option(mut options: &[u8], wanted: u8) -> Option<&[u8]> {
+/// The value of a DHCP option, in the options that follow the magic cookie (RFC 2132 §2).
+pub fn dhcp_option(mut options: &[u8], wanted: u8) -> Option<&[u8]> {
     loop {
         let (code, rest) = options.split_first()?;
         options = match code {

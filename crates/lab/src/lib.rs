@@ -60,7 +60,7 @@ pub use dhcp_server::{DhcpServer, Lease, Message, Reservation, ServerOptions};
 pub use dnsmasq::Dnsmasq;
 pub use docker_engine::{Engine, EngineOptions, EngineVersion};
 pub use error::{Error, Result};
-pub use frame::{Arp, DhcpSummary, Frame};
+pub use frame::{Arp, DhcpSummary, Frame, dhcp_option};
 pub use http::{Answer, post};
 pub use kea::Kea;
 pub use lan::{Lan, LanOptions, Place};

@@ -20,6 +20,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
+use lab::dhcp_option;
+
 use crate::Result;
 use crate::field::{Place, gateway};
 
@@ -198,7 +200,7 @@ fn answer(request: &[u8], times: Times) -> Option<Answer> {
     let mac: [u8; 6] = request.get(28..34)?.try_into().ok()?;
     let place = Place::of_mac(mac)?;
     let options = request.get(OPTIONS..)?;
-    let kind = match option(options, 53)? {
+    let kind = match dhcp_option(options, 53)? {
         [DISCOVER] => OFFER,
         [REQUEST] => ACK,
         _ => return None,
@@ -222,24 +224,6 @@ fn answer(request: &[u8], times: Times) -> Option<Answer> {
     put(59, &times.rebind.to_be_bytes());
     message.push(255);
     message.resize(message.len().max(LEAST), 0);
-    let named = option(options, 12).map(|_| mac).filter(|_| kind == ACK);
+    let named = dhcp_option(options, 12).map(|_| mac).filter(|_| kind == ACK);
     Some(Answer { message, to: address, renewal: kind == ACK && has_address, named })
-}
-
-fn option(mut options: &[u8], wanted: u8) -> Option<&[u8]> {
-    loop {
-        let (code, rest) = options.split_first()?;
-        options = match code {
-            0 => rest,
-            255 => return None,
-            _ => {
-                let (length, rest) = rest.split_first()?;
-                let value = rest.get(..usize::from(*length))?;
-                if *code == wanted {
-                    return Some(value);
-                }
-                rest.get(value.len()..)?
-            }
-        }
-    }
 }
