@@ -25,7 +25,9 @@ export CARGO_TARGET_$(HOST)_RUNNER := $(SUDO)
 endif
 # The lab and the tests of the daemon run this binary: the one that is shipped.
 export LANDFALL_BIN := $(BINARY)
-nextest = cargo nextest run $(LOCKED) --workspace --profile $(PROFILE)
+# What is tested beside it has points at which tests kill it (crates/landfall/src/fault.rs).
+FAULTS := --features landfall/fault-points
+nextest = cargo nextest run $(LOCKED) --workspace $(FAULTS) --profile $(PROFILE)
 
 .PHONY: help build demo test test-engines bench plugin lint soak prepare
 
@@ -49,7 +51,7 @@ demo: ## a LAN, a DHCP server and an engine of its own; containers on it
 test: ## all tests, on Docker Engine 20.10
 	@scripts/prepare bookworm
 	@$(MAKE) --no-print-directory plugin
-	cargo test $(LOCKED) --workspace --doc --quiet
+	cargo test $(LOCKED) --workspace $(FAULTS) --doc --quiet
 	@$(SUDO) crates/lab/src/root.sh bookworm >/dev/null
 	$(nextest)
 
@@ -76,7 +78,7 @@ soak: ## the tests that need an engine, again and again (SOAK=1h)
 lint: ## formatting, clippy, shellcheck
 	@LINT=1 scripts/prepare
 	cargo fmt --all --check
-	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	cargo clippy $(LOCKED) --workspace $(FAULTS) --all-targets -- -D warnings
 	shellcheck scripts/* .ci/run crates/lab/src/*.sh
 
 prepare: ## installs what the above need

@@ -6,7 +6,7 @@
 //!
 //! # The run loop
 //!
-//! There are four families of calls: *commands* (`start`, `renew`, `release`, `announce`, …),
+//! There are four families of calls: *commands* (`start`, `renew`, `confirm`, `release`, `announce`, …),
 //! *inputs* (`handle_frame`, `handle_timeout`), *outputs* (`poll_transmit`, `poll_event`,
 //! `poll_timeout`) and *getters*, which take `&self` and change nothing. One rule joins them:
 //!

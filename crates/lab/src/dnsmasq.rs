@@ -29,6 +29,12 @@ impl Dnsmasq {
         Ok(Self { process, machine, argv, log })
     }
 
+    /// Starts it again with other options; its table stays.
+    pub fn reconfigure(&mut self, interface: &str, options: ServerOptions) -> Result<()> {
+        self.argv = command_line(interface, &options);
+        self.restart()
+    }
+
     /// Its process id, to freeze it (`SIGSTOP`) or kill it.
     pub fn pid(&self) -> u32 {
         self.process.pid()

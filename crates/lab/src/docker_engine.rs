@@ -114,6 +114,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Kills dockerd with SIGKILL, which leaves its containers running, and starts it with these options.
+    pub fn kill_dockerd(&mut self, options: &[&str]) -> Result<()> {
+        self.dockerd.kill9()?;
+        let options: Vec<String> = options.iter().map(|&word| word.to_owned()).collect();
+        self.dockerd = dockerd(&self.machine, &options, &self.log)?;
+        Ok(())
+    }
+
     /// Runs `binary serve ARGS…` beside the engine, as the host service: on `/run/docker/plugins/landfall.sock`, which
     /// makes it the driver `landfall`. `env`: `NAME=value`. Waits until it answers.
     pub fn spawn_landfall(&self, binary: &Path, args: &[&str], env: &[&str]) -> Result<Landfall> {

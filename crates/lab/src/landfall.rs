@@ -18,6 +18,7 @@ const START: Duration = Duration::from_secs(10);
 /// with `SIGKILL`.
 #[derive(Debug)]
 pub struct Landfall {
+    argv: Vec<String>,
     launch: Launch,
     process: Process,
     plugin_socket: PathBuf,
@@ -64,6 +65,7 @@ impl Landfall {
         let log = Log::new("landfall");
         let process = Process::launch("landfall", &launch, &log)?;
         let landfall = Self {
+            argv: argv.into_iter().map(str::to_owned).collect(),
             launch,
             process,
             plugin_socket: machine.path("/run/docker/plugins/landfall.sock"),
@@ -113,6 +115,20 @@ impl Landfall {
     /// `SIGKILL`, and waits until it is gone.
     pub fn kill9(&mut self) -> Result<()> {
         self.process.kill9()
+    }
+
+    /// The environment (`NAME=value`) of its next runs, in the place of the one it was started with. Only where it has a
+    /// machine of its own.
+    pub fn set_env(&mut self, env: &[&str]) {
+        if let Some(machine) = &self.machine {
+            let argv: Vec<&str> = self.argv.iter().map(String::as_str).collect();
+            self.launch = machine.launch(env, &argv);
+        }
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.process.status().is_none()
     }
 
     /// Starts it again, after stopping it if it runs, and waits until the plugin socket answers.

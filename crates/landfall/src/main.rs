@@ -3,7 +3,9 @@
 mod admin;
 mod cmd;
 mod docker;
+mod doctor;
 mod engine;
+mod fault;
 mod segments;
 mod store;
 

@@ -109,7 +109,9 @@ fn version() {
 #[test]
 fn help() {
     let mut all = String::new();
-    for arguments in [&["--help"][..], &["serve", "--help"], &["status", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["serve", "--help"], &["status", "--help"], &["doctor", "--help"]]
+    {
         let (code, text, _) = run(&mut landfall(arguments));
         assert_eq!(code, Some(0));
         all += &format!("$ landfall {}\n{text}\n", arguments.join(" "));
@@ -123,6 +125,8 @@ fn wrong_usage_is_2() {
         (&["dance"][..], "unrecognized subcommand"),
         (&["status", "--jso"], "--json"),
         (&["status", "--json", "--no-headers"], "cannot be used with"),
+        (&["doctor", "--wait", "0"], "1..=60"),
+        (&["doctor", "--wait", "3", "--no-probe"], "cannot be used with"),
         (&["serve", "--log-level", "loud"], "\"loud\" is no log level: give error, warn"),
         (&[], "Usage:"),
     ] {

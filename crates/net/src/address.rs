@@ -8,7 +8,8 @@ use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage, CacheInfo};
 
-use crate::netlink::change_in;
+use crate::netlink::change_waiting;
+use crate::visit::{Traveller, tour};
 use crate::{Netlink, Netns, Result};
 
 /// What the kernel takes for "for ever".
@@ -105,22 +106,37 @@ impl Netlink {
     }
 }
 
-/// Renews the lifetime of an address in another network namespace; one that is not there is put
-/// there. What [`Netlink::replace_address`] does, in one short visit instead of over a connection:
-/// for what is done to thousands of namespaces again and again. The calling thread waits for it,
-/// about 0.1 ms.
+/// An address in another network namespace whose lifetime is to be renewed.
+#[derive(Debug, Clone)]
+pub struct Prolongation {
+    /// Where its link is.
+    pub netns: Netns,
+    /// The link's index there.
+    pub ifindex: u32,
+    /// The address, host bits and all, with its prefix length.
+    pub address: IpNet,
+    /// How long it may be used from now on.
+    pub lifetime: Lifetime,
+}
+
+/// Renews the lifetimes of addresses in other network namespaces; one that is not there is put
+/// there. What [`Netlink::replace_address`] does, in short visits one after the other instead of
+/// over a connection: for what is done to thousands of namespaces again and again. A visit takes
+/// about 0.03 ms. The results are in the order of the addresses.
+///
+/// They are made to their end even if the future is dropped.
 ///
 /// # Errors
-/// As [`Netlink::replace_address`] and [`Netns::run`].
-pub fn prolong_address(
-    netns: &Netns,
-    ifindex: u32,
-    address: IpNet,
-    lifetime: Lifetime,
-) -> Result<()> {
-    let message = RouteNetlinkMessage::NewAddress(living(ifindex, address, lifetime));
-    let tried = || format!("put address {address} on link {ifindex}");
-    change_in(netns, message, NLM_F_CREATE | NLM_F_REPLACE, tried)
+/// When there is no thread to make the visits. Each one: as [`Netlink::replace_address`] and
+/// [`Netns::run`].
+pub async fn prolong_addresses(wanted: Vec<Prolongation>) -> Result<Vec<Result<()>>> {
+    let prolong = |traveller: &Traveller, wanted: Prolongation| {
+        let Prolongation { netns, ifindex, address, lifetime } = wanted;
+        let message = RouteNetlinkMessage::NewAddress(living(ifindex, address, lifetime));
+        let tried = || format!("put address {address} on link {ifindex} in {netns}");
+        traveller.visit(&netns, || change_waiting(message, NLM_F_CREATE | NLM_F_REPLACE, tried))?
+    };
+    tour(move |traveller| wanted.into_iter().map(|one| prolong(traveller, one)).collect()).await
 }
 
 fn living(ifindex: u32, address: IpNet, lifetime: Lifetime) -> AddressMessage {

@@ -10,6 +10,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::netns::spawn_at_home;
 
 const MOST_THREADS: usize = 16;
+/// How many may wait for each thread before there is another one.
+const ROW: usize = 16;
 
 #[derive(Debug)]
 struct Closer {
@@ -21,11 +23,12 @@ struct Closer {
 struct State {
     waiting: Vec<OwnedFd>,
     threads: usize,
-    idle: usize,
+    /// The one thread that stays has nothing to do, and nobody has woken it yet.
+    asleep: bool,
 }
 
 static CLOSER: Closer = Closer {
-    state: Mutex::new(State { waiting: Vec::new(), threads: 0, idle: 0 }),
+    state: Mutex::new(State { waiting: Vec::new(), threads: 0, asleep: false }),
     work: Condvar::new(),
 };
 
@@ -34,9 +37,10 @@ static CLOSER: Closer = Closer {
 pub(crate) fn close_later(fd: OwnedFd) {
     let mut state = CLOSER.lock();
     state.waiting.push(fd);
-    if state.waiting.len() <= state.idle {
+    if state.asleep {
+        state.asleep = false;
         CLOSER.work.notify_one();
-    } else if state.threads < MOST_THREADS {
+    } else if state.waiting.len() > state.threads * ROW && state.threads < MOST_THREADS {
         state.threads += 1;
         drop(state);
         if let Err(error) = spawn_at_home("closer", || CLOSER.run()) {
@@ -63,13 +67,14 @@ impl Closer {
                 drop(state);
                 drop(fd);
                 state = self.lock();
-            } else if state.idle > 0 {
+            } else if state.threads > 1 {
                 state.threads -= 1;
                 return;
             } else {
-                state.idle += 1;
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.idle -= 1;
+                state.asleep = true;
+                while state.asleep {
+                    state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
             }
         }
     }

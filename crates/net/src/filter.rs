@@ -9,7 +9,6 @@
 //! let through: some switches put them on everything.
 
 use socket2::SockFilter;
-use wire::MacAddr;
 
 const ETHERTYPE_IPV4: u32 = 0x0800;
 const ETHERTYPE_ARP: u32 = 0x0806;
@@ -17,7 +16,6 @@ const UDP: u32 = 17;
 const DHCP_CLIENT_PORT: u32 = 68;
 
 // Offsets in the frame.
-const DESTINATION: u32 = 0;
 const ETHERTYPE: u32 = 12;
 const IP: u32 = 14;
 const IP_FRAGMENT: u32 = IP + 6;
@@ -65,15 +63,6 @@ impl Filter {
     pub fn dhcp4_replies_and_arp() -> Self {
         let mut program = Program::default();
         program.untagged();
-        program.dhcp4_reply_or_arp();
-        program.finish()
-    }
-
-    /// [`Filter::dhcp4_replies_and_arp`], of frames to that MAC address or to all.
-    pub fn dhcp4_replies_and_arp_for(mac: MacAddr) -> Self {
-        let mut program = Program::default();
-        program.untagged();
-        program.to(mac);
         program.dhcp4_reply_or_arp();
         program.finish()
     }
@@ -158,21 +147,6 @@ impl Program {
         self.load(WORD, VLAN_TAG);
         self.load(AND, VLAN_ID_BITS);
         self.unless_equal(0, Verdict::Drop);
-    }
-
-    /// Goes on for frames to that address or to all.
-    fn to(&mut self, mac: MacAddr) {
-        let [a, b, c, d, e, f] = mac.0;
-        self.load(WORD, DESTINATION);
-        let begin = u32::from_be_bytes([a, b, c, d]);
-        self.code.push(Instruction { code: JUMP_IF_EQUAL, if_true: 3, if_false: 0, k: begin });
-        // To all, perhaps: both parts must say so. Then the test of the own second part is skipped.
-        self.unless_equal(u32::MAX, Verdict::Drop);
-        self.load(HALF, DESTINATION + 4);
-        let all = Instruction { code: JUMP_IF_EQUAL, if_true: 2, if_false: 0, k: 0xffff };
-        self.end_early(all, Branch::IfFalse, Verdict::Drop);
-        self.load(HALF, DESTINATION + 4);
-        self.unless_equal(u32::from(u16::from_be_bytes([e, f])), Verdict::Drop);
     }
 
     fn dhcp4_reply_or_arp(&mut self) {

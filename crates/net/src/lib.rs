@@ -13,30 +13,40 @@
 //! | [`address`], [`route`], [`neighbour`] | what is configured on links, bridge forwarding entries |
 //! | [`watch`] | link changes as they happen |
 //! | [`packet`], [`filter`] | `AF_PACKET` sockets and the classic BPF on them |
+//! | `ear`, `closer` | sockets on containers' veths, cheap to open and closed where nobody waits |
+//! | `visit` | one thread that visits the namespaces of containers |
+//! | [`port_table`] | what a segment's port hears, by a table of addresses in the kernel (eBPF) |
+//! | [`dhcp_guard`] | DHCP servers and routers are not heard behind a link (tc with BPF) |
 //! | [`clock`], [`process`], [`host_name`], [`sysctl`] | boot time, processes of a namespace, changes of host names, `/proc/sys/net` |
 #![allow(unsafe_code)]
 
 pub mod address;
 mod async_fd;
+mod bpf;
 pub mod clock;
 mod closer;
+pub mod dhcp_guard;
+mod ear;
 mod error;
 pub mod filter;
 pub mod host_name;
+mod kind;
 pub mod link;
 pub mod neighbour;
 pub mod netlink;
 pub mod netns;
 pub mod packet;
 pub mod persistent;
+pub mod port_table;
 pub mod process;
 pub mod route;
 pub mod sysctl;
 pub mod veth;
+mod visit;
 pub mod watch;
 
-pub use address::{Address, Lifetime};
-pub use clock::{BootTimer, boot_id, boot_now};
+pub use address::{Address, Lifetime, Prolongation};
+pub use clock::{BootTimer, Wakings, boot_id, boot_now, wall_clock_is_set};
 pub use error::{Error, Result};
 pub use filter::Filter;
 pub use host_name::HostNameChanges;
@@ -45,6 +55,7 @@ pub use neighbour::{FdbEntry, FdbKind, Neighbour};
 pub use netlink::Netlink;
 pub use netns::Netns;
 pub use packet::{Membership, PacketSocket, Received, Sees};
+pub use port_table::{PortTable, Watch};
 pub use route::{Route, RouteKind};
 pub use veth::{Peer, Veth};
 pub use watch::{LinkChange, LinkWatch};

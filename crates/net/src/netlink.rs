@@ -207,18 +207,16 @@ impl Netlink {
     }
 }
 
-/// Asks for one change in another network namespace, without a connection: a thread enters, sends
-/// the request, takes the answer and ends. The calling thread waits for it.
-pub(crate) fn change_in(
-    netns: &Netns,
+/// Asks for one change in the namespace of the calling thread, which waits for the answer, without
+/// a connection.
+pub(crate) fn change_waiting(
     message: RouteNetlinkMessage,
     flags: u16,
     tried: impl FnOnce() -> String,
 ) -> Result<()> {
     let mut request = NetlinkMessage::from(message);
     request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-    let tried = || format!("{} in {netns}", tried());
-    match netns.run(|| ask_waiting(request))? {
+    match ask_waiting(request) {
         Ok(error) if error.code.is_some() => Err(refused(tried(), &error)),
         Ok(_) => Ok(()),
         Err(e) => Err(Error::os(tried(), e)),

@@ -1,7 +1,8 @@
 //! Network namespaces, held by descriptor and entered only on throw-away threads.
 //!
 //! A thread that has changed its namespace is never given back to anyone: it does its one job and
-//! ends. So a tokio worker cannot run a task in the wrong place. What is opened in a namespace
+//! ends (or goes home, if it is the one that makes [short visits](crate::visit)). So a tokio worker
+//! cannot run a task in the wrong place. What is opened in a namespace
 //! (sockets, files under `/proc/sys/net`) stays there, and is used from anywhere afterwards.
 
 use std::fs::File;
@@ -129,8 +130,8 @@ impl Netns {
         })?
     }
 
-    /// Puts the calling (throw-away) thread into the namespace.
-    fn enter(&self) -> Result<()> {
+    /// Puts the calling thread, which must be nobody else's, into the namespace.
+    pub(crate) fn enter(&self) -> Result<()> {
         setns(&*self.fd, CloneFlags::CLONE_NEWNET)
             .map_err(|e| Error::os(format!("enter {self}"), e))
     }

@@ -60,8 +60,17 @@ impl PacketSocket {
     /// # Errors
     /// [`Error::is_not_found`] when there is no such link; EPERM without CAP_NET_RAW.
     pub fn open(ifindex: u32, filter: &Filter, sees: Sees) -> Result<Self> {
+        Self::open_with(ifindex, sees, |socket| socket.attach_filter(&filter.instructions()))
+    }
+
+    /// The same with a filter that `attach` attaches.
+    pub(crate) fn open_with(
+        ifindex: u32,
+        sees: Sees,
+        attach: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> Result<Self> {
         let fail = |e| Error::os(format!("open a packet socket on link {ifindex}"), e);
-        let socket = bound(ifindex, filter, sees).map_err(fail)?;
+        let socket = bound(ifindex, sees, attach).map_err(fail)?;
         let socket = Readable::new(socket.into()).map_err(fail)?;
         Ok(Self { socket: ManuallyDrop::new(socket), ifindex })
     }
@@ -160,8 +169,6 @@ impl AsFd for PacketSocket {
 
 impl Drop for PacketSocket {
     fn drop(&mut self) {
-        // So that it costs nothing until it is closed; a failure costs only that.
-        let _ = self.set_filter(&Filter::nothing());
         // SAFETY: `drop` runs once, and nothing uses the field after it.
         let socket = unsafe { ManuallyDrop::take(&mut self.socket) };
         close_later(socket.into_inner());
@@ -172,14 +179,18 @@ const PACKET_MR_UNICAST: i32 = 3; // linux/if_packet.h; libc has it for some tar
 
 /// A filtered socket, bound last: made with a protocol it would hear everything before it has its
 /// filter, and `bind` would wait 8 ms for an RCU grace period.
-fn bound(ifindex: u32, filter: &Filter, sees: Sees) -> io::Result<Socket> {
+fn bound(
+    ifindex: u32,
+    sees: Sees,
+    attach: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<Socket> {
     let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)?;
     let fd = socket.as_raw_fd();
     set_option(fd, libc::PACKET_AUXDATA, &1_i32)?;
     if sees == Sees::Incoming {
         set_option(fd, libc::PACKET_IGNORE_OUTGOING, &1_i32)?;
     }
-    socket.attach_filter(&filter.instructions())?;
+    attach(&socket)?;
     // SAFETY: an all-zero `sockaddr_ll` is valid, plain data.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;

@@ -21,11 +21,12 @@ pub fn in_netns(inode: u64) -> Option<Pid> {
         .collect();
     pids.sort_unstable_by(|a, b| b.cmp(a));
     // Processes end meanwhile, and some are closed to us: those are passed over.
-    pids.into_iter()
-        .find(|pid| {
-            fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|meta| meta.ino() == inode)
-        })
-        .map(Pid::from_raw)
+    pids.into_iter().map(Pid::from_raw).find(|pid| is_in_netns(*pid, inode))
+}
+
+/// Whether that process is there, in the network namespace with that inode number.
+pub fn is_in_netns(pid: Pid, inode: u64) -> bool {
+    fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|meta| meta.ino() == inode)
 }
 
 /// The host name that a process sees (of its UTS namespace).

@@ -10,6 +10,9 @@ use dhcp::Instant;
 /// For how long an offered address is kept for the client it was offered to.
 const OFFER_KEPT: Duration = Duration::from_secs(30);
 
+/// Whose the addresses are that were declined. No client has this identifier.
+const NOBODY: &[u8] = b"declined";
+
 /// The bindings of a server's pool.
 #[derive(Debug, Clone, Default)]
 pub struct Database {
@@ -127,6 +130,18 @@ impl Database {
         }
     }
 
+    /// Sets an address apart until `until`: `false` if it is not this client's.
+    pub(crate) fn decline(&mut self, client: &[u8], address: Ipv4Addr, until: Instant) -> bool {
+        match self.bindings.get_mut(&address) {
+            Some(binding) if *binding.client == *client => {
+                *binding = Binding { client: NOBODY.into(), granted: false, until };
+                self.by_client.remove(client);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         *self = Database::default();
@@ -175,6 +190,19 @@ mod tests {
         assert_eq!(choose(&database, b"c", 5), None, "exhausted");
         assert_eq!(choose(&database, b"c", 11), Some(address(1)));
         assert_eq!(choose(&database, b"b", 11), Some(address(2)));
+    }
+
+    #[test]
+    fn a_declined_address_is_nobodys_for_a_while() {
+        let mut database = Database::default();
+        database.grant(b"a", address(1), at(0), at(10));
+        assert!(!database.decline(b"b", address(1), at(100)));
+        assert!(database.decline(b"a", address(1), at(100)));
+        assert_eq!(database.granted(at(1)), 0);
+        assert_eq!(database.of_client(b"a"), None);
+        let choose = |now| database.choose(b"a", Some(address(1)), &pool(), at(now));
+        assert_eq!(choose(1), Some(address(2)));
+        assert_eq!(choose(100), Some(address(1)));
     }
 
     #[test]

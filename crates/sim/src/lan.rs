@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,13 +11,17 @@ use dhcp::Instant;
 use dhcp::v4::{Client, Config, State};
 use fastrand::Rng;
 use wire::MacAddr;
+use wire::arp::Arp;
 use wire::dhcp4::port;
 use wire::frame::{Checksum, Frame, Payload};
 
+use crate::command::Command;
+use crate::coverage::{Coverage, Input};
 use crate::endpoint::Endpoint;
 use crate::link::Conditions;
 use crate::queue::Queue;
 use crate::server::Server;
+use crate::squatter::Squatter;
 use crate::trace::Trace;
 use crate::watch::Watch;
 
@@ -24,8 +29,12 @@ use crate::watch::Watch;
 pub struct Lan {
     /// What happens to frames from now on.
     pub conditions: Conditions,
-    /// What is looked at.
-    pub watch: Watch,
+    /// Clients hear everything, and not only what passes their filters: what was on its way while a
+    /// filter was changed comes through.
+    pub unfiltered: bool,
+    watch: Watch,
+    coverage: Coverage,
+    exchanges: Exchanges,
     seed: u64,
     rng: Rng,
     now: Instant,
@@ -33,24 +42,54 @@ pub struct Lan {
     stations: HashMap<MacAddr, Station>,
     endpoints: Vec<Endpoint>,
     servers: Vec<Server>,
+    squatters: Vec<Squatter>,
     trace: Trace,
     last_arrival: HashMap<(Station, Station), Instant>,
+    /// How often a container speaks, if they do by themselves.
+    talk: Option<Duration>,
+}
+
+/// What was asked of servers. An exchange is a DHCPREQUEST with a transaction of its own, whether it
+/// is answered or not; one that is sent again is the same exchange.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exchanges {
+    /// All.
+    pub begun: u64,
+    /// Those that began while the [conditions](Conditions::are_bad) were bad or a server
+    /// [misbehaved](Server::misbehaves).
+    pub under_faults: u64,
+    /// DHCPACKs and DHCPNAKs that clients took.
+    pub answered: u64,
+}
+
+impl std::ops::AddAssign for Exchanges {
+    fn add_assign(&mut self, other: Exchanges) {
+        self.begun += other.begun;
+        self.under_faults += other.under_faults;
+        self.answered += other.answered;
+    }
 }
 
 /// Names a server of a [`Lan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerId(usize);
 
+/// Names a squatter of a [`Lan`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SquatterId(usize);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Station {
     Endpoint(usize),
     Server(usize),
+    Squatter(usize),
 }
 
 enum Happening {
     Arrival { at: Station, frame: Rc<[u8]> },
     Departure { from: Station, frame: Rc<[u8]> },
     Timer { endpoint: usize },
+    Talk { endpoint: usize },
     Script(Box<dyn FnOnce(&mut Lan)>),
 }
 
@@ -60,7 +99,10 @@ impl Lan {
     pub fn new(seed: u64) -> Lan {
         Lan {
             conditions: Conditions::good(),
-            watch: Watch::new(),
+            unfiltered: false,
+            watch: Watch::default(),
+            coverage: Coverage::default(),
+            exchanges: Exchanges::default(),
             seed,
             rng: Rng::with_seed(seed),
             now: Instant::from_boot(Duration::from_secs(1000)),
@@ -68,8 +110,10 @@ impl Lan {
             stations: HashMap::new(),
             endpoints: Vec::new(),
             servers: Vec::new(),
+            squatters: Vec::new(),
             trace: Trace::default(),
             last_arrival: HashMap::new(),
+            talk: None,
         }
     }
 
@@ -81,21 +125,34 @@ impl Lan {
         ServerId(number)
     }
 
+    /// Adds a machine with addresses that nobody gave it.
+    pub fn add_squatter(&mut self, squatter: Squatter) -> SquatterId {
+        let number = self.squatters.len();
+        self.stations.insert(squatter.mac, Station::Squatter(number));
+        self.squatters.push(squatter);
+        SquatterId(number)
+    }
+
     /// Adds an endpoint with its own configuration; its number is returned.
     pub fn add_endpoint(&mut self, config: Config) -> usize {
         let number = self.endpoints.len();
         self.stations.insert(config.mac, Station::Endpoint(number));
         let client = Client::new(config, self.rng.u64(..));
-        self.endpoints.push(Endpoint::new(client));
+        self.endpoints.push(Endpoint::new(client, self.now));
         number
     }
 
     /// Adds many endpoints that differ by their MACs; their numbers are returned.
     pub fn add_fleet(&mut self, size: usize) -> Range<usize> {
+        self.add_fleet_of(size, |config| config)
+    }
+
+    /// The same with a configuration that `edit` has changed.
+    pub fn add_fleet_of(&mut self, size: usize, edit: impl Fn(Config) -> Config) -> Range<usize> {
         let first = self.endpoints.len();
         for number in first..first + size {
             let [.., a, b, c] = number.to_be_bytes();
-            self.add_endpoint(Config::new(MacAddr([2, 0, 0, a, b, c])));
+            self.add_endpoint(edit(Config::new(MacAddr([2, 0, 0, a, b, c]))));
         }
         first..first + size
     }
@@ -123,6 +180,26 @@ impl Lan {
         &mut self.servers[id.0]
     }
 
+    /// A squatter.
+    pub fn squatter(&self, id: SquatterId) -> &Squatter {
+        &self.squatters[id.0]
+    }
+
+    /// The exchanges so far.
+    pub fn exchanges(&self) -> Exchanges {
+        self.exchanges
+    }
+
+    /// Which input came in which state so far.
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// How often two endpoints had one address for a while.
+    pub fn shares(&self) -> u32 {
+        self.watch.shares()
+    }
+
     /// How many endpoints have an address.
     pub fn bound(&self) -> usize {
         self.endpoints.iter().filter(|endpoint| endpoint.configured.is_some()).count()
@@ -141,14 +218,42 @@ impl Lan {
         let size = u32::try_from(endpoints.len().max(1)).expect("fleets are smaller");
         for (place, number) in (0u32..).zip(endpoints) {
             self.after(time * place / size, move |lan| {
-                lan.command(number, |client, now| client.start(now));
+                lan.command(number, Command::Start);
             });
         }
     }
 
     /// Gives a command to a client.
-    pub fn command(&mut self, endpoint: usize, act: impl FnOnce(&mut Client, Instant)) {
-        self.step(endpoint, act);
+    pub fn command(&mut self, endpoint: usize, command: Command) {
+        let place = &mut self.endpoints[endpoint];
+        self.coverage.count(place.client.state(), command.input());
+        place.rules.command();
+        self.step(endpoint, |client, now| command.give(client, now));
+    }
+
+    /// Wakes a client although nothing need be due.
+    pub fn wake(&mut self, endpoint: usize) {
+        let client = &self.endpoints[endpoint].client;
+        if client.poll_timeout().is_none_or(|due| due > self.now) {
+            self.coverage.count(client.state(), Input::Early);
+        }
+        self.step(endpoint, |client, now| client.handle_timeout(now));
+    }
+
+    /// A frame reaches an endpoint out of nowhere.
+    pub fn inject(&mut self, endpoint: usize, frame: Vec<u8>) {
+        let arrival = Happening::Arrival { at: Station::Endpoint(endpoint), frame: frame.into() };
+        self.queue.push(self.now, arrival);
+    }
+
+    /// From now on each container that is up asks for its router by ARP once in `interval`, as
+    /// kernels do that talk to it. Those that are silent do not notice that another has their address.
+    pub fn let_talk(&mut self, interval: Duration) {
+        self.talk = Some(interval);
+        for endpoint in 0..self.endpoints.len() {
+            let at = self.now + interval.mul_f64(self.rng.f64());
+            self.queue.push(at, Happening::Talk { endpoint });
+        }
     }
 
     /// The daemon of an endpoint starts anew, with the lease that its store has.
@@ -166,14 +271,44 @@ impl Lan {
             }
         };
         place.client = started;
+        place.rules.renewed(place.configured.filter(|_| place.client.state() != State::Selecting));
         place.client.hold(!place.up);
         self.step(endpoint, |_, _| {});
+    }
+
+    /// The machine of an endpoint boots: its container is gone, and its lease remembered.
+    pub fn reboot(&mut self, endpoint: usize) {
+        let seed = self.rng.u64(..);
+        let now = self.now;
+        let place = &mut self.endpoints[endpoint];
+        let config = place.client.config().clone();
+        place.client = match place.client.lease().cloned() {
+            Some(lease) => Client::reboot_with_lease(config, lease, seed, now),
+            None => {
+                let mut client = Client::new(config, seed);
+                client.start(now);
+                client
+            }
+        };
+        place.configured = None;
+        place.rules.renewed(None);
+        place.client.hold(!place.up);
+        self.step(endpoint, |_, _| {});
+    }
+
+    /// A squatter takes an address and announces it once, as a machine does that has it from its
+    /// own configuration.
+    pub fn squat(&mut self, id: SquatterId, address: Ipv4Addr) {
+        let squatter = &mut self.squatters[id.0];
+        squatter.addresses.insert(address);
+        let frame = Arp::announcement(squatter.mac, address).emit(MacAddr::BROADCAST);
+        self.send(Station::Squatter(id.0), frame.into());
     }
 
     /// Stops or starts the container of an endpoint; its lease lives on.
     pub fn set_up(&mut self, endpoint: usize, up: bool) {
         self.endpoints[endpoint].up = up;
-        self.step(endpoint, |client, _| client.hold(!up));
+        self.command(endpoint, Command::Hold(!up));
     }
 
     /// A server, or a relay, gets a new card.
@@ -193,6 +328,9 @@ impl Lan {
         let end = self.now + time;
         while let Some((at, happening)) = self.queue.pop(end) {
             self.now = at;
+            if self.talk.is_none() || self.conditions.are_bad() {
+                self.watch.nobody_hears(at);
+            }
             match happening {
                 Happening::Arrival { at: Station::Endpoint(number), frame } => {
                     self.arrive(number, &frame);
@@ -200,66 +338,99 @@ impl Lan {
                 Happening::Arrival { at: Station::Server(number), frame } => {
                     let frame =
                         Frame::parse(&frame, Checksum::Verify).expect("stations send whole frames");
-                    let answers = self.servers[number].handle(&frame, self.now);
-                    let ready = self.now + self.servers[number].delay;
-                    for answer in answers {
+                    let answers = self.servers[number].handle(&frame, self.now, &mut self.rng);
+                    for (delay, answer) in answers {
                         let from = Station::Server(number);
-                        self.queue.push(ready, Happening::Departure { from, frame: answer.into() });
+                        let departure = Happening::Departure { from, frame: answer.into() };
+                        self.queue.push(self.now + delay, departure);
+                    }
+                }
+                Happening::Arrival { at: Station::Squatter(number), frame } => {
+                    let frame =
+                        Frame::parse(&frame, Checksum::Verify).expect("stations send whole frames");
+                    if let Payload::Arp(arp) = &frame.payload
+                        && let Some(reply) = self.squatters[number].handle_arp(arp)
+                    {
+                        self.send(Station::Squatter(number), reply.into());
                     }
                 }
                 Happening::Departure { from, frame } => self.send(from, frame),
                 Happening::Timer { endpoint } => {
                     // Only the timer that was set last goes off.
                     if self.endpoints[endpoint].armed == Some(at) {
-                        self.endpoints[endpoint].armed = None;
+                        let place = &mut self.endpoints[endpoint];
+                        place.armed = None;
+                        self.coverage.count(place.client.state(), Input::Timeout);
                         self.step(endpoint, |client, now| client.handle_timeout(now));
                     }
                 }
+                Happening::Talk { endpoint } => self.talk(endpoint),
                 Happening::Script(what) => what(self),
             }
         }
         self.now = end;
     }
 
+    /// A container asks for its router.
+    fn talk(&mut self, number: usize) {
+        let Some(interval) = self.talk else { return };
+        let endpoint = &self.endpoints[number];
+        let lease = endpoint.client.lease().filter(|_| endpoint.up);
+        if let Some(lease) = lease
+            && endpoint.configured == Some(lease.address)
+            && let Some(router) = lease.gateway()
+        {
+            let question = Arp::request(endpoint.mac(), lease.address, router);
+            self.send(Station::Endpoint(number), question.emit(MacAddr::BROADCAST).into());
+        }
+        self.queue.push(self.now + interval, Happening::Talk { endpoint: number });
+    }
+
     /// A frame reaches an endpoint: the container's kernel and, if it listens, the client.
     fn arrive(&mut self, number: usize, bytes: &[u8]) {
-        let frame = Frame::parse(bytes, Checksum::Verify).expect("stations send whole frames");
-        let endpoint = &self.endpoints[number];
-        let listening = endpoint.client.listening();
+        // What is no frame is dropped by the socket.
+        let Ok(frame) = Frame::parse(bytes, Checksum::Verify) else { return };
+        let endpoint = &mut self.endpoints[number];
         let (passed, reply) = match &frame.payload {
-            Payload::Arp(arp) => (listening.arp, endpoint.kernel_reply(arp)),
-            Payload::Udp4(_) => (listening.dhcp, None),
+            Payload::Arp(arp) => (endpoint.hears(arp), endpoint.kernel_reply(arp)),
+            Payload::Udp4(_) => (endpoint.client.listening().dhcp, None),
         };
+        if passed || self.unfiltered {
+            let progress = endpoint.client.progress();
+            let (state, answers) = (endpoint.client.state(), progress.acks + progress.naks);
+            let heard = endpoint.hear(&frame, self.now);
+            let progress = endpoint.client.progress();
+            self.exchanges.answered += u64::from(progress.acks + progress.naks - answers);
+            let heard = heard.map(|(frames, exchanges, input)| {
+                self.coverage.count(state, input);
+                (frames, exchanges)
+            });
+            self.done(number, heard);
+        }
         if let Some(reply) = reply {
             self.send(Station::Endpoint(number), reply.into());
         }
-        if passed {
-            self.step(number, |client, now| client.handle_frame(&frame, now));
-        }
     }
 
-    /// One step of a client by the contract of its run loop, under the eyes of the watch.
+    /// One step of a client.
     fn step(&mut self, number: usize, act: impl FnOnce(&mut Client, Instant)) {
         let now = self.now;
-        let before = self.endpoints[number].configured;
-        act(&mut self.endpoints[number].client, now);
-        loop {
-            if let Some(frame) = self.endpoints[number].client.poll_transmit() {
-                self.endpoints[number].history.frames += 1;
-                let endpoint = &self.endpoints[number];
-                let verdict = self.watch.check_frame(endpoint, before, &frame, now);
-                self.send(Station::Endpoint(number), frame.into());
-                self.judge(number, verdict);
-            } else if let Some(event) = self.endpoints[number].client.poll_event() {
-                self.endpoints[number].apply(&event, now);
-            } else {
-                break;
-            }
+        let done = self.endpoints[number].step(now, |client| act(client, now));
+        self.done(number, done);
+    }
+
+    /// After a step: its frames go out, its timer is set, and the watch looks at what has come of it.
+    fn done(&mut self, number: usize, done: Result<(Vec<Vec<u8>>, u32), String>) {
+        let (frames, exchanges) = done.unwrap_or_else(|wrong| self.fail(number, &wrong));
+        self.exchanges.begun += u64::from(exchanges);
+        if exchanges > 0 && self.is_faulty() {
+            self.exchanges.under_faults += u64::from(exchanges);
         }
+        for frame in frames {
+            self.send(Station::Endpoint(number), frame.into());
+        }
+        let now = self.now;
         let endpoint = &mut self.endpoints[number];
-        if let State::Releasing = endpoint.client.state() {
-            endpoint.configured = None;
-        }
         let due = endpoint.client.poll_timeout();
         if due != endpoint.armed {
             endpoint.armed = due.map(|at| at.max(now));
@@ -267,8 +438,13 @@ impl Lan {
                 self.queue.push(at, Happening::Timer { endpoint: number });
             }
         }
-        let verdict = self.watch.check(&self.endpoints[number], &self.servers, now);
-        self.judge(number, verdict);
+        if let Err(wrong) = self.watch.check(number, &self.endpoints, &self.servers, now) {
+            self.fail(number, &wrong);
+        }
+    }
+
+    fn is_faulty(&self) -> bool {
+        self.conditions.are_bad() || self.servers.iter().any(Server::misbehaves)
     }
 
     /// Sends a frame to the station it is for, or to all others that would not filter it out.
@@ -285,17 +461,22 @@ impl Lan {
         for server in 0..self.servers.len() {
             self.deliver(from, Station::Server(server), &frame);
         }
+        if let Payload::Arp(_) = &parsed.payload {
+            for squatter in 0..self.squatters.len() {
+                self.deliver(from, Station::Squatter(squatter), &frame);
+            }
+        }
         for number in 0..self.endpoints.len() {
             let endpoint = &self.endpoints[number];
             let passed = match &parsed.payload {
                 Payload::Arp(arp) => {
-                    endpoint.configured == Some(arp.target_ip) || endpoint.client.listening().arp
+                    endpoint.configured == Some(arp.target_ip) || endpoint.hears(arp)
                 }
                 Payload::Udp4(datagram) => {
                     datagram.destination.port() == port::CLIENT && endpoint.client.listening().dhcp
                 }
             };
-            if passed {
+            if passed || self.unfiltered {
                 self.deliver(from, Station::Endpoint(number), &frame);
             }
         }
@@ -320,18 +501,16 @@ impl Lan {
         }
     }
 
-    fn judge(&self, number: usize, verdict: Result<(), String>) {
-        if let Err(wrong) = verdict {
-            let endpoint = &self.endpoints[number];
-            panic!(
-                "endpoint {number} ({}, {}) {wrong}\nat {:?}, seed {}; the last frames:\n{}",
-                endpoint.mac(),
-                endpoint.client.state(),
-                self.now,
-                self.seed,
-                self.trace,
-            );
-        }
+    fn fail(&self, number: usize, wrong: &str) -> ! {
+        let endpoint = &self.endpoints[number];
+        panic!(
+            "endpoint {number} ({}, {}) {wrong}\nat {:?}, seed {}; the last frames:\n{}",
+            endpoint.mac(),
+            endpoint.client.state(),
+            self.now,
+            self.seed,
+            self.trace,
+        );
     }
 }
 

@@ -32,6 +32,7 @@
 //! | `link` | what happens to a frame on its way |
 //! | `queue` | what happens when |
 //! | `endpoint` | a client and the container it speaks for |
+//! | `squatter` | a machine with addresses that nobody gave it |
 //! | `server` | a DHCP server: what it answers, and how it misbehaves |
 //! | `database` | which client has which address |
 //! | `watch` | what must hold at every step |
@@ -45,20 +46,29 @@
     reason = "the simulator is part of tests: to panic is how it reports"
 )]
 
+mod byzantine;
+mod command;
+mod coverage;
 mod database;
 mod endpoint;
 mod lan;
 mod link;
 mod queue;
+mod rules;
 mod seeds;
 mod server;
+mod squatter;
 mod trace;
 mod watch;
 
+pub use byzantine::Byzantine;
+pub use command::Command;
+pub use coverage::{Coverage, INPUTS, Input, STATES};
 pub use database::Database;
 pub use endpoint::{Endpoint, History};
-pub use lan::{Lan, ServerId};
+pub use lan::{Exchanges, Lan, ServerId, SquatterId};
 pub use link::Conditions;
+pub use rules::Rules;
 pub use seeds::seeds;
 pub use server::{Position, Server, Terms, Unknown};
-pub use watch::{Budget, Watch};
+pub use squatter::Squatter;

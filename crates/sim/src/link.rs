@@ -47,6 +47,13 @@ impl Conditions {
         Conditions { loss: 1.0, ..Conditions::good() }
     }
 
+    /// Whether they are as they should not be: something is lost, doubled, reordered, or takes longer
+    /// than 10 ms.
+    pub fn are_bad(&self) -> bool {
+        let spoilt = self.loss + self.duplication + self.reordering > 0.0;
+        spoilt || self.delay.1 > Duration::from_millis(10)
+    }
+
     /// The copies of a frame that arrive.
     pub(crate) fn deliveries(&self, rng: &mut Rng) -> impl Iterator<Item = Delivery> + use<> {
         let mut delivery = || {

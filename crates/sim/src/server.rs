@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use dhcp::Instant;
 use dhcp::v4::Config;
+use fastrand::Rng;
 use wire::MacAddr;
 use wire::arp::{Arp, Operation};
 use wire::dhcp4::{Message, MessageType, Op, code, port};
 use wire::frame::{self, Frame, Payload, Udp4};
 
+use crate::byzantine::{Byzantine, Lie};
 use crate::database::Database;
+
+/// For how long a declined address is given to nobody.
+const DECLINED_KEPT: Duration = Duration::from_secs(3600);
 
 /// What a server grants.
 #[derive(Debug, Clone)]
@@ -67,20 +72,35 @@ pub struct Server {
     pub unknown: Unknown,
     /// It takes this long for each answer.
     pub delay: Duration,
+    /// It takes this long before it offers an address that is not the client's already: it asks by
+    /// ICMP whether somebody has it (RFC 2131 §3.1, step 2).
+    pub ping_check: Duration,
     /// It hears, and says nothing.
     pub silent: bool,
     /// It refuses every REQUEST.
     pub refuses: bool,
+    /// It offers, and never answers a REQUEST.
+    pub offers_only: bool,
+    /// It answers to the client's MAC even where broadcast is asked for (RFC 2131 §4.1).
+    pub ignores_broadcast: bool,
     /// It leaves option 54 out.
     pub anonymous: bool,
     /// It gives another address at each renewal.
     pub moves_clients: bool,
+    /// It gives this address to everybody.
+    pub gives_to_all: Option<Ipv4Addr>,
     /// It asks by ARP for a client that has an address before it answers, as dnsmasq's host does.
     pub asks_arp: bool,
+    /// What it makes of its replies, if it is hostile. What clients have from then on is not their
+    /// fault.
+    pub byzantine: Option<Byzantine>,
     /// Releases that freed an address, and releases that did not.
     pub releases: (u32, u32),
+    /// Declines that set an address apart, and declines that did not.
+    pub declines: (u32, u32),
     heard: [u32; 9],
     honest: bool,
+    forged: bool,
     waiting: Vec<Waiting>,
 }
 
@@ -111,14 +131,21 @@ impl Server {
             database: Database::default(),
             unknown: Unknown::Refused,
             delay: Duration::from_millis(1),
+            ping_check: Duration::ZERO,
             silent: false,
             refuses: false,
+            offers_only: false,
+            ignores_broadcast: false,
             anonymous: false,
             moves_clients: false,
+            gives_to_all: None,
             asks_arp: false,
+            byzantine: None,
             releases: (0, 0),
+            declines: (0, 0),
             heard: [0; 9],
             honest: true,
+            forged: false,
             waiting: Vec::new(),
         }
     }
@@ -173,7 +200,20 @@ impl Server {
 
     /// Whether the server never gave one address to two clients, as far as it is up to the server.
     pub fn is_honest(&self) -> bool {
-        self.honest
+        self.honest && !self.forges()
+    }
+
+    /// Whether it has ever been hostile.
+    pub fn forges(&self) -> bool {
+        self.forged || self.byzantine.is_some()
+    }
+
+    /// Whether what happens with this server just now counts as a fault.
+    pub fn misbehaves(&self) -> bool {
+        let slow = self.delay.max(self.ping_check) >= Duration::from_secs(1);
+        let broken = self.silent || self.refuses || self.offers_only || self.anonymous;
+        let lying = self.moves_clients || self.gives_to_all.is_some() || self.byzantine.is_some();
+        slow || broken || lying || self.terms.lease_time == 0
     }
 
     /// How many messages of a type it has heard.
@@ -197,15 +237,22 @@ impl Server {
         }
     }
 
-    /// Takes a frame; returns the frames that answer it.
-    pub(crate) fn handle(&mut self, frame: &Frame<'_>, now: Instant) -> Vec<Vec<u8>> {
+    /// Takes a frame; returns the frames that answer it, each with the time that it takes.
+    pub(crate) fn handle(
+        &mut self,
+        frame: &Frame<'_>,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Vec<(Duration, Vec<u8>)> {
         if self.silent {
             return Vec::new();
         }
         match &frame.payload {
-            Payload::Arp(arp) => self.handle_arp(arp),
+            Payload::Arp(arp) => {
+                self.handle_arp(arp).into_iter().map(|frame| (self.delay, frame)).collect()
+            }
             Payload::Udp4(datagram) if datagram.destination.port() == port::SERVER => {
-                self.handle_datagram(datagram, now).into_iter().collect()
+                self.handle_datagram(datagram, now, rng)
             }
             Payload::Udp4(_) => Vec::new(),
         }
@@ -222,43 +269,84 @@ impl Server {
                     .into_iter()
                     .partition(|waiting| waiting.address == arp.sender_ip);
                 self.waiting = waiting;
-                let send = |waiting: &Waiting| self.send(&waiting.message, arp.sender_mac);
+                let send = |Waiting { message, .. }: &Waiting| {
+                    self.send(message, arp.sender_mac, &message.emit())
+                };
                 answered.iter().map(send).collect()
             }
         }
     }
 
-    fn handle_datagram(&mut self, datagram: &Udp4<'_>, now: Instant) -> Option<Vec<u8>> {
+    fn handle_datagram(
+        &mut self,
+        datagram: &Udp4<'_>,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Vec<(Duration, Vec<u8>)> {
         let to = *datagram.destination.ip();
         if to != Ipv4Addr::BROADCAST && to != self.identifier {
-            return None;
+            return Vec::new();
         }
-        let message = Message::parse(datagram.payload).ok()?;
-        let kind = message.message_type().filter(|_| message.op == Op::BootRequest)?;
-        self.heard[usize::from(u8::from(kind))] += 1;
-        let client = match message.options.client_id() {
-            Some(id) => id.to_vec(),
-            None => [&[1][..], &message.chaddr.0].concat(),
+        let Ok(message) = Message::parse(datagram.payload) else { return Vec::new() };
+        if message.op != Op::BootRequest {
+            return Vec::new();
+        }
+        let Some(answer) = self.answer(&message, *datagram.source.ip(), now) else {
+            return Vec::new();
         };
-        let answer = match kind {
-            MessageType::Discover => self.offer(&client, &message, now),
-            MessageType::Request => self.decide(&client, &message, now),
-            MessageType::Release => {
-                self.release(&client, &message, *datagram.source.ip(), now);
-                None
-            }
-            _ => None,
-        }?;
         // RFC 2131 §4.1: to the address if there is one, else by broadcast if asked for, else to
         // the MAC, which needs no ARP.
         if self.asks_arp && !message.ciaddr.is_unspecified() {
             let question = Arp::request(self.mac, self.link_address(), message.ciaddr);
             self.waiting.push(Waiting { address: message.ciaddr, message: answer });
-            return Some(question.emit(MacAddr::BROADCAST));
+            return vec![(self.delay, question.emit(MacAddr::BROADCAST))];
         }
-        let refused = answer.message_type() == Some(MessageType::Nak);
-        let to = if message.broadcast || refused { MacAddr::BROADCAST } else { message.chaddr };
-        Some(self.send(&answer, to))
+        let kind = answer.message_type();
+        let broadcast = message.broadcast && !self.ignores_broadcast;
+        let to = if broadcast || kind == Some(MessageType::Nak) {
+            MacAddr::BROADCAST
+        } else {
+            message.chaddr
+        };
+        let checked = kind == Some(MessageType::Offer)
+            && self.database.granted_until(&self.identity(&message), answer.yiaddr).is_none();
+        let delay = if checked { self.delay + self.ping_check } else { self.delay };
+        let said = match &mut self.byzantine {
+            Some(byzantine) => {
+                self.forged = true;
+                byzantine.hear(&message);
+                byzantine.spoil(&answer, to, rng)
+            }
+            None => vec![Lie { to, payload: answer.emit() }],
+        };
+        said.iter().map(|said| (delay, self.send(&answer, said.to, &said.payload))).collect()
+    }
+
+    /// What the server knows the sender of a message by.
+    fn identity(&self, message: &Message) -> Vec<u8> {
+        match message.options.client_id() {
+            Some(id) => id.to_vec(),
+            None => [&[1][..], &message.chaddr.0].concat(),
+        }
+    }
+
+    fn answer(&mut self, message: &Message, source: Ipv4Addr, now: Instant) -> Option<Message> {
+        let kind = message.message_type()?;
+        self.heard[usize::from(u8::from(kind))] += 1;
+        let client = self.identity(message);
+        match kind {
+            MessageType::Discover => self.offer(&client, message, now),
+            MessageType::Request => self.decide(&client, message, now),
+            MessageType::Release => {
+                self.release(&client, message, source, now);
+                None
+            }
+            MessageType::Decline => {
+                self.decline(&client, message, now);
+                None
+            }
+            _ => None,
+        }
     }
 
     fn pool(&self) -> RangeInclusive<u32> {
@@ -266,6 +354,10 @@ impl Server {
     }
 
     fn offer(&mut self, client: &[u8], message: &Message, now: Instant) -> Option<Message> {
+        if let Some(address) = self.gives_to_all {
+            self.honest = false;
+            return Some(self.grant(message, MessageType::Offer, address));
+        }
         let wanted = message.options.requested_address();
         let address = self.database.choose(client, wanted, &self.pool(), now)?;
         self.database.offer(client, address, now);
@@ -278,6 +370,9 @@ impl Server {
         if selecting.is_some_and(|server| server != self.identifier) {
             return None;
         }
+        if self.offers_only {
+            return None;
+        }
         if self.refuses {
             return Some(self.refusal(message, "I refuse everything"));
         }
@@ -286,6 +381,9 @@ impl Server {
         } else {
             message.ciaddr
         };
+        if self.gives_to_all == Some(address) {
+            return Some(self.grant(message, MessageType::Ack, address));
+        }
         let known = self.database.of_client(client);
         if known.is_none() && selecting.is_none() {
             match self.unknown {
@@ -325,6 +423,18 @@ impl Server {
             ours && source == message.ciaddr && self.database.release(client, message.ciaddr, now);
         let (good, bad) = &mut self.releases;
         *(if freed { good } else { bad }) += 1;
+    }
+
+    /// RFC 2131 §4.3.3: an address that somebody else has is not given out for a while.
+    fn decline(&mut self, client: &[u8], message: &Message, now: Instant) {
+        let ours = message.options.server_id() == Some(self.identifier);
+        let address = message.options.requested_address();
+        let declined = ours
+            && message.ciaddr.is_unspecified()
+            && address
+                .is_some_and(|address| self.database.decline(client, address, now + DECLINED_KEPT));
+        let (good, bad) = &mut self.declines;
+        *(if declined { good } else { bad }) += 1;
     }
 
     fn reply(&self, message: &Message, kind: MessageType) -> Message {
@@ -369,9 +479,9 @@ impl Server {
         reply
     }
 
-    /// The frame for an answer. A relay passes on what has `giaddr` under its own address; what
+    /// The frame for an answer, with what is said in it. A relay passes on what has `giaddr` under its own address; what
     /// answers a unicast is routed and keeps the server's.
-    fn send(&self, message: &Message, to: MacAddr) -> Vec<u8> {
+    fn send(&self, message: &Message, to: MacAddr, payload: &[u8]) -> Vec<u8> {
         let relayed = message.ciaddr.is_unspecified();
         let source = if relayed { self.link_address() } else { self.identifier };
         let destination = if to == MacAddr::BROADCAST {
@@ -386,7 +496,7 @@ impl Server {
             to,
             SocketAddrV4::new(source, port::SERVER),
             SocketAddrV4::new(destination, port::CLIENT),
-            &message.emit(),
+            payload,
         )
     }
 }

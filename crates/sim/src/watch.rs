@@ -1,136 +1,135 @@
-//! What must hold at every step.
+//! What must hold among clients and servers, at every step.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::v4::State;
-use wire::MacAddr;
-use wire::dhcp4::{Message, port};
-use wire::frame::{Checksum, Frame, Payload};
+use dhcp::v4::{ConflictCheck, Defence, State};
 
 use crate::endpoint::Endpoint;
 use crate::server::Server;
 
-/// Looks at each endpoint after each step. What it returns is what is wrong.
-#[derive(Debug)]
-pub struct Watch {
-    /// What each client may send.
-    pub budget: Budget,
-    holders: HashMap<Ipv4Addr, MacAddr>,
-    held: HashMap<MacAddr, Ipv4Addr>,
-    purses: HashMap<MacAddr, Purse>,
-}
+/// For how long two may have one address that a dishonest server gave to both, as long as the LAN is
+/// good and the containers talk.
+const PARTED: Duration = Duration::from_secs(180);
 
-/// So many frames at once, and one more for each interval that passes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Budget {
-    /// Frames at once.
-    pub burst: f64,
-    /// The time for one more.
-    pub interval: Duration,
-}
-
-#[derive(Debug)]
-struct Purse {
-    frames: f64,
-    filled: Instant,
+/// Looks at each endpoint after each step, beside its own [rules](crate::Rules): who has which
+/// address, and what do the servers say to it. What it returns is what is wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// Who has an address: endpoints by number.
+    holders: HashMap<Ipv4Addr, Vec<usize>>,
+    /// What each endpoint had after its last step.
+    held: Vec<Option<Ipv4Addr>>,
+    /// Since when an address has had several holders that should part.
+    shared: HashMap<Ipv4Addr, Instant>,
+    /// Addresses that two had at once.
+    shares: u32,
 }
 
 impl Watch {
-    pub(crate) fn new() -> Watch {
-        // A start and a few refusals in a row at once; then RFC 2131's retransmissions, which for
-        // leases of some minutes are one in six seconds (three frames with ARP) near the end.
-        let budget = Budget { burst: 24.0, interval: Duration::from_secs(2) };
-        Watch { budget, holders: HashMap::new(), held: HashMap::new(), purses: HashMap::new() }
-    }
-
     /// An endpoint after a step.
     pub(crate) fn check(
         &mut self,
-        endpoint: &Endpoint,
+        number: usize,
+        endpoints: &[Endpoint],
         servers: &[Server],
         now: Instant,
     ) -> Result<(), String> {
+        let endpoint = &endpoints[number];
         let lease = endpoint.client.lease();
-        if endpoint.configured != lease.map(|lease| lease.address) {
-            return Err(format!("has {:?} and a lease {lease:?}", endpoint.configured));
-        }
-        if let Some(old) = self.held.remove(&endpoint.mac())
-            && self.holders.get(&old) == Some(&endpoint.mac())
-        {
-            self.holders.remove(&old);
+        self.hold(number, lease.map(|lease| lease.address));
+        let lawless = servers.iter().any(|server| !server.is_honest());
+        if let Some(lease) = lease {
+            self.check_holders(lease.address, endpoints, lawless, now)?;
         }
         let Some(lease) = lease else { return Ok(()) };
-        if lease.expires_at <= now {
-            return Err(format!("uses an address whose lease is over: {lease:?}"));
-        }
-        if lease.expires_at != Instant::NEVER
-            && endpoint.client.poll_timeout().is_none_or(|at| at > lease.expires_at)
-        {
-            return Err(format!("will not wake up before the lease is over: {lease:?}"));
-        }
         let Some(server) = servers.iter().find(|server| server.identifier == lease.server) else {
-            return Err(format!("has a lease from nobody: {lease:?}"));
+            let forged = servers.iter().any(|server| server.forges());
+            return if forged {
+                Ok(())
+            } else {
+                Err(format!("has a lease from nobody: {lease:?}"))
+            };
         };
-        if !server.is_honest() {
+        if lawless {
             return Ok(());
         }
         let client = server.client_of(endpoint.client.config());
+        // A lease that the server has just replaced is used until the new address is checked, and
+        // one that is over if the endpoint is told to.
+        let replaced = endpoint.client.state() == State::Probing;
         match server.database.granted_until(&client, lease.address) {
-            Some(until) if until >= lease.expires_at => {}
-            other => return Err(format!("uses an address for longer than {other:?}: {lease:?}")),
+            Some(until) if until >= lease.expires_at => Ok(()),
+            _ if replaced || endpoint.client.is_overdue() => Ok(()),
+            other => Err(format!("uses an address for longer than {other:?}: {lease:?}")),
         }
-        self.held.insert(endpoint.mac(), lease.address);
-        let holder = *self.holders.entry(lease.address).or_insert(endpoint.mac());
-        if holder != endpoint.mac() {
-            return Err(format!("{} has {} as well", holder, lease.address));
+    }
+
+    fn hold(&mut self, number: usize, address: Option<Ipv4Addr>) {
+        if self.held.len() <= number {
+            self.held.resize(number + 1, None);
+        }
+        let old = std::mem::replace(&mut self.held[number], address);
+        if old == address {
+            return;
+        }
+        if let Some(old) = old {
+            let left = self.holders.entry(old).or_default();
+            left.retain(|other| *other != number);
+            if left.len() < 2 {
+                self.shared.remove(&old);
+            }
+            if left.is_empty() {
+                self.holders.remove(&old);
+            }
+        }
+        if let Some(address) = address {
+            self.holders.entry(address).or_default().push(number);
+        }
+    }
+
+    /// Never two, unless a server gave the address to both: then one of them finds out.
+    fn check_holders(
+        &mut self,
+        address: Ipv4Addr,
+        endpoints: &[Endpoint],
+        lawless: bool,
+        now: Instant,
+    ) -> Result<(), String> {
+        let holders = self.holders.get(&address).map_or(&[][..], Vec::as_slice);
+        let &[first, second, ..] = holders else { return Ok(()) };
+        // Who keeps what is over may meet the next holder.
+        let overdue = holders.iter().any(|number| endpoints[*number].client.is_overdue());
+        if !lawless && !overdue {
+            return Err(format!("{first} and {second} have {address}"));
+        }
+        // Who does not look, or does not yield, is not parted from a twin.
+        let parts = |number: &&usize| {
+            let config = endpoints[**number].client.config();
+            config.conflict_check != ConflictCheck::Off && config.defence == Defence::Once
+        };
+        if holders.iter().filter(parts).count() < 2 {
+            return Ok(());
+        }
+        let since = *self.shared.entry(address).or_insert_with(|| {
+            self.shares += 1;
+            now
+        });
+        if now.saturating_since(since) > PARTED {
+            return Err(format!("{first} and {second} have had {address} since {since:?}"));
         }
         Ok(())
     }
 
-    /// A frame that a client sends.
-    pub(crate) fn check_frame(
-        &mut self,
-        endpoint: &Endpoint,
-        address_before: Option<Ipv4Addr>,
-        bytes: &[u8],
-        now: Instant,
-    ) -> Result<(), String> {
-        let mac = endpoint.mac();
-        let frame = Frame::parse(bytes, Checksum::Verify).map_err(|error| error.to_string())?;
-        if frame.source != mac {
-            return Err(format!("sends as {}", frame.source));
-        }
-        match frame.payload {
-            Payload::Arp(arp) if arp.sender_mac != mac => {
-                return Err(format!("says in ARP that it is {}", arp.sender_mac));
-            }
-            Payload::Arp(_) => {}
-            Payload::Udp4(datagram) => {
-                let message =
-                    Message::parse(datagram.payload).map_err(|error| error.to_string())?;
-                let source = *datagram.source.ip();
-                if message.chaddr != mac {
-                    return Err(format!("sends for {}", message.chaddr));
-                }
-                if datagram.destination.port() != port::SERVER {
-                    return Err(format!("sends to port {}", datagram.destination.port()));
-                }
-                let unbound = matches!(endpoint.client.state(), State::Stopped | State::Releasing);
-                if !(source.is_unspecified() || address_before == Some(source) || unbound) {
-                    return Err(format!("sends from {source}, which it has not"));
-                }
-            }
-        }
-        let Budget { burst, interval } = self.budget;
-        let purse = self.purses.entry(mac).or_insert(Purse { frames: burst, filled: now });
-        let passed = now.saturating_since(purse.filled).as_secs_f64() / interval.as_secs_f64();
-        *purse = Purse { frames: (purse.frames + passed).min(burst) - 1.0, filled: now };
-        if purse.frames < 0.0 {
-            return Err(format!("sends more than {burst} frames and one in {interval:?}"));
-        }
-        Ok(())
+    /// The time that is granted for parting begins anew: the LAN is bad, or nobody talks.
+    pub(crate) fn nobody_hears(&mut self, now: Instant) {
+        self.shared.values_mut().for_each(|since| *since = now);
+    }
+
+    /// How often two had one address.
+    pub(crate) fn shares(&self) -> u32 {
+        self.shares
     }
 }

@@ -73,6 +73,11 @@ impl Arp {
         self.sender_ip == self.target_ip && !self.sender_ip.is_unspecified()
     }
 
+    /// Whether the sender asks for an address that it does not have yet (RFC 5227 §1.1).
+    pub fn is_probe(&self) -> bool {
+        self.operation == Operation::Request && self.sender_ip.is_unspecified()
+    }
+
     /// The whole Ethernet frame, from [`sender_mac`](Arp::sender_mac), padded to 60 bytes.
     pub fn emit(&self, destination: MacAddr) -> Vec<u8> {
         let repr = ArpRepr::EthernetIpv4 {

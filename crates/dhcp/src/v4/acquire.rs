@@ -6,12 +6,12 @@ use wire::MacAddr;
 
 use super::backoff::{Backoff, after_nak};
 use super::client::Client;
-use super::lease::Grant;
+use super::lease::{Grant, Lease};
 use super::next_hop::Unicast;
-use super::phase::{Exchange, Phase, Retransmission, Upkeep};
+use super::phase::{Exchange, Phase, Remembered, Retransmission, Then, Upkeep};
 use super::progress::{Offered, Reason, Refusal, bump};
 use super::request::Intent;
-use super::{Event, Loss};
+use super::{ConflictCheck, Event, Loss};
 use crate::Instant;
 
 /// REQUESTs for one offer while somebody waits: the last one is given up after 7 s.
@@ -25,6 +25,7 @@ const REBOOT_REQUESTS: u8 = 2;
 impl Client {
     /// INIT: forgets what was and asks for offers. `began`: since when a lease is looked for.
     pub(crate) fn discover(&mut self, now: Instant, began: Instant) {
+        self.check = None;
         self.phase = Phase::Selecting {
             exchange: Exchange::new(&mut self.rng, began, now),
             timer: Retransmission::new(self.pace(), now),
@@ -33,13 +34,20 @@ impl Client {
         self.acquire_timeout(now);
     }
 
-    /// INIT-REBOOT: asks whether `address` is still right.
-    pub(crate) fn verify(&mut self, address: Ipv4Addr, now: Instant) {
+    /// INIT-REBOOT: asks at `at` whether `address` is still right.
+    pub(crate) fn verify(
+        &mut self,
+        address: Ipv4Addr,
+        remembered: Option<Box<Remembered>>,
+        at: Instant,
+        now: Instant,
+    ) {
         self.wanted = Some(address);
         self.phase = Phase::Rebooting {
-            exchange: Exchange::new(&mut self.rng, now, now),
-            timer: Retransmission::new(Backoff::eager(), now),
+            exchange: Exchange::new(&mut self.rng, at, at),
+            timer: Retransmission::new(Backoff::eager(), at),
             address,
+            remembered,
         };
         self.acquire_timeout(now);
     }
@@ -48,6 +56,7 @@ impl Client {
     pub(crate) fn acquire_timeout(&mut self, now: Instant) {
         let requests = if self.eager { EAGER_REQUESTS } else { REQUESTS };
         let wanted = self.wanted;
+        let taken = self.noted_holder();
         let (intent, xid, secs) = match &mut self.phase {
             Phase::Init { until, began } => {
                 let began = *began;
@@ -60,6 +69,14 @@ impl Client {
                 timer.step(now, &mut self.rng);
                 *secs = exchange.secs(now);
                 (Intent::Discover { wanted }, exchange.xid, *secs)
+            }
+            Phase::Requesting { timer, offer, .. }
+                if now >= timer.at
+                    && let Some(holder) = taken =>
+            {
+                // No ACK, but the server may have granted it.
+                let (address, server) = (offer.address, offer.server);
+                return self.yield_address(address, Some(server), holder, now);
             }
             Phase::Requesting { exchange, timer, secs, offer } if now >= timer.at => {
                 if timer.sent >= requests {
@@ -74,7 +91,20 @@ impl Client {
                     *secs,
                 )
             }
-            Phase::Rebooting { exchange, timer, address } if now >= timer.at => {
+            Phase::Rebooting { timer, address, remembered, .. }
+                if now >= timer.at
+                    && let Some(holder) = taken =>
+            {
+                let server = remembered.as_ref().map(|remembered| remembered.lease.server);
+                let address = *address;
+                return self.yield_address(address, server, holder, now);
+            }
+            Phase::Rebooting { remembered: Some(remembered), .. }
+                if now >= remembered.silent_at =>
+            {
+                return self.recall(now);
+            }
+            Phase::Rebooting { exchange, timer, address, .. } if now >= timer.at => {
                 if timer.sent >= REBOOT_REQUESTS {
                     let began = exchange.began;
                     return self.discover(now, began);
@@ -86,6 +116,9 @@ impl Client {
         };
         let everyone = (MacAddr::BROADCAST, Ipv4Addr::BROADCAST);
         self.send(intent, (xid, secs), Ipv4Addr::UNSPECIFIED, everyone);
+        if let Intent::Select { address, .. } | Intent::Reboot { address } = intent {
+            self.check_with_request(address, now);
+        }
     }
 
     /// A DHCPOFFER. The first one that is valid is taken.
@@ -99,6 +132,9 @@ impl Client {
             }
             _ => return Err(Reason::Unexpected),
         };
+        if self.declined_lately(grant.address, now) {
+            return Err(Reason::DeclinedAddress);
+        }
         bump(&mut self.progress.offers);
         self.progress.last_offer = Some(Offered { server: grant.server, address: grant.address });
         exchange.asked = now;
@@ -115,60 +151,75 @@ impl Client {
 
     /// A DHCPACK: there is a lease now, or the one there is goes on.
     pub(crate) fn acknowledged(&mut self, grant: Grant, now: Instant) -> Result<(), Reason> {
-        let asked = match &self.phase {
-            Phase::Requesting { offer, .. } if offer.server != grant.server => {
-                return Err(Reason::OtherServer);
-            }
-            Phase::Requesting { exchange, .. }
-            | Phase::Rebooting { exchange, .. }
-            | Phase::Leased {
-                upkeep: Upkeep::Renewing { exchange, .. } | Upkeep::Rebinding { exchange, .. },
-                ..
-            } => exchange.asked,
-            _ => return Err(Reason::Unexpected),
-        };
+        let asked = self.requested_of(grant.server)?.asked;
         let lease = grant.into_lease(asked, &mut self.rng);
         if lease.expires_at <= now {
             return Err(Reason::BadLeaseTime);
         }
-        // A new address is to be probed here before it becomes a lease (RFC 5227 §2.1), and
-        // declined if somebody answers (RFC 2131 §3.1, step 5).
         bump(&mut self.progress.acks);
         self.naks = 0;
-        self.eager = false;
         self.wanted = Some(lease.address);
+        self.take(lease, Then::Rest, now);
+        Ok(())
+    }
+
+    /// The exchange in which `server` may grant or refuse what was requested.
+    fn requested_of(&self, server: Ipv4Addr) -> Result<Exchange, Reason> {
+        match &self.phase {
+            Phase::Selecting { .. } => Err(Reason::Unexpected),
+            Phase::Requesting { offer, .. } if offer.server != server => Err(Reason::OtherServer),
+            // Elsewhere any server may answer (RFC 2131 §4.3.2).
+            phase => phase.exchange().copied().ok_or(Reason::Unexpected),
+        }
+    }
+
+    /// Takes a lease into use, its address checked before unless it is in use already (RFC 5227
+    /// §2.1). If the lease there is has another address, it goes on until then.
+    pub(crate) fn take(&mut self, lease: Lease, then: Then, now: Instant) {
+        let used = self.lease().is_some_and(|used| used.address == lease.address);
+        if used || self.config.conflict_check == ConflictCheck::Off {
+            return self.bind(lease, then, now);
+        }
+        let phase = Phase::Probing { lease, then };
+        if let Phase::Leased { lease: old, .. } = std::mem::replace(&mut self.phase, phase) {
+            self.kept = Some(Box::new(old));
+        }
+        self.check_grant(now);
+    }
+
+    /// BOUND: the lease is in use from now on.
+    pub(crate) fn bind(&mut self, lease: Lease, then: Then, now: Instant) {
+        self.eager = false;
+        self.overdue = false;
+        // The server may have granted another address than it offered.
+        self.check.take_if(|check| check.address != lease.address);
+        let kept = self.kept.take().map(|kept| *kept);
         let phase = Phase::Leased { lease, upkeep: Upkeep::Idle };
-        let event = match (std::mem::replace(&mut self.phase, phase), self.lease()) {
-            (Phase::Leased { lease: old, .. }, Some(new)) if old.same_configuration(new) => {
-                Event::Renewed
-            }
-            (Phase::Leased { lease: old, .. }, _) => Event::Changed { old: Box::new(old) },
-            _ => Event::Bound,
+        let old = match std::mem::replace(&mut self.phase, phase) {
+            Phase::Leased { lease, .. } => Some(lease),
+            _ => kept,
+        };
+        let event = match (old, self.lease()) {
+            (Some(old), Some(new)) if old.same_configuration(new) => Event::Renewed,
+            (Some(old), _) => Event::Changed { old: Box::new(old) },
+            (None, _) => Event::Bound,
         };
         self.emit(event);
-        Ok(())
+        match then {
+            Then::Rest => {}
+            Then::Renew => self.renew(now),
+            Then::Confirm(exchange) => self.confirm_behind(exchange, now),
+        }
     }
 
     /// A DHCPNAK: what was asked for is refused, and a lease that there was is lost.
     pub(crate) fn refused(&mut self, refusal: Refusal, now: Instant) -> Result<(), Reason> {
-        match &self.phase {
-            Phase::Requesting { offer, .. } if offer.server != refusal.server => {
-                return Err(Reason::OtherServer);
-            }
-            // Any server may say that a client is on the wrong network (RFC 2131 §4.3.2).
-            Phase::Requesting { .. }
-            | Phase::Rebooting { .. }
-            | Phase::Leased {
-                upkeep: Upkeep::Renewing { .. } | Upkeep::Rebinding { .. }, ..
-            } => {}
-            _ => return Err(Reason::Unexpected),
-        }
+        let began = self.requested_of(refusal.server)?.began;
         bump(&mut self.progress.naks);
         bump(&mut self.naks);
         self.eager = false;
         let message = refusal.message.clone();
-        self.progress.last_nak = Some(refusal.clone());
-        let began = self.phase.exchange().map_or(now, |exchange| exchange.began);
+        self.progress.last_nak = Some(Box::new(refusal.clone()));
         let why = Loss::Nak { server: refusal.server, message };
         let began = if self.lose(why) { now } else { began };
 
@@ -178,6 +229,7 @@ impl Client {
         if delay.is_zero() {
             self.discover(now, began);
         } else {
+            self.check = None;
             self.phase = Phase::Init { until: now + delay, began };
         }
         Ok(())
@@ -185,12 +237,16 @@ impl Client {
 
     /// Gives the lease up, if there is one, and says why.
     pub(crate) fn lose(&mut self, why: Loss) -> bool {
-        match std::mem::replace(&mut self.phase, Phase::Stopped) {
-            Phase::Leased { lease, .. } => {
-                self.emit(Event::Lost { old: Box::new(lease), why });
-                true
-            }
-            _ => false,
+        let kept = self.kept.take();
+        self.overdue = false;
+        let old = match std::mem::replace(&mut self.phase, Phase::Stopped) {
+            Phase::Leased { lease, .. } => Some(Box::new(lease)),
+            _ => kept,
+        };
+        let lost = old.is_some();
+        if let Some(old) = old {
+            self.emit(Event::Lost { old, why });
         }
+        lost
     }
 }

@@ -1,6 +1,4 @@
 //! ARP for the leased address: announcing it (RFC 5227 §2.3) and holding its place.
-//!
-//! Probing before use (RFC 5227 §2.1) and the defence of the address (§2.4) will stand here too.
 
 use std::time::Duration;
 
@@ -25,11 +23,11 @@ pub(crate) enum Announcement {
 }
 
 impl Announcement {
-    pub(crate) fn deadline(self) -> Option<Instant> {
+    pub(crate) fn deadline(self) -> Instant {
         match self {
-            Announcement::Done => None,
-            Announcement::Begun => Some(Instant::BOOT),
-            Announcement::At(at) => Some(at),
+            Announcement::Done => Instant::NEVER,
+            Announcement::Begun => Instant::BOOT,
+            Announcement::At(at) => at,
         }
     }
 }
@@ -59,14 +57,15 @@ impl Client {
         }
     }
 
-    fn send_announcement(&mut self) -> bool {
+    pub(crate) fn send_announcement(&mut self) -> bool {
         let Some(lease) = self.lease() else { return false };
         let frame = Arp::announcement(self.config().mac, lease.address).emit(MacAddr::BROADCAST);
         self.transmit(frame);
         true
     }
 
-    /// Answers for the leased address while no container does.
+    /// Answers for the leased address while no container does; other machines' probes as well, so
+    /// that they stand back (RFC 5227 §2.1.1).
     pub(crate) fn hold_place(&mut self, arp: &Arp) {
         let mac = self.config().mac;
         let asked = self.lease().is_some_and(|lease| arp.target_ip == lease.address);

@@ -13,6 +13,13 @@ const RETRY_FLOOR: Duration = Duration::from_secs(60);
 /// The same for leases too short for it, see [`retry`].
 const SHORT_RETRY_FLOOR: Duration = Duration::from_secs(1);
 
+/// RFC 2131 §3.1, step 5: the shortest time between a DHCPDECLINE and the next DISCOVER.
+const DECLINE_PAUSE: Duration = Duration::from_secs(10);
+/// MAX_CONFLICTS (RFC 5227 §1.1): conflicts in a row before it is one new address a minute.
+const MAX_CONFLICTS: u8 = 10;
+/// RATE_LIMIT_INTERVAL (RFC 5227 §1.1).
+const RATE_LIMIT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Delays that double up to 64 s, each with a jitter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
@@ -49,6 +56,18 @@ pub(crate) fn after_nak(naks: u32, rng: &mut Rng) -> Duration {
     match naks.checked_sub(2) {
         None => Duration::ZERO,
         Some(doublings) => jitter(Duration::from_secs(1 << doublings.min(6)), rng),
+    }
+}
+
+/// The wait before DISCOVER after so many conflicts in a row (RFC 2131 §3.1, RFC 5227 §2.1.1): 10 s
+/// and up to a second more, from the tenth on a minute. While somebody waits for the first lease the
+/// first wait is none and the second is 1 s.
+pub(crate) fn after_conflict(conflicts: u8, eager: bool, rng: &mut Rng) -> Duration {
+    match conflicts {
+        0 | 1 if eager => Duration::ZERO,
+        2 if eager => jitter(Duration::from_secs(1), rng),
+        MAX_CONFLICTS.. => RATE_LIMIT_INTERVAL + Duration::from_secs(1).mul_f64(rng.f64()),
+        _ => DECLINE_PAUSE + Duration::from_secs(1).mul_f64(rng.f64()),
     }
 }
 
@@ -92,6 +111,24 @@ mod tests {
         for naks in [8, 100, u32::MAX] {
             let delay = after_nak(naks, &mut rng);
             assert!(delay >= SECOND * 63 && delay <= SECOND * 65, "{delay:?}");
+        }
+    }
+
+    #[test]
+    fn conflicts_cost_ten_seconds_and_from_the_tenth_on_a_minute() {
+        let mut rng = Rng::with_seed(3);
+        assert_eq!(after_conflict(1, true, &mut rng), Duration::ZERO);
+        assert!(after_conflict(2, true, &mut rng) <= SECOND * 5 / 4);
+        for (conflicts, eager, seconds) in [
+            (3, true, 10),
+            (1, false, 10),
+            (2, false, 10),
+            (9, true, 10),
+            (10, true, 60),
+            (255, false, 60),
+        ] {
+            let delay = after_conflict(conflicts, eager, &mut rng);
+            assert!(delay >= SECOND * seconds && delay <= SECOND * (seconds + 1), "{delay:?}");
         }
     }
 

@@ -10,12 +10,13 @@ use wire::frame::{self, Frame, Payload, Udp4};
 
 use super::arp::Announcement;
 use super::backoff::Backoff;
+use super::conflict::{Check, Trouble};
 use super::lease::Lease;
-use super::phase::{Phase, Upkeep};
+use super::phase::{Phase, Then, Upkeep};
 use super::progress::{Progress, Reason, bump};
 use super::reply::{Expected, Reply};
 use super::request::{Intent, client_id};
-use super::{Config, Event, Listening, State};
+use super::{Config, ConflictCheck, Event, Listening, State};
 use crate::Instant;
 
 /// One endpoint's DHCPv4 client. How to drive it is told in the [crate's documentation](crate).
@@ -33,7 +34,23 @@ pub struct Client {
     pub(crate) naks: u32,
     /// The address to ask for in DISCOVER.
     pub(crate) wanted: Option<Ipv4Addr>,
+    /// A lease whose address is in use while the phase is about another: one that is over
+    /// ([`OnLoss::Keep`](super::OnLoss::Keep)), or one that is replaced as soon as the new address is checked.
+    pub(crate) kept: Option<Box<Lease>>,
+    /// Whether the kept lease is over, and the caller knows.
+    pub(crate) overdue: bool,
+    /// While an address is being checked.
+    pub(crate) check: Option<Box<Check>>,
+    /// Since a conflict.
+    pub(crate) trouble: Option<Box<Trouble>>,
     pub(crate) progress: Progress,
+    /// What waits to be fetched, if anything does.
+    outbox: Option<Box<Outbox>>,
+}
+
+/// Boxed, because thousands of clients are idle.
+#[derive(Debug, Default)]
+struct Outbox {
     transmits: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
 }
@@ -51,9 +68,12 @@ impl Client {
             held: false,
             eager: false,
             naks: 0,
+            kept: None,
+            overdue: false,
+            check: None,
+            trouble: None,
             progress: Progress::default(),
-            transmits: VecDeque::new(),
-            events: VecDeque::new(),
+            outbox: None,
         }
     }
 
@@ -76,7 +96,7 @@ impl Client {
     pub fn reboot(config: Config, address: Ipv4Addr, seed: u64, now: Instant) -> Client {
         let mut client = Client::new(config, seed);
         client.eager = true;
-        client.verify(address, now);
+        client.verify(address, None, now, now);
         client
     }
 
@@ -96,7 +116,10 @@ impl Client {
         let name = name.filter(|name| !name.is_empty());
         if self.config.host_name.as_deref().filter(|name| !name.is_empty()) != name {
             self.config.host_name = name.map(Into::into);
-            self.renew(now);
+            match &mut self.phase {
+                Phase::Probing { then: then @ Then::Rest, .. } => *then = Then::Renew,
+                _ => self.renew(now),
+            }
         }
     }
 
@@ -114,6 +137,7 @@ impl Client {
     pub fn handle_frame(&mut self, frame: &Frame<'_>, now: Instant) {
         match &frame.payload {
             Payload::Arp(arp) => {
+                self.watch_for_conflict(arp, now);
                 self.hold_place(arp);
                 if let Some(resolve) = self.phase.resolve()
                     && let Some(mac) = resolve.answer(arp)
@@ -151,8 +175,11 @@ impl Client {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.announcement_timeout(now);
+        // First what may replace a lease, then the end of the one that is to be replaced.
+        self.check_timeout(now);
+        self.kept_timeout(now);
         match &self.phase {
-            Phase::Stopped => {}
+            Phase::Stopped | Phase::Probing { .. } => {}
             Phase::Init { .. }
             | Phase::Selecting { .. }
             | Phase::Requesting { .. }
@@ -167,25 +194,41 @@ impl Client {
 impl Client {
     /// The next frame to send, from the Ethernet header on.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        pop(&mut self.transmits)
+        let outbox = self.outbox.as_mut()?;
+        let frame = outbox.transmits.pop_front();
+        self.drop_empty_outbox();
+        frame
     }
 
     /// The next thing that happened to the lease.
     pub fn poll_event(&mut self) -> Option<Event> {
-        pop(&mut self.events)
+        let outbox = self.outbox.as_mut()?;
+        let event = outbox.events.pop_front();
+        self.drop_empty_outbox();
+        event
     }
 
     /// When to call [`Client::handle_timeout`] next; `None`: not before something else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.phase.deadline(), self.announcement.deadline()].into_iter().flatten().min()
+        let at = self
+            .phase
+            .deadline()
+            .min(self.announcement.deadline())
+            .min(self.check_deadline())
+            .min(self.kept_deadline());
+        (at != Instant::NEVER).then_some(at)
     }
 
     pub(crate) fn transmit(&mut self, frame: Vec<u8>) {
-        self.transmits.push_back(frame);
+        self.outbox.get_or_insert_default().transmits.push_back(frame);
     }
 
     pub(crate) fn emit(&mut self, event: Event) {
-        self.events.push_back(event);
+        self.outbox.get_or_insert_default().events.push_back(event);
+    }
+
+    fn drop_empty_outbox(&mut self) {
+        self.outbox.take_if(|outbox| outbox.transmits.is_empty() && outbox.events.is_empty());
     }
 
     /// Sends a DHCP message from `source` to the server or to all, and counts it.
@@ -201,6 +244,7 @@ impl Client {
             Intent::Select { .. } | Intent::Reboot { .. } | Intent::Extend { .. } => {
                 bump(&mut self.progress.requests);
             }
+            Intent::Decline { .. } => bump(&mut self.progress.declines),
             Intent::Release { .. } => {}
         }
         let payload = intent.encode(&self.config, xid, secs);
@@ -219,15 +263,32 @@ impl Client {
 impl Client {
     /// What the socket must pass just now.
     pub fn listening(&self) -> Listening {
+        let used = self.lease().map(|lease| lease.address);
+        let checked = self.address_to_be_used();
+        let watched = checked.or(used);
         Listening {
             dhcp: self.phase.exchange().is_some(),
-            arp: self.phase.resolve().is_some() || (self.held && self.lease().is_some()),
+            conflicts: watched.filter(|_| self.config.conflict_check != ConflictCheck::Off),
+            requests: checked.or(used.filter(|_| self.held)),
+            resolving: self.phase.resolve().map(|resolve| resolve.target),
         }
     }
 
-    /// The lease that may be used, if there is one.
+    /// Whether an address is being probed, before it is used or in the background. What is heard
+    /// in this time ends the lease; later on a conflict is met by defence first.
+    pub fn is_probing(&self) -> bool {
+        self.check.is_some()
+    }
+
+    /// The lease whose address may be used, if there is one. With [`OnLoss::Keep`](super::OnLoss::Keep)
+    /// it may be over, see [`Client::is_overdue`].
     pub fn lease(&self) -> Option<&Lease> {
-        self.phase.lease()
+        self.phase.lease().or(self.kept.as_deref())
+    }
+
+    /// Whether the address is in use although its lease is over, see [`Event::Overdue`].
+    pub fn is_overdue(&self) -> bool {
+        self.overdue
     }
 
     /// The state.
@@ -251,11 +312,57 @@ impl Client {
     }
 }
 
-/// Takes the first; an emptied queue gives its memory back, because thousands of clients are idle.
-fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
-    let first = queue.pop_front();
-    if queue.is_empty() {
-        *queue = VecDeque::new();
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wire::dhcp4::{Message, MessageType, Op, code};
+    use wire::frame::Checksum;
+
+    use super::*;
+
+    const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x42]);
+    const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+    /// Answers the DHCP message among what the client has sent.
+    fn answer(client: &mut Client, kind: MessageType, now: Instant) {
+        let sent: Vec<_> = std::iter::from_fn(|| client.poll_transmit()).collect();
+        let asked = sent.iter().find_map(|frame| {
+            match Frame::parse(frame, Checksum::Verify).unwrap().payload {
+                Payload::Udp4(datagram) => Message::parse(datagram.payload).ok(),
+                Payload::Arp(_) => None,
+            }
+        });
+        let mut message = Message::new(Op::BootReply, asked.unwrap().xid, MAC, Default::default());
+        message.yiaddr = Ipv4Addr::new(192, 0, 2, 50);
+        message.options.set(code::MESSAGE_TYPE, &[kind.into()]);
+        message.options.set(code::SERVER_ID, &SERVER.octets());
+        message.options.set(code::LEASE_TIME, &7200u32.to_be_bytes());
+        let from = SocketAddrV4::new(SERVER, port::SERVER);
+        let to = SocketAddrV4::new(message.yiaddr, port::CLIENT);
+        let frame = frame::udp4(MacAddr([2, 0, 0, 0, 0, 2]), MAC, from, to, &message.emit());
+        client.handle_frame(&Frame::parse(&frame, Checksum::Verify).unwrap(), now);
     }
-    first
+
+    #[test]
+    fn an_idle_lease_owns_no_memory_beside_its_configuration_and_options() {
+        let mut now = Instant::from_boot(Duration::from_secs(1000));
+        let mut client = Client::new(Config::new(MAC), 7);
+        client.start(now);
+        answer(&mut client, MessageType::Offer, now);
+        answer(&mut client, MessageType::Ack, now);
+        // The check with its three probes, and the two announcements.
+        client.announce();
+        while let Some(due) =
+            client.poll_timeout().filter(|due| *due < now + Duration::from_secs(60))
+        {
+            now = now.max(due);
+            client.handle_timeout(now);
+            while client.poll_transmit().is_some() || client.poll_event().is_some() {}
+        }
+        assert_eq!(client.state(), State::Bound);
+        assert!(matches!(client.phase, Phase::Leased { upkeep: Upkeep::Idle, .. }));
+        assert!(client.outbox.is_none() && client.check.is_none());
+        assert!(client.trouble.is_none() && client.kept.is_none());
+    }
 }

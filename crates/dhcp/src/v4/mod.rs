@@ -6,6 +6,8 @@
 //! | `phase` | the states, each with exactly the data it needs |
 //! | `acquire` | INIT, SELECTING, REQUESTING, REBOOTING |
 //! | `keep` | BOUND, RENEWING, REBINDING, expiry |
+//! | `confirm` | INIT-REBOOT with a lease in hand |
+//! | `conflict` | nobody else has the address: probing, DHCPDECLINE, defence (RFC 5227) |
 //! | `release` | RELEASING |
 //! | `lease` | what an ACK grants: address, times, routes |
 //! | `reply` | is this message for us, and can it be trusted: one place that says no |
@@ -28,11 +30,18 @@
 //!   two minutes would hang on a single packet. Below 20 minutes the floor is a twentieth of the
 //!   lease (at least 1 s).
 //! - **NAK**: the first leads to a DISCOVER at once, further ones in a row after 1, 2, 4 … 64 s.
+//! - **Address conflict detection** (RFC 5227) costs a healthy start nothing that can be felt: see
+//!   [`ConflictCheck::Fast`].
+//! - **Conflicts**: the RFC's pause of 10 s before the next DISCOVER (§3.1, step 5) is left out after
+//!   the first conflict and is 1 s after the second, as long as somebody waits for the first lease.
+//!   An OFFER of an address that was declined less than 10 s ago is ignored.
 
 mod acquire;
 mod arp;
 mod backoff;
 mod client;
+mod confirm;
+mod conflict;
 mod keep;
 mod lease;
 mod next_hop;
@@ -46,11 +55,12 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
 pub use client::Client;
 pub use lease::{Lease, Route};
-pub use progress::{Ignored, Offered, Progress, Refusal};
+pub use progress::{Conflict, Ignored, Offered, Progress, Refusal};
 
 /// Who a client is and what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +79,59 @@ pub struct Config {
     /// Whether to ask for broadcast replies as long as the address is not configured (RFC 2131
     /// §4.1): needed where a unicast to the MAC does not come through.
     pub broadcast: bool,
+    /// How an address is checked before and after it is taken into use.
+    pub conflict_check: ConflictCheck,
+    /// What to do when another machine uses the address later on.
+    pub defence: Defence,
+    /// What to do when the lease ends because no server answers.
+    pub on_loss: OnLoss,
+}
+
+/// How a new address is checked for other users (RFC 5227 §2.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConflictCheck {
+    /// The first ARP probe goes out together with the DHCPREQUEST, and [`Event::Bound`] comes 3 ms
+    /// after it at the earliest: on a LAN a machine that has the address answers within that time
+    /// (RFC 5227 §2.2 foresees shorter times for such links). Two more probes follow in the
+    /// background, 1 to 2 s apart; what is heard until 2 s after the last one ends the lease.
+    #[default]
+    Fast,
+    /// The times of RFC 5227 §2.1.1 between the ACK and [`Event::Bound`]: three probes, 4 to 7 s. A
+    /// lease shorter than that is never used.
+    Full,
+    /// None, and no defence either.
+    Off,
+}
+
+/// What to do when another machine uses the address of a lease (RFC 5227 §2.4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Defence {
+    /// Announce the address once. If that does not help within 10 s, decline it and look for
+    /// another: policy (b).
+    #[default]
+    Once,
+    /// Announce it each time, at most once in 10 s, and never give it up: policy (c). What is found
+    /// while the address is still being checked ends the lease all the same.
+    Always,
+}
+
+/// What to do when the lease ends because no server answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLoss {
+    /// The address must not be used any longer (RFC 2131 §4.4.5): [`Event::Lost`].
+    #[default]
+    Drop,
+    /// The address stays in use: [`Event::Overdue`]. The client looks for a server from INIT, asks
+    /// for the address it has, and defends it by ARP.
+    ///
+    /// That is a bet on silence alone: a server that is down gives the address to nobody, and one
+    /// that comes back asks by ARP or ICMP before it gives it to somebody else. Where somebody has
+    /// spoken there is nothing to bet on, so the address goes as with `Drop` after a DHCPNAK (the
+    /// authority says that it is not ours, or not of this network) and after a conflict that
+    /// [`Config::defence`] does not outlast (another machine has it).
+    Keep,
 }
 
 impl Config {
@@ -81,6 +144,9 @@ impl Config {
             vendor_class: None,
             requested_address: None,
             broadcast: false,
+            conflict_check: ConflictCheck::default(),
+            defence: Defence::default(),
+            on_loss: OnLoss::default(),
         }
     }
 }
@@ -97,6 +163,9 @@ pub enum Event {
         /// What was valid until now.
         old: Box<Lease>,
     },
+    /// The lease is over and its address stays in use ([`OnLoss::Keep`]). The client looks for a
+    /// server; what it finds comes as [`Event::Renewed`] or [`Event::Changed`].
+    Overdue,
     /// The address must not be used any longer. The client goes on from INIT by itself.
     Lost {
         /// What was valid until now.
@@ -121,6 +190,11 @@ pub enum Loss {
     },
     /// No server prolonged it in time.
     Expired,
+    /// Another machine uses the address.
+    Conflict {
+        /// That machine's MAC, as its ARP says.
+        holder: MacAddr,
+    },
 }
 
 /// The client's state, by RFC 2131 figure 5 where it has a name there.
@@ -128,12 +202,15 @@ pub enum Loss {
 pub enum State {
     /// Does nothing: before [`Client::start`], after [`Client::release`].
     Stopped,
-    /// Waits before it asks again, after NAKs in a row.
+    /// Waits before it asks again, after NAKs or conflicts in a row.
     Init,
     /// Sent DHCPDISCOVER, waits for an offer.
     Selecting,
     /// Sent DHCPREQUEST for an offer, waits for the DHCPACK.
     Requesting,
+    /// Was granted a lease, and checks whether anybody else uses its address (RFC 2131 §3.1,
+    /// step 5). If it is to replace another lease, that one is in use meanwhile.
+    Probing,
     /// Has a lease and nothing to do.
     Bound,
     /// Asks the server of the lease to prolong it (T1).
@@ -142,6 +219,8 @@ pub enum State {
     Rebinding,
     /// Asks whether an address of an earlier time is still right (INIT-REBOOT).
     Rebooting,
+    /// Asks whether the lease in use is still right (INIT-REBOOT with a lease in hand).
+    Confirming,
     /// Looks for the way to the server, to send the DHCPRELEASE.
     Releasing,
 }
@@ -153,20 +232,28 @@ impl fmt::Display for State {
             State::Init => "INIT",
             State::Selecting => "SELECTING",
             State::Requesting => "REQUESTING",
+            State::Probing => "PROBING",
             State::Bound => "BOUND",
             State::Renewing => "RENEWING",
             State::Rebinding => "REBINDING",
             State::Rebooting => "REBOOTING",
+            State::Confirming => "CONFIRMING",
             State::Releasing => "RELEASING",
         })
     }
 }
 
-/// What the socket must pass to the client just now. Nothing for an idle client in BOUND.
+/// What the socket must pass to the client just now. For an idle client in BOUND only `conflicts`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listening {
     /// UDP datagrams to port 68 whose `chaddr` is the client's MAC.
     pub dhcp: bool,
-    /// ARP requests for the leased address, and ARP replies to the client's MAC.
-    pub arp: bool,
+    /// ARP packets, requests as well as replies, whose sender says that it has this address, from
+    /// another MAC than the client's: set from the first probe to the end of the lease.
+    pub conflicts: Option<Ipv4Addr>,
+    /// ARP requests for this address, from another MAC than the client's: to be answered while the
+    /// address is held, or to be known while it is checked (another machine's probe).
+    pub requests: Option<Ipv4Addr>,
+    /// ARP packets whose sender is this next hop.
+    pub resolving: Option<Ipv4Addr>,
 }

@@ -81,6 +81,13 @@ pub(crate) enum Phase {
         exchange: Exchange,
         timer: Retransmission,
         address: Ipv4Addr,
+        /// The lease of an earlier time, if it is to be used when nobody answers.
+        remembered: Option<Box<Remembered>>,
+    },
+    /// A lease that may be used as soon as the check of its address says so.
+    Probing {
+        lease: Lease,
+        then: Then,
     },
     Leased {
         lease: Lease,
@@ -92,24 +99,62 @@ pub(crate) enum Phase {
     },
 }
 
-/// What is being done to keep a lease.
+/// A lease that was there before the machine booted.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) lease: Lease,
+    /// Until then an answer is waited for.
+    pub(crate) silent_at: Instant,
+}
+
+/// What follows when a lease whose address was checked is taken into use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Then {
+    /// BOUND.
+    Rest,
+    /// A renewal: the host name has changed since the server was asked.
+    Renew,
+    /// The lease is a remembered one, and this question about it has no answer yet.
+    Confirm(Exchange),
+}
+
+/// What is being done to keep a lease. Boxed, because thousands of leases are idle.
 #[derive(Debug)]
 pub(crate) enum Upkeep {
     /// BOUND: nothing.
     Idle,
     /// RENEWING: unicast to the server.
-    Renewing {
-        exchange: Exchange,
-        /// When to try again.
-        retry_at: Instant,
-        /// While the server's or the router's MAC is being asked for. The REQUEST follows.
-        resolve: Option<Resolve>,
-        /// Set for a renewal before T1 that the caller asked for. It is tried a few times; then
-        /// the lease waits for T1 as if nothing had been asked.
-        early: Option<Retransmission>,
-    },
+    Renewing(Box<Renewing>),
     /// REBINDING: broadcast to any server.
-    Rebinding { exchange: Exchange, retry_at: Instant },
+    Rebinding(Box<Rebinding>),
+    /// INIT-REBOOT with the lease in use: broadcast to any server.
+    Confirming(Box<Confirming>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Renewing {
+    pub(crate) exchange: Exchange,
+    /// When to try again.
+    pub(crate) retry_at: Instant,
+    /// While the server's or the router's MAC is being asked for. The REQUEST follows.
+    pub(crate) resolve: Option<Resolve>,
+    /// Set for a renewal before T1 that the caller asked for. It is tried a few times; then
+    /// the lease waits for T1 as if nothing had been asked.
+    pub(crate) early: Option<Retransmission>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Rebinding {
+    pub(crate) exchange: Exchange,
+    pub(crate) retry_at: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct Confirming {
+    pub(crate) exchange: Exchange,
+    pub(crate) timer: Retransmission,
+    /// Asks until T1, and not only a few times.
+    pub(crate) patient: bool,
 }
 
 impl Phase {
@@ -120,41 +165,51 @@ impl Phase {
             Phase::Selecting { .. } => State::Selecting,
             Phase::Requesting { .. } => State::Requesting,
             Phase::Rebooting { .. } => State::Rebooting,
+            Phase::Probing { .. } => State::Probing,
             Phase::Leased { upkeep: Upkeep::Idle, .. } => State::Bound,
-            Phase::Leased { upkeep: Upkeep::Renewing { .. }, .. } => State::Renewing,
-            Phase::Leased { upkeep: Upkeep::Rebinding { .. }, .. } => State::Rebinding,
+            Phase::Leased { upkeep: Upkeep::Renewing(_), .. } => State::Renewing,
+            Phase::Leased { upkeep: Upkeep::Rebinding(_), .. } => State::Rebinding,
+            Phase::Leased { upkeep: Upkeep::Confirming(_), .. } => State::Confirming,
             Phase::Releasing { .. } => State::Releasing,
         }
     }
 
-    /// When something is due.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let at = match self {
-            Phase::Stopped => return None,
+    /// When something is due, by the phase alone: PROBING waits for the check.
+    pub(crate) fn deadline(&self) -> Instant {
+        match self {
+            Phase::Stopped | Phase::Probing { .. } => Instant::NEVER,
             Phase::Init { until, .. } => *until,
-            Phase::Selecting { timer, .. }
-            | Phase::Requesting { timer, .. }
-            | Phase::Rebooting { timer, .. } => timer.at,
+            Phase::Selecting { timer, .. } | Phase::Requesting { timer, .. } => timer.at,
+            Phase::Rebooting { timer, remembered, .. } => match remembered {
+                Some(remembered) => timer.at.min(remembered.silent_at),
+                None => timer.at,
+            },
             Phase::Leased { lease, upkeep } => upkeep.deadline(lease),
             Phase::Releasing { resolve, .. } => resolve.again_at,
-        };
-        (at != Instant::NEVER).then_some(at)
+        }
     }
 
     /// The exchange whose answer is waited for.
     pub(crate) fn exchange(&self) -> Option<&Exchange> {
         match self {
-            Phase::Selecting { exchange, .. }
-            | Phase::Requesting { exchange, .. }
-            | Phase::Rebooting { exchange, .. }
-            | Phase::Leased {
-                upkeep: Upkeep::Renewing { exchange, .. } | Upkeep::Rebinding { exchange, .. },
-                ..
-            } => Some(exchange),
-            Phase::Stopped
-            | Phase::Init { .. }
-            | Phase::Leased { upkeep: Upkeep::Idle, .. }
-            | Phase::Releasing { .. } => None,
+            Phase::Selecting { exchange, .. } | Phase::Requesting { exchange, .. } => {
+                Some(exchange)
+            }
+            // Before its time has come nothing was asked.
+            Phase::Rebooting { exchange, timer, .. } => (timer.sent > 0).then_some(exchange),
+            Phase::Probing { then, .. } => match then {
+                Then::Confirm(exchange) => Some(exchange),
+                Then::Rest | Then::Renew => None,
+            },
+            Phase::Leased { upkeep, .. } => match upkeep {
+                Upkeep::Idle => None,
+                Upkeep::Renewing(renewing) => Some(&renewing.exchange),
+                Upkeep::Rebinding(rebinding) => Some(&rebinding.exchange),
+                Upkeep::Confirming(confirming) => {
+                    (confirming.timer.sent > 0).then_some(&confirming.exchange)
+                }
+            },
+            Phase::Stopped | Phase::Init { .. } | Phase::Releasing { .. } => None,
         }
     }
 
@@ -168,7 +223,7 @@ impl Phase {
     /// The ARP exchange for the next hop of a unicast, while there is one.
     pub(crate) fn resolve(&self) -> Option<&Resolve> {
         match self {
-            Phase::Leased { upkeep: Upkeep::Renewing { resolve, .. }, .. } => resolve.as_ref(),
+            Phase::Leased { upkeep: Upkeep::Renewing(renewing), .. } => renewing.resolve.as_ref(),
             Phase::Releasing { resolve, .. } => Some(resolve),
             _ => None,
         }
@@ -179,12 +234,17 @@ impl Upkeep {
     fn deadline(&self, lease: &Lease) -> Instant {
         match self {
             Upkeep::Idle => lease.renew_at,
-            Upkeep::Renewing { retry_at, resolve, early, .. } => {
+            Upkeep::Renewing(renewing) => {
+                let Renewing { retry_at, resolve, early, .. } = renewing.as_ref();
                 let resolve_at = resolve.as_ref().map_or(Instant::NEVER, |r| r.again_at);
                 let regular_at = if early.is_some() { lease.renew_at } else { Instant::NEVER };
                 (*retry_at).min(resolve_at).min(regular_at).min(lease.rebind_at)
             }
-            Upkeep::Rebinding { retry_at, .. } => (*retry_at).min(lease.expires_at),
+            Upkeep::Rebinding(rebinding) => rebinding.retry_at.min(lease.expires_at),
+            Upkeep::Confirming(confirming) => {
+                let end = if confirming.patient { lease.renew_at } else { lease.expires_at };
+                confirming.timer.at.min(end)
+            }
         }
     }
 }

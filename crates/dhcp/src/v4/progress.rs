@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use wire::MacAddr;
+
 /// Counters since the client was made, and the last words of the servers.
 ///
 /// The counters saturate. They tell apart "nothing heard", "an OFFER but no ACK" and "refused".
@@ -19,37 +21,48 @@ pub struct Progress {
     pub naks: u32,
     /// ARP requests for the next hop of a unicast that were sent.
     pub resolutions: u32,
+    /// ARP probes sent.
+    pub probes: u32,
+    /// Times another machine was found with the client's address, or asked for it by a probe while
+    /// the client did.
+    pub conflicts: u32,
+    /// DHCPDECLINEs sent.
+    pub declines: u32,
     /// What arrived and was not used, by reason.
     pub ignored: Ignored,
     /// The last valid DHCPOFFER.
     pub last_offer: Option<Offered>,
     /// The last DHCPNAK.
-    pub last_nak: Option<Refusal>,
+    pub last_nak: Option<Box<Refusal>>,
+    /// The last address that another machine had.
+    pub last_conflict: Option<Conflict>,
 }
 
 /// Replies that were not used, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ignored {
     /// Not a DHCPv4 message: too short, no cookie, broken options, no message type.
-    pub malformed: u32,
+    pub malformed: u16,
     /// A message from a client (`op` is not BOOTREPLY).
-    pub not_a_reply: u32,
+    pub not_a_reply: u16,
     /// Meant for another machine (`chaddr`).
-    pub other_machine: u32,
+    pub other_machine: u16,
     /// An answer to something else, or too late (`xid`).
-    pub other_exchange: u32,
+    pub other_exchange: u16,
     /// A client identifier that is not ours came back (RFC 6842 §3).
-    pub other_client_id: u32,
+    pub other_client_id: u16,
     /// No server identifier (option 54), or one that is no host's address.
-    pub no_server: u32,
+    pub no_server: u16,
     /// From a server other than the one whose offer was taken.
-    pub other_server: u32,
+    pub other_server: u16,
     /// `yiaddr` is no address a host can have.
-    pub bad_address: u32,
+    pub bad_address: u16,
     /// No lease time (option 51), zero, or over on arrival.
-    pub bad_lease_time: u32,
+    pub bad_lease_time: u16,
+    /// An OFFER of an address that the client declined less than 10 s ago.
+    pub declined_address: u16,
     /// A message type that has no meaning in the client's state.
-    pub unexpected: u32,
+    pub unexpected: u16,
 }
 
 impl Ignored {
@@ -65,10 +78,12 @@ impl Ignored {
             self.other_server,
             self.bad_address,
             self.bad_lease_time,
+            self.declined_address,
             self.unexpected,
         ]
         .into_iter()
-        .fold(0, u32::saturating_add)
+        .map(u32::from)
+        .sum()
     }
 
     pub(crate) fn count(&mut self, reason: Reason) {
@@ -82,9 +97,10 @@ impl Ignored {
             Reason::OtherServer => &mut self.other_server,
             Reason::BadAddress => &mut self.bad_address,
             Reason::BadLeaseTime => &mut self.bad_lease_time,
+            Reason::DeclinedAddress => &mut self.declined_address,
             Reason::Unexpected => &mut self.unexpected,
         };
-        bump(counter);
+        *counter = counter.saturating_add(1);
     }
 }
 
@@ -100,6 +116,7 @@ pub(crate) enum Reason {
     OtherServer,
     BadAddress,
     BadLeaseTime,
+    DeclinedAddress,
     Unexpected,
 }
 
@@ -110,6 +127,15 @@ pub struct Offered {
     pub server: Ipv4Addr,
     /// The address offered (`yiaddr`).
     pub address: Ipv4Addr,
+}
+
+/// Who had an address that was to be the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conflict {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The other machine's MAC, as its ARP says.
+    pub holder: MacAddr,
 }
 
 /// A DHCPNAK: who refused, and in which words.

@@ -15,16 +15,29 @@ impl Client {
     /// takes 3 s if nobody answers. A client that is stopped stays so, without an event.
     ///
     /// The DHCPRELEASE is a unicast from the leased address. There is no answer to it. In REQUESTING
-    /// the server may have granted already what is on its way: that is given back too. Where there
-    /// is nothing to give back, the event comes at once.
+    /// the server may have granted already what is on its way: that is given back too, and so is
+    /// what was granted and is not in use yet (PROBING), or not again (a lease that was there before
+    /// the machine booted). Where there is nothing to give back, the event comes at once.
     pub fn release(&mut self, now: Instant) {
         let unicast = match &self.phase {
             Phase::Stopped | Phase::Releasing { .. } => return,
-            Phase::Leased { lease, .. } if now >= lease.expires_at => None,
-            Phase::Leased { lease, .. } => Some(Unicast::of(lease)),
+            Phase::Leased { lease, .. } | Phase::Probing { lease, .. }
+                if now >= lease.expires_at =>
+            {
+                None
+            }
+            Phase::Leased { lease, .. } | Phase::Probing { lease, .. } => Some(Unicast::of(lease)),
             Phase::Requesting { offer, .. } => Some(*offer),
+            Phase::Rebooting { remembered: Some(remembered), .. }
+                if now < remembered.lease.expires_at =>
+            {
+                Some(Unicast::of(&remembered.lease))
+            }
             Phase::Init { .. } | Phase::Selecting { .. } | Phase::Rebooting { .. } => None,
         };
+        self.kept = None;
+        self.overdue = false;
+        self.check = None;
         match unicast {
             Some(unicast) => {
                 self.phase = Phase::Releasing { unicast, resolve: Resolve::new(unicast.hop, now) };

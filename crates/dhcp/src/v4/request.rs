@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
+use wire::MacAddr;
 use wire::dhcp4::{Message, MessageType, Op, Options, code};
 
 use super::Config;
@@ -41,6 +42,8 @@ pub(crate) enum Intent {
     Extend { address: Ipv4Addr },
     /// I do not need this address any more.
     Release { server: Ipv4Addr, address: Ipv4Addr },
+    /// I cannot use this address: another machine has it.
+    Decline { server: Ipv4Addr, address: Ipv4Addr, holder: MacAddr },
 }
 
 /// The content of option 61.
@@ -70,6 +73,7 @@ impl Intent {
                 message.ciaddr = address;
             }
             Intent::Release { address, .. } => message.ciaddr = address,
+            Intent::Decline { .. } => {}
         }
         message.emit()
     }
@@ -84,6 +88,9 @@ impl Intent {
             Intent::Reboot { address } => (MessageType::Request, None, Some(address)),
             Intent::Extend { .. } => (MessageType::Request, None, None),
             Intent::Release { server, .. } => (MessageType::Release, Some(server), None),
+            Intent::Decline { server, address, .. } => {
+                (MessageType::Decline, Some(server), Some(address))
+            }
         };
         options.set(code::MESSAGE_TYPE, &[kind.into()]);
         options.set(code::CLIENT_ID, &client_id(config));
@@ -93,7 +100,11 @@ impl Intent {
         if let Some(server) = server {
             options.set(code::SERVER_ID, &server.octets());
         }
-        if kind != MessageType::Release {
+        if let Intent::Decline { holder, .. } = self {
+            let message = format!("address in use by {holder}");
+            options.set(code::MESSAGE, message.as_bytes());
+        }
+        if !matches!(kind, MessageType::Release | MessageType::Decline) {
             if let Some(name) = config.host_name.as_deref().filter(|name| !name.is_empty()) {
                 options.set(code::HOST_NAME, name.as_bytes());
             }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::v4::{Client, Config, Event, State};
+use dhcp::v4::{Client, Config, ConflictCheck, Event, State};
 use wire::MacAddr;
 use wire::arp::{Arp, Operation};
 use wire::dhcp4::{Message, MessageType, Op, code, port};
@@ -17,6 +17,10 @@ pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(crate) const SERVER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const ROUTER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+/// Another machine on the LAN.
+pub(crate) const OTHER: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x99]);
+/// Another address that a server may give.
+pub(crate) const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 51);
 /// What the servers here grant unless a test says otherwise.
 pub(crate) const LEASE: u32 = 7200;
 
@@ -51,15 +55,37 @@ pub(crate) struct Bench {
     events: VecDeque<Event>,
 }
 
+/// A client that is known by [`MAC`], for tests of the DHCP exchange alone: it checks no address.
+pub(crate) fn plain() -> Config {
+    Config { conflict_check: ConflictCheck::Off, ..Config::new(MAC) }
+}
+
+/// The same, with a check of the address.
+pub(crate) fn checking(conflict_check: ConflictCheck) -> Config {
+    Config { conflict_check, ..Config::new(MAC) }
+}
+
+/// What [`OTHER`] answers to a probe for [`ADDRESS`].
+pub(crate) fn occupied() -> Arp {
+    Arp::probe(MAC, ADDRESS).reply_to(OTHER)
+}
+
+/// A client with this check that was started, its DISCOVER not looked at yet.
+pub(crate) fn started(conflict_check: ConflictCheck) -> Bench {
+    let mut bench = Bench::with(checking(conflict_check));
+    bench.run(|client, now| client.start(now));
+    bench
+}
+
 /// So many seconds on the bench's clock.
 pub(crate) fn at(seconds: f64) -> Instant {
     Instant::from_boot(Duration::from_secs_f64(1000.0 + seconds))
 }
 
 impl Bench {
-    /// A client that is known by [`MAC`], stopped.
+    /// A [`plain`] client, stopped.
     pub(crate) fn new() -> Bench {
-        Bench::with(Config::new(MAC))
+        Bench::with(plain())
     }
 
     pub(crate) fn with(config: Config) -> Bench {
@@ -67,8 +93,12 @@ impl Bench {
     }
 
     pub(crate) fn of(client: Client) -> Bench {
-        let mut bench =
-            Bench { client, now: at(0.0), sent: VecDeque::new(), events: VecDeque::new() };
+        Bench::at(client, at(0.0))
+    }
+
+    /// A client that was made at `now`.
+    pub(crate) fn at(client: Client, now: Instant) -> Bench {
+        let mut bench = Bench { client, now, sent: VecDeque::new(), events: VecDeque::new() };
         bench.drain();
         bench
     }
@@ -155,6 +185,11 @@ impl Bench {
         }
     }
 
+    /// The next frame sent, if there is one.
+    pub(crate) fn try_sent(&mut self) -> Option<Sent> {
+        self.sent.pop_front()
+    }
+
     /// The next frame sent.
     pub(crate) fn sent(&mut self) -> Sent {
         self.sent.pop_front().expect("the client sent something")
@@ -174,6 +209,52 @@ impl Bench {
 
     pub(crate) fn request(&mut self) -> Asked {
         self.asked(MessageType::Request)
+    }
+
+    /// The next frame sent, which must be an ARP probe for `address`.
+    #[track_caller]
+    pub(crate) fn probe(&mut self, address: Ipv4Addr) -> Sent {
+        let sent = self.sent();
+        let What::Arp(arp) = &sent.what else { panic!("a probe, not {:?}", sent.what) };
+        assert_eq!((*arp, sent.to_mac), (Arp::probe(MAC, address), MacAddr::BROADCAST));
+        sent
+    }
+
+    /// A DHCPDISCOVER and the answers to it and to what follows, up to the ACK.
+    pub(crate) fn exchange(&mut self) -> Asked {
+        let discover = self.discover();
+        self.answer(offer(&discover));
+        let request = self.request();
+        self.answer(ack(&request));
+        request
+    }
+
+    /// A client whose check is over, and which a renewal moves to [`OTHER_ADDRESS`]; and when that
+    /// was asked for.
+    pub(crate) fn moved(conflict_check: ConflictCheck) -> (Bench, f64) {
+        let mut bench = started(conflict_check);
+        bench.exchange();
+        bench.until(60.0);
+        bench.all_sent();
+        assert_eq!(bench.event(), Event::Bound);
+        bench.next_deadline();
+        let request = bench.request();
+        bench.answer(ack(&request).address(OTHER_ADDRESS));
+        let asked = bench.seconds(request.at);
+        (bench, asked)
+    }
+
+    /// The next frame sent, which must be a DHCPDECLINE.
+    pub(crate) fn declined(&mut self) -> Asked {
+        let decline = self.asked(MessageType::Decline);
+        assert_eq!(decline.to_mac, MacAddr::BROADCAST);
+        assert_eq!((decline.from, decline.to), (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST));
+        decline
+    }
+
+    /// Somebody's ARP is heard.
+    pub(crate) fn hear_arp(&mut self, arp: Arp) {
+        self.hear(&arp.emit(MacAddr::BROADCAST));
     }
 
     pub(crate) fn arp(&mut self) -> (Arp, MacAddr) {

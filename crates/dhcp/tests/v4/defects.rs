@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use dhcp::v4::{Client, Config, Event, Lease, State};
+use dhcp::v4::{Client, Event, Lease, State};
 use wire::dhcp4::{MessageType, code};
 
 use super::bench::*;
@@ -61,7 +61,7 @@ fn the_client_gets_over_a_nak_and_a_lost_renewal() {
 fn a_stored_lease_is_renewed_and_released_by_the_next_process() {
     let stored = serde_json::to_vec(Bench::bound().client.lease().unwrap()).unwrap();
     let lease: Lease = serde_json::from_slice(&stored).unwrap();
-    let mut bench = Bench::of(Client::resume(Config::new(MAC), lease, 99, at(5.0)));
+    let mut bench = Bench::of(Client::resume(plain(), lease, 99, at(5.0)));
     bench.next_deadline();
     let renewal = bench.request();
     assert_eq!((renewal.to, renewal.message.ciaddr), (SERVER, ADDRESS));

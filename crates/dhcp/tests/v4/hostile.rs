@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use dhcp::v4::{Config, Ignored, State};
+use dhcp::v4::{Ignored, State};
 use wire::MacAddr;
 use wire::dhcp4::{Op, code, port};
 use wire::frame::udp4;
@@ -10,7 +10,7 @@ use wire::frame::udp4;
 use super::bench::*;
 
 type Edit = fn(Answer) -> Answer;
-type Counter = fn(&Ignored) -> u32;
+type Counter = fn(&Ignored) -> u16;
 
 /// Each as an OFFER, as an ACK to a new lease and as an ACK to a renewal.
 const BAD: &[(&str, Edit, Counter)] = &[
@@ -181,7 +181,7 @@ fn masks_that_mean_nothing_count_as_none() {
 #[test]
 fn a_server_may_echo_our_client_id() {
     let own: Box<[u8]> = vec![0, 9, 9, 9].into();
-    let mut config = Config::new(MAC);
+    let mut config = plain();
     config.client_id = Some(own.clone());
     let mut bench = Bench::with(config);
     bench.bind(|answer| answer.set(code::CLIENT_ID, &own));

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::v4::{Client, Config, Event, Listening, Loss, State};
+use dhcp::v4::{Client, Event, Listening, Loss, State};
 use wire::MacAddr;
 use wire::dhcp4::code;
 
@@ -37,7 +37,7 @@ fn t1_renews_by_unicast_from_the_leased_address() {
     assert_eq!(request.to_mac, SERVER_MAC);
     assert_eq!((request.from, request.to), (ADDRESS, SERVER));
     assert_eq!(request.message.ciaddr, ADDRESS);
-    assert_eq!(bench.client.listening(), Listening { dhcp: true, arp: false });
+    assert_eq!(bench.client.listening(), Listening { dhcp: true, ..Listening::default() });
 
     bench.answer(ack(&request));
     assert_eq!(bench.event(), Event::Renewed);
@@ -395,8 +395,7 @@ fn a_daemon_that_restarts_goes_on_where_the_lease_stands() {
     let end = f64::from(LEASE);
 
     let resumed = |seconds: f64, seed| {
-        let mut bench =
-            Bench::of(Client::resume(Config::new(MAC), lease.clone(), seed, at(seconds)));
+        let mut bench = Bench::of(Client::resume(plain(), lease.clone(), seed, at(seconds)));
         bench.now = at(seconds);
         bench
     };

@@ -10,9 +10,14 @@
 mod acquire;
 mod announce;
 mod bench;
+mod confirm;
+mod conflict;
+mod decline;
 mod defects;
+mod defence;
 mod hostile;
 mod keep;
+mod keep_address;
 mod leases;
 mod next_hop;
 mod properties;

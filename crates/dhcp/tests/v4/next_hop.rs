@@ -20,11 +20,12 @@ fn behind_a_relay_the_router_is_asked_for() {
     let mut bench = Bench::bound_by(relayed);
     assert_eq!(bench.client.lease().unwrap().next_hop, None);
     bench.next_deadline();
-    assert_eq!(bench.client.listening(), Listening { dhcp: true, arp: true });
+    let resolving = Listening { resolving: Some(ROUTER), ..Listening::default() };
+    assert_eq!(bench.client.listening(), Listening { dhcp: true, ..resolving });
     bench.resolve(ROUTER, ROUTER_MAC);
     let request = bench.request();
     assert_eq!((request.to, request.to_mac), (FAR_SERVER, ROUTER_MAC));
-    assert_eq!(bench.client.listening(), Listening { dhcp: true, arp: false });
+    assert_eq!(bench.client.listening(), Listening { dhcp: true, ..Listening::default() });
     // The server answers by itself this time, through the router.
     bench.answer(ack(&request).server(FAR_SERVER).from(ROUTER_MAC, FAR_SERVER));
     assert_eq!(bench.event(), Event::Renewed);
@@ -103,7 +104,7 @@ fn arp_is_asked_three_times_a_second_apart() {
     for (time, expected) in times.iter().zip([0.0, 1.0, 2.0]) {
         assert!((time - expected).abs() < 1e-6);
     }
-    assert!(!bench.client.listening().arp);
+    assert_eq!(bench.client.listening().resolving, None);
     bench.state(State::Renewing);
     assert_eq!(bench.client.progress().resolutions, 3);
     assert_eq!(bench.client.progress().requests, 1, "no REQUEST goes out without a way");
@@ -134,7 +135,8 @@ fn a_relayed_release_asks_for_the_router_too() {
     bench.run(|client, now| client.release(now));
     bench.state(State::Releasing);
     assert_eq!(bench.client.lease(), None);
-    assert_eq!(bench.client.listening(), Listening { dhcp: false, arp: true });
+    let resolving = Listening { resolving: Some(ROUTER), ..Listening::default() };
+    assert_eq!(bench.client.listening(), resolving);
     bench.resolve(ROUTER, ROUTER_MAC);
     let release = bench.asked(MessageType::Release);
     assert_eq!((release.from, release.to, release.to_mac), (ADDRESS, FAR_SERVER, ROUTER_MAC));

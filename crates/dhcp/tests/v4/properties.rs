@@ -1,17 +1,18 @@
 //! Whatever happens in whatever order: the client's promises hold.
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::v4::{Client, Config, Event, State};
+use dhcp::v4::{Client, Config, ConflictCheck, Defence, Event, Lease, OnLoss, State};
 use proptest::prelude::*;
 use wire::MacAddr;
 use wire::arp::Arp;
 use wire::dhcp4::{Message, MessageType, Op, code, port};
 use wire::frame::{Checksum, Frame, Payload, Udp4, udp4};
 
-use super::bench::{ADDRESS, MAC, ROUTER, ROUTER_MAC, SERVER, SERVER_MAC, at};
+use super::bench::{ADDRESS, MAC, OTHER, ROUTER, ROUTER_MAC, SERVER, SERVER_MAC, at};
 
 /// Something that happens to a client.
 #[derive(Debug, Clone)]
@@ -38,6 +39,26 @@ enum Happening {
     },
     /// The daemon starts anew with the lease that there is.
     Resume,
+    /// The machine boots: the lease that there was is remembered, or only its address.
+    Reboot {
+        remembered: bool,
+    },
+    /// The link was away; the question is due after so long.
+    Confirm(Duration),
+    /// Another machine has an address, wants it, or asks for it.
+    Stranger {
+        address: u8,
+        says: Says,
+    },
+}
+
+/// What another machine says in ARP.
+#[derive(Debug, Clone, Copy)]
+enum Says {
+    Announcement,
+    Reply,
+    Probe,
+    Question,
 }
 
 #[derive(Debug, Clone)]
@@ -87,7 +108,36 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (any::<bool>(), prop::collection::vec(any::<u8>(), 0..300))
             .prop_map(|(header, bytes)| Happening::Garbage { header, bytes }),
         1 => Just(Happening::Resume),
+        1 => any::<bool>().prop_map(|remembered| Happening::Reboot { remembered }),
+        2 => (0..20_000u64).prop_map(|ms| Happening::Confirm(Duration::from_millis(ms))),
+        3 => (prop_oneof![6 => Just(50u8), 1 => any::<u8>()], says())
+            .prop_map(|(address, says)| Happening::Stranger { address, says }),
     ]
+}
+
+fn says() -> impl Strategy<Value = Says> {
+    prop_oneof![
+        Just(Says::Announcement),
+        Just(Says::Reply),
+        Just(Says::Probe),
+        Just(Says::Question),
+    ]
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let check = prop_oneof![
+        3 => Just(ConflictCheck::Fast),
+        1 => Just(ConflictCheck::Full),
+        1 => Just(ConflictCheck::Off),
+    ];
+    let defence = prop_oneof![Just(Defence::Once), Just(Defence::Always)];
+    let on_loss = prop_oneof![Just(OnLoss::Drop), Just(OnLoss::Keep)];
+    (check, defence, on_loss).prop_map(|(conflict_check, defence, on_loss)| Config {
+        conflict_check,
+        defence,
+        on_loss,
+        ..Config::new(MAC)
+    })
 }
 
 /// A client with what the outside knows of it.
@@ -97,12 +147,22 @@ struct World {
     last_xid: u32,
     /// The address a container would have, by the events alone.
     configured: Option<Ipv4Addr>,
+    /// The probes since the last DISCOVER, by address, until something is heard against it.
+    probes: HashMap<Ipv4Addr, Vec<Instant>>,
+    /// The last lease that was seen.
+    remembered: Option<Lease>,
 }
 
 impl World {
-    fn new(seed: u64) -> World {
-        let client = Client::new(Config::new(MAC), seed);
-        World { client, now: at(0.0), last_xid: 0, configured: None }
+    fn new(config: Config, seed: u64) -> World {
+        World {
+            client: Client::new(config, seed),
+            now: at(0.0),
+            last_xid: 0,
+            configured: None,
+            probes: HashMap::new(),
+            remembered: None,
+        }
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -131,6 +191,22 @@ impl World {
                 let (mac, ip) = if server { (SERVER_MAC, SERVER) } else { (ROUTER_MAC, ROUTER) };
                 self.hear(&Arp::request(mac, ip, ADDRESS).emit(MacAddr::BROADCAST));
             }
+            Happening::Reboot { remembered } => {
+                let Some(lease) = self.remembered.clone() else { return };
+                let config = self.client.config().clone();
+                self.client = if remembered {
+                    Client::reboot_with_lease(config, lease, 6, self.now)
+                } else {
+                    Client::reboot(config, lease.address, 6, self.now)
+                };
+                // No container has lived through it.
+                self.configured = None;
+                self.probes.clear();
+            }
+            Happening::Confirm(delay) => self.client.confirm(self.now + delay, self.now),
+            Happening::Stranger { address, says } => {
+                self.stranger(Ipv4Addr::new(192, 0, 2, address), says);
+            }
             Happening::Garbage { header, bytes } => self.garbage(header, &bytes),
             Happening::Resume => {
                 if let Some(lease) = self.client.lease().cloned() {
@@ -148,7 +224,48 @@ impl World {
             assert!(next > self.now, "{:?} is due again at {next:?}", self.client.state());
         }
         if let Some(lease) = self.client.lease() {
-            assert!(lease.expires_at > self.now, "a lease is used after its end");
+            let over = lease.expires_at <= self.now;
+            assert_eq!(over, self.client.is_overdue(), "a lease is used after its end");
+            assert!(!over || self.client.config().on_loss == OnLoss::Keep);
+        }
+    }
+
+    /// Another machine's ARP.
+    fn stranger(&mut self, address: Ipv4Addr, says: Says) {
+        let arp = match says {
+            Says::Announcement => Arp::announcement(OTHER, address),
+            Says::Reply => Arp::probe(MAC, address).reply_to(OTHER),
+            Says::Probe => Arp::probe(OTHER, address),
+            Says::Question => Arp::request(OTHER, ROUTER, address),
+        };
+        let checked = self.client.config().conflict_check != ConflictCheck::Off;
+        let holds = matches!(says, Says::Announcement | Says::Reply);
+        let used = self.configured == Some(address);
+        // In the background check there is no defence: what is found ends the lease.
+        let leased = !self.client.is_overdue() && self.client.state() != State::Probing;
+        let must_go = checked && holds && used && leased && self.client.is_probing();
+        if holds || (matches!(says, Says::Probe) && !used) {
+            self.probes.remove(&address);
+        }
+        self.hear(&arp.emit(MacAddr::BROADCAST));
+        if must_go {
+            assert_ne!(self.client.lease().map(|lease| lease.address), Some(address));
+        }
+    }
+
+    /// The address may be used from now on: it was probed, and nothing was said against it.
+    fn was_checked(&self, address: Ipv4Addr) {
+        let probes = self.probes.get(&address).map_or(&[][..], Vec::as_slice);
+        let since = |at: Option<&Instant>| at.map(|at| self.now.saturating_since(*at));
+        match self.client.config().conflict_check {
+            ConflictCheck::Fast => {
+                assert!(since(probes.first()) >= Some(Duration::from_millis(3)), "{probes:?}");
+            }
+            ConflictCheck::Full => {
+                assert!(probes.len() >= 3, "{probes:?}");
+                assert!(since(probes.last()) >= Some(Duration::from_secs(2)), "{probes:?}");
+            }
+            ConflictCheck::Off => assert!(probes.is_empty()),
         }
     }
 
@@ -215,7 +332,14 @@ impl World {
             let frame = Frame::parse(&bytes, Checksum::Verify).unwrap();
             assert_eq!(frame.source, MAC);
             match frame.payload {
-                Payload::Arp(arp) => assert_eq!(arp.sender_mac, MAC),
+                Payload::Arp(arp) => {
+                    assert_eq!(arp.sender_mac, MAC);
+                    if arp.is_probe() {
+                        self.probes.entry(arp.target_ip).or_default().push(self.now);
+                    } else {
+                        assert!(!arp.sender_ip.is_unspecified());
+                    }
+                }
                 Payload::Udp4(datagram) => {
                     let message = Message::parse(datagram.payload).unwrap();
                     assert_eq!(message.chaddr, MAC);
@@ -224,15 +348,34 @@ impl World {
                     if message.message_type() == Some(MessageType::Release) {
                         assert!(!message.ciaddr.is_unspecified());
                     }
+                    match message.message_type() {
+                        Some(MessageType::Discover) => self.probes.clear(),
+                        Some(MessageType::Decline) => {
+                            let declined = message.options.requested_address();
+                            let used = self.client.lease().map(|lease| lease.address);
+                            assert!(declined.is_some() && declined != used);
+                        }
+                        _ => {}
+                    }
                     self.last_xid = message.xid;
                 }
             }
         }
-        assert!(frames <= 3, "{frames} frames at once");
+        // After a pause: an announcement, a probe, and a REQUEST with the first probe of a new check.
+        assert!(frames <= 4, "{frames} frames at once");
         while let Some(event) = self.client.poll_event() {
             let lease = self.client.lease().map(|lease| lease.address);
+            if let (Event::Bound | Event::Changed { .. }, Some(address)) = (&event, lease)
+                && self.configured != Some(address)
+            {
+                self.was_checked(address);
+            }
             match event {
                 Event::Bound => assert!(self.configured.is_none()),
+                Event::Overdue => {
+                    assert_eq!(self.configured, lease);
+                    assert!(self.client.is_overdue());
+                }
                 Event::Renewed => assert_eq!(self.configured, lease),
                 Event::Changed { old } => assert_eq!(self.configured, Some(old.address)),
                 Event::Lost { old, .. } => assert_eq!(self.configured, Some(old.address)),
@@ -246,11 +389,26 @@ impl World {
         }
         let lease = self.client.lease();
         assert_eq!(self.configured, lease.map(|lease| lease.address), "no change without an event");
-        assert_eq!(
-            lease.is_some(),
-            matches!(self.client.state(), State::Bound | State::Renewing | State::Rebinding)
-        );
+        let state = self.client.state();
+        match state {
+            State::Bound | State::Renewing | State::Rebinding | State::Confirming => {
+                assert!(lease.is_some() && !self.client.is_overdue());
+            }
+            // The lease that is to be replaced, or one that is over.
+            State::Probing => {}
+            _ => assert_eq!(lease.is_some(), self.client.is_overdue(), "{state}"),
+        }
+        let listening = self.client.listening();
+        if self.client.config().conflict_check == ConflictCheck::Off {
+            assert_eq!(listening.conflicts, None);
+        } else if state != State::Probing {
+            let using = lease.map(|lease| lease.address);
+            assert!(using.is_none() || listening.conflicts.is_some(), "no defence");
+        } else {
+            assert!(listening.conflicts.is_some(), "deaf while probing");
+        }
         if let Some(lease) = lease {
+            self.remembered = Some(lease.clone());
             assert!(lease.renew_at <= lease.rebind_at && lease.rebind_at <= lease.expires_at);
             assert!((1..=32).contains(&lease.prefix_len));
             lease.routes();
@@ -268,14 +426,15 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
     fn promises_hold_whatever_happens(
         seed in any::<u64>(),
+        config in config(),
         happenings in prop::collection::vec(happening(), 1..120),
     ) {
-        let mut world = World::new(seed);
+        let mut world = World::new(config, seed);
         world.happen(Happening::Start);
         for happening in happenings {
             world.happen(happening);
@@ -294,7 +453,7 @@ proptest! {
         naks in any::<bool>(),
         mute in any::<bool>(),
     ) {
-        let mut world = World::new(seed);
+        let mut world = World::new(Config::new(MAC), seed);
         world.happen(Happening::Start);
         let mut sent = 0;
         let end = world.now + Duration::from_secs(3600);
@@ -326,6 +485,7 @@ proptest! {
             }
             let progress = world.client.progress();
             sent = progress.discovers + progress.requests + progress.resolutions;
+            prop_assert!(progress.probes <= 3 * progress.requests, "{progress:?}");
         }
         // Leases of a second: a renewal each half second. NAKs: one round a minute in the end.
         let bound = match (mute, naks) {

@@ -2,14 +2,14 @@
 
 use std::net::Ipv4Addr;
 
-use dhcp::v4::{Client, Config, Event, State};
+use dhcp::v4::{Client, Event, State};
 use wire::MacAddr;
 use wire::dhcp4::code;
 
 use super::bench::*;
 
 fn rebooted() -> Bench {
-    Bench::of(Client::reboot(Config::new(MAC), ADDRESS, 1, at(0.0)))
+    Bench::of(Client::reboot(plain(), ADDRESS, 1, at(0.0)))
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn config() -> Config {
         vendor_class: Some("landfall".into()),
         requested_address: Some(Ipv4Addr::new(192, 0, 2, 77)),
         broadcast: true,
-        ..Config::new(MAC)
+        ..plain()
     }
 }
 
@@ -95,7 +95,7 @@ fn every_message_has_the_options_of_its_kind_and_no_others() {
 
 #[test]
 fn what_is_not_configured_is_not_sent() {
-    let mut bench = Bench::with(Config { host_name: Some("".into()), ..Config::new(MAC) });
+    let mut bench = Bench::with(Config { host_name: Some("".into()), ..plain() });
     bench.run(|client, now| client.start(now));
     let message = bench.discover().message;
     assert_eq!(

@@ -18,7 +18,8 @@ fn time(text: &str) -> Timestamp {
 }
 
 /// A container that runs; one whose address has changed since its start, with a lease for ever;
-/// one that is being started; one whose server is silent.
+/// one that has ended and whose lease is held; one that is being started; one whose server is
+/// silent.
 pub(crate) fn status() -> Status {
     let network = |id, bridge: &str, endpoints| NetworkStatus {
         id: NetworkId::new(id).unwrap(),
@@ -45,7 +46,18 @@ pub(crate) fn status() -> Status {
         state: "BOUND".to_owned(),
         renews_at: Some(time("2026-11-22T08:04:12Z")),
         expires_at: Some(time("2026-11-22T09:59:59Z")),
+        held_until: None,
         docker_shows: None,
+    };
+    let held = EndpointStatus {
+        id: "e4".to_owned().try_into().unwrap(),
+        host_name: Some("mail".to_owned()),
+        container: Some("88bb2b3c4d5e6f708192a3b4".to_owned()),
+        interface: None,
+        mac: "02:1f:3a:00:00:0a".parse().unwrap(),
+        address: Some("192.168.7.22/24".parse().unwrap()),
+        held_until: Some(time("2026-11-22T08:00:30Z")),
+        ..web.clone()
     };
     let moved = EndpointStatus {
         id: "e1".to_owned().try_into().unwrap(),
@@ -93,7 +105,7 @@ pub(crate) fn status() -> Status {
         version: "0.1.0".to_owned(),
         instance: "7a2c".to_owned(),
         uptime_seconds: 273_906,
-        networks: vec![network(DMZ, "br1", 1), network(LAN, "br0", 3)],
-        endpoints: vec![web, moved, starting, alone],
+        networks: vec![network(DMZ, "br1", 1), network(LAN, "br0", 4)],
+        endpoints: vec![web, moved, held, starting, alone],
     }
 }

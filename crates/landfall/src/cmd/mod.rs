@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod humane;
 mod logging;
 mod serve;
@@ -15,7 +16,7 @@ use clap::{Parser, Subcommand};
 /// Put Docker containers on the LAN, each with its own address from the LAN's DHCP server.
 ///
 /// `landfall serve` is the network driver, as a service or as Docker's managed plugin. The other
-/// commands ask the running daemon.
+/// commands ask the running daemon; `landfall doctor` looks at the host as well.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
@@ -34,6 +35,7 @@ Exit codes:
 enum Command {
     Serve(serve::Args),
     Status(status::Args),
+    Doctor(doctor::Args),
     /// Print this binary's version
     ///
     /// Example: landfall version
@@ -60,6 +62,7 @@ pub(crate) fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Doctor(args) => return doctor::run(args),
         Command::Version => print(&format!("landfall {}\n", env!("CARGO_PKG_VERSION"))),
     };
     let (code, reason) = match done {

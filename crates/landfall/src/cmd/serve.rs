@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{EXIT_CODES, Failure, logging, socket};
+use crate::docker::containers::Containers;
 use crate::engine::Engine;
 use crate::{admin, docker};
 
@@ -99,7 +100,7 @@ async fn daemon(args: Args) -> Result<(), Failure> {
         move || engine.status()
     };
     tokio::join!(
-        docker::serve(plugin_listener, engine.clone(), stop.clone()),
+        docker::serve(plugin_listener, engine.clone(), Containers::of_this_host(), stop.clone()),
         admin::serve(admin_listener, status, stop.clone()),
         async {
             asked_to_stop.any().await;

@@ -126,7 +126,8 @@ fn row(endpoint: &EndpointStatus, now: Timestamp) -> [String; 9] {
         endpoint.mac.to_string(),
         endpoint.address.map_or(NOTHING.to_owned(), |address| address.to_string()),
         endpoint.server.map_or(NOTHING.to_owned(), |server| server.to_string()),
-        plain(&endpoint.state),
+        // Its client is bound, but the container that could use the lease has ended.
+        endpoint.held_until.map_or_else(|| plain(&endpoint.state), |_| "HELD".to_owned()),
         lease(endpoint.renews_at),
         lease(endpoint.expires_at),
     ]
@@ -165,6 +166,7 @@ mod tests {
         c0ffee2b3c4d           0c4e2a1889b1  eth1       02:1f:3a:00:00:09  10.9.0.200/16     10.9.0.1     REBINDING  now        40s
         db (77aa2b3c4d5e)      b3ac5f6d0c4e  eth0       02:1f:3a:00:00:07  192.168.7.121/24  192.168.7.1  BOUND      never      never
         endpoint 5f4e3d2c1b0a  b3ac5f6d0c4e  -          02:1f:3a:00:00:08  -                 -            SELECTING  -          -
+        mail (88bb2b3c4d5e)    b3ac5f6d0c4e  -          02:1f:3a:00:00:0a  192.168.7.22/24   192.168.7.1  HELD       4m 12s     1h 59m
         web (1a2b3c4d5e6f)     b3ac5f6d0c4e  eth0       02:00:00:00:00:42  192.168.7.20/24   192.168.7.1  BOUND      4m 12s     1h 59m
         note: Docker still shows 192.168.7.21/24 for db (77aa2b3c4d5e), which has 192.168.7.121/24 now; restart the container to put that right
         ");
@@ -176,7 +178,13 @@ mod tests {
         let names: Vec<_> = rows.lines().map(|row| row.split("  ").next().unwrap()).collect();
         assert_eq!(
             names,
-            ["c0ffee2b3c4d", "db (77aa2b3c4d5e)", "endpoint 5f4e3d2c1b0a", "web (1a2b3c4d5e6f)"]
+            [
+                "c0ffee2b3c4d",
+                "db (77aa2b3c4d5e)",
+                "endpoint 5f4e3d2c1b0a",
+                "mail (88bb2b3c4d5e)",
+                "web (1a2b3c4d5e6f)",
+            ]
         );
     }
 
@@ -187,6 +195,7 @@ mod tests {
         c0ffee2b3c4d           02:1f:3a:00:00:09  10.9.0.200/16     REBINDING  now        40s
         db (77aa2b3c4d5e)      02:1f:3a:00:00:07  192.168.7.121/24  BOUND      never      never
         endpoint 5f4e3d2c1b0a  02:1f:3a:00:00:08  -                 SELECTING  -          -
+        mail (88bb2b3c4d5e)    02:1f:3a:00:00:0a  192.168.7.22/24   HELD       4m 12s     1h 59m
         web (1a2b3c4d5e6f)     02:00:00:00:00:42  192.168.7.20/24   BOUND      4m 12s     1h 59m
         note: a wider terminal shows NETWORK, SERVER, INTERFACE as well, and --json shows all
         note: Docker still shows 192.168.7.21/24 for db (77aa2b3c4d5e), which has 192.168.7.121/24 now; restart the container to put that right

@@ -136,7 +136,7 @@ impl Created {
     pub(super) fn new(attachment: &Attachment, mac_given: bool) -> Self {
         Created {
             interface: Interface {
-                address: attachment.address.to_string(),
+                address: attachment.address.map(|address| address.to_string()).unwrap_or_default(),
                 mac_address: if mac_given { String::new() } else { attachment.mac.to_string() },
             },
         }

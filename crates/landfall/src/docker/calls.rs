@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::Uri;
 
@@ -9,6 +10,7 @@ use super::answer::{
     Activated, Allocated, Answer, Capabilities, Created, Done, Failure, JoinAnswer, OperInfo,
 };
 use super::body::Argument;
+use super::containers::{Containers, Fingerprint};
 use super::driver::Driver;
 use super::request::{EndpointRef, Ignored};
 use crate::engine::api::{JoinRequest, NewEndpoint, NewNetwork};
@@ -59,9 +61,11 @@ pub(super) async fn delete_network<D: Driver>(
 
 pub(super) async fn create_endpoint<D: Driver>(
     State(driver): State<D>,
-    Argument(new): Argument<NewEndpoint>,
+    Extension(containers): Extension<Containers>,
+    Argument((mut new, fingerprint)): Argument<(NewEndpoint, Fingerprint)>,
 ) -> Result<Created> {
     let mac_given = new.mac.is_some();
+    new.candidates = containers.starting(&new.network, fingerprint).await;
     let attachment = driver.create_endpoint(new).await.map_err(refused)?;
     Ok(Answer(Created::new(&attachment, mac_given)))
 }

@@ -2,7 +2,8 @@
 //!
 //! A call comes in as bytes ([`body`], [`fields`]), becomes a value of the engine's own
 //! ([`request`]), and the engine's answer goes out in Docker's words ([`answer`]); [`calls`] has
-//! one function for each call. Nothing is decided here, except what only Docker knows of: that its
+//! one function for each call. Which container an endpoint is for, which no call says, is read in the
+//! engine's own files ([`containers`]). Nothing is decided here, except what only Docker knows of: that its
 //! null IPAM driver means "addresses from the LAN", and which calls mean nothing to a driver of
 //! local scope.
 //!
@@ -12,6 +13,7 @@
 mod answer;
 mod body;
 mod calls;
+pub(crate) mod containers;
 mod driver;
 mod fields;
 mod guard;
@@ -21,12 +23,13 @@ mod tests;
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
+use axum::{Extension, Router};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use containers::Containers;
 use driver::Driver;
 
 /// How long the calls under way may take to finish once the daemon stops.
@@ -34,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// All calls of the protocol. Those still unanswered when `abandon` is cancelled are dropped, and
 /// so undone, and their callers are told.
-fn router<D: Driver>(driver: D, abandon: CancellationToken) -> Router {
+fn router<D: Driver>(driver: D, containers: Containers, abandon: CancellationToken) -> Router {
     Router::new()
         .route("/Plugin.Activate", post(calls::activate))
         .route("/NetworkDriver.GetCapabilities", post(calls::get_capabilities))
@@ -53,15 +56,22 @@ fn router<D: Driver>(driver: D, abandon: CancellationToken) -> Router {
         .route("/NetworkDriver.DiscoverDelete", post(calls::nothing_to_do))
         .fallback(calls::unknown_path)
         .method_not_allowed_fallback(calls::not_post)
+        .layer(Extension(containers))
         .layer(from_fn_with_state(abandon, guard::guard))
         .with_state(driver)
 }
 
-/// Answers Docker's calls on `listener` until `stop`; returns when no call is under way any more,
+/// Answers Docker's calls on `listener` until `stop`; `containers` are those of the engine that
+/// calls. Returns when no call is under way any more,
 /// two seconds later at most.
-pub(crate) async fn serve<D: Driver>(listener: UnixListener, driver: D, stop: CancellationToken) {
+pub(crate) async fn serve<D: Driver>(
+    listener: UnixListener,
+    driver: D,
+    containers: Containers,
+    stop: CancellationToken,
+) {
     let abandon = CancellationToken::new();
-    let router = router(driver, abandon.clone());
+    let router = router(driver, containers, abandon.clone());
     let served =
         axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let out_of_patience = async {

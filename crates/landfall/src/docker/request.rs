@@ -1,8 +1,8 @@
 //! What the engine sends, as values of Landfall's engine.
 //!
 //! Field names are those of moby's `daemon/libnetwork/drivers/remote/api`, option keys those of
-//! its `netlabel`. Options that Landfall has no use for (published ports, the user's driver
-//! options of an endpoint, DNS servers) are not looked at.
+//! its `netlabel`. Options that Landfall has no use for (the user's driver options of an endpoint)
+//! are not looked at.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Failure;
 use super::body::FromFields;
+use super::containers::Fingerprint;
 use super::fields::{Fields, kind};
 use crate::engine::api::{JoinRequest, NewEndpoint, NewNetwork};
 use crate::engine::ids::{EndpointId, InvalidId, NetworkId};
@@ -74,7 +75,8 @@ impl FromFields for NewNetwork {
     }
 }
 
-impl FromFields for NewEndpoint {
+/// An endpoint, and what tells of its container.
+impl FromFields for (NewEndpoint, Fingerprint) {
     fn from_fields(fields: &Fields<'_>) -> Result<Self, Failure> {
         let EndpointRef { network, endpoint } = EndpointRef::from_fields(fields)?;
         let interface = fields.object("Interface", "Interface.")?;
@@ -94,7 +96,8 @@ impl FromFields for NewEndpoint {
                     Failure::Malformed(format!("Interface.MacAddress: {error}"))
                 })?),
             };
-        Ok(NewEndpoint { network, id: endpoint, mac })
+        let fingerprint = fields.map("Options")?.map(Fingerprint::of).unwrap_or_default();
+        Ok((NewEndpoint { network, id: endpoint, mac, candidates: Vec::new() }, fingerprint))
     }
 }
 

@@ -37,6 +37,19 @@ pub(crate) struct NewEndpoint {
     pub(crate) id: EndpointId,
     /// The MAC that the user gave; none: Landfall makes one.
     pub(crate) mac: Option<MacAddr>,
+    /// The containers that it may be for. Several are as good as none.
+    pub(crate) candidates: Vec<Container>,
+}
+
+/// A container, as its runtime knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Container {
+    /// Its identifier, for as long as it exists.
+    pub(crate) id: Box<str>,
+    /// Its name, which another may have after it.
+    pub(crate) name: Box<str>,
+    /// The host name that it will have; none: the host's.
+    pub(crate) host_name: Option<Box<str>>,
 }
 
 /// What a new endpoint got.
@@ -44,8 +57,9 @@ pub(crate) struct NewEndpoint {
 pub(crate) struct Attachment {
     /// Its MAC: the one asked for, if one was.
     pub(crate) mac: MacAddr,
-    /// Its leased address with the length of the subnet's prefix.
-    pub(crate) address: Ipv4Net,
+    /// Its leased address with the length of the subnet's prefix. None: no server answers, and its
+    /// network is told not to wait for one.
+    pub(crate) address: Option<Ipv4Net>,
 }
 
 /// An endpoint to hand over to a sandbox.
@@ -138,6 +152,9 @@ pub(crate) struct EndpointStatus {
     pub(crate) renews_at: Option<jiff::Timestamp>,
     /// When the lease ends; none: never.
     pub(crate) expires_at: Option<jiff::Timestamp>,
+    /// Its container has ended, and its lease is held until then; none: its container lives.
+    #[serde(default)]
+    pub(crate) held_until: Option<jiff::Timestamp>,
     /// The address that Docker was told at the start and still shows, where it is another by now.
     pub(crate) docker_shows: Option<Ipv4Net>,
 }

@@ -1,17 +1,51 @@
 //! Making an endpoint: its link on the segment and its lease, side by side.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
+use dhcp::v4::{Config, Progress};
 use net::{Link, Peer, Veth};
 use tokio::sync::oneshot;
 use wire::MacAddr;
 
-use super::api::{Attachment, NewEndpoint};
+use super::api::{Attachment, Container, NewEndpoint};
 use super::diagnose::{NoLease, find_obstacle};
 use super::ids::EndpointId;
+use super::options::NoServer;
+use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, container_link, host_link, with_prefix};
-use crate::segments::{AcquireError, Segment};
+use crate::fault::point;
+use crate::segments::{AcquireError, Begin, Segment};
 use crate::store::{NetworkRecord, Phase};
+
+/// Pauses that end shortly before the second, third and fourth DISCOVER (at 1, 3 and 7 s).
+const DISCOVER_PAUSES: [Duration; 3] =
+    [Duration::from_millis(700), Duration::from_millis(1800), Duration::from_millis(3800)];
+
+/// Where an endpoint's MAC comes from.
+enum Origin {
+    /// It was made just now: nobody has ever seen it.
+    Fresh,
+    /// The user gave it, or it was made for this endpoint before.
+    Known,
+    /// The endpoint with this identifier had it, and its lease is held.
+    Held(EndpointId),
+    /// It had a lease before the machine booted.
+    Remembered(Remembered),
+}
+
+impl Origin {
+    /// What the DHCP client begins with.
+    fn begin(&self) -> Begin {
+        match self {
+            Origin::Fresh => Begin::Fresh,
+            Origin::Known | Origin::Held(_) => Begin::Known,
+            Origin::Remembered(Remembered::Valid(lease)) => Begin::With(lease.clone()),
+            Origin::Remembered(Remembered::Unsure(lease)) => Begin::Asking(lease.address),
+        }
+    }
+}
 
 impl Engine {
     /// Makes an endpoint: its link on the segment and its lease.
@@ -24,27 +58,64 @@ impl Engine {
         if let Some(mac) = new.mac.filter(|mac| !mac.is_unicast()) {
             return Err(Error::BadMac { endpoint: new.id, mac });
         }
-        let (mac, fresh) = match new.mac {
-            Some(mac) => (mac, false),
-            None => (random_mac()?, true),
-        };
-        {
+        let random = random_mac()?;
+        let (mac, origin) = {
             let mut state = self.lock();
+            let again = state.take_unfinished(&new.id);
             if let Some(known) = state.endpoints.get(&new.id) {
-                return match (&known.phase, known.told) {
-                    (Phase::Created | Phase::Joined(_), Some(address)) => {
-                        Ok(Attachment { mac: known.mac, address })
+                match known.phase {
+                    Phase::Created | Phase::Joined(_) => {
+                        return Ok(Attachment { mac: known.mac, address: known.told });
                     }
-                    _ => Err(Error::Busy(new.id)),
-                };
+                    Phase::Held(_) => {}
+                    Phase::Creating | Phase::Releasing => return Err(Error::Busy(new.id)),
+                }
             }
-            let endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
+            let container = state.sole_candidate(&network.id, &new.candidates);
+            let earlier = state.claim(&network, &new.id, new.mac, container);
+            let mac = match (&earlier, new.mac.or(again)) {
+                (Some((_, earlier)), _) => earlier.mac,
+                (None, Some(mac)) => mac,
+                (None, None) => random,
+            };
+            let mut endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
+            if let Some(Container { id, name, host_name }) = container {
+                endpoint.container = Some(id.clone());
+                endpoint.name = Some(name.clone());
+                endpoint.host_name = host_name.clone();
+            }
+            let origin = match earlier {
+                None if new.mac.or(again).is_some() => Origin::Known,
+                None => Origin::Fresh,
+                Some((from, mut earlier)) => {
+                    endpoint.claimed = true;
+                    endpoint.segment = earlier.segment.take();
+                    if container.is_none() {
+                        endpoint.container = earlier.container.take();
+                        endpoint.name = earlier.name.take();
+                        endpoint.host_name = earlier.host_name.take();
+                    }
+                    let remembered = earlier.remembered.take();
+                    self.forget_claimed(from.clone(), earlier);
+                    point("claim: taken");
+                    match remembered {
+                        Some(stored) => {
+                            let origin = Remembered::of(&stored, net::wall_clock_is_set());
+                            endpoint.remembered = Some(stored);
+                            Origin::Remembered(origin)
+                        }
+                        None => Origin::Held(from),
+                    }
+                }
+            };
             state.endpoints.insert(new.id.clone(), Box::new(endpoint));
-        }
+            (mac, origin)
+        };
         let undo = Undo { engine: self, id: Some(&new.id) };
-        match self.make(&network, &new.id, mac, fresh).await {
+        match self.make(&network, &new.id, mac, &origin).await {
             Ok(attachment) => {
                 undo.not_needed();
+                self.await_join(&new.id);
                 Ok(attachment)
             }
             Err(error) => {
@@ -59,28 +130,39 @@ impl Engine {
         network: &NetworkRecord,
         id: &EndpointId,
         mac: MacAddr,
-        fresh: bool,
+        origin: &Origin,
     ) -> Result<Attachment, Error> {
         let (segment, bridge) = self.0.segments.get(&network.options.bridge).await?;
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
             endpoint.segment = Some(segment.clone());
         }
+        point("create: known");
         // What will be made is on the disk before it is made.
         self.keep(id).await?;
+        point("create: recorded");
         let (lease, ()) = tokio::try_join!(
-            self.lease(network, &segment, id, mac, fresh),
+            self.lease(network, &segment, id, mac, origin),
             self.make_link(network, &bridge, id, mac)
         )?;
-        let address = with_prefix(&lease);
+        point("create: granted");
+        let address = lease.as_ref().map(with_prefix);
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
-            endpoint.told = Some(address);
+            endpoint.told = address;
             endpoint.phase = Phase::Created;
+            endpoint.remembered = None;
         }
         self.keep(id).await?;
-        tracing::info!(
-            network = %network.id, endpoint = %id, bridge = bridge.name, %mac, %address,
-            server = %lease.server, "endpoint made"
-        );
+        point("create: lease recorded");
+        match &lease {
+            Some(lease) => tracing::info!(
+                network = %network.id, endpoint = %id, bridge = bridge.name, %mac,
+                address = %with_prefix(lease), server = %lease.server, "endpoint made"
+            ),
+            None => tracing::warn!(
+                network = %network.id, endpoint = %id, bridge = bridge.name, %mac,
+                "endpoint made without an address: no DHCP server answers yet"
+            ),
+        }
         Ok(Attachment { mac, address })
     }
 
@@ -90,12 +172,25 @@ impl Engine {
         segment: &Arc<Segment>,
         id: &EndpointId,
         mac: MacAddr,
-        fresh: bool,
-    ) -> Result<dhcp::v4::Lease, Error> {
+        origin: &Origin,
+    ) -> Result<Option<dhcp::v4::Lease>, Error> {
         let patience = network.options.lease_timeout;
-        let config = self.client_config(mac, None);
-        match segment.acquire(id, config, fresh, patience).await {
-            Ok(lease) => Ok(lease),
+        let host_name = self.lock().endpoints.get(id).and_then(|e| e.host_name.clone());
+        if let Origin::Held(from) = origin
+            && let Ok(lease) = segment.take_over(from, id, mac, host_name.as_deref())
+        {
+            point("claim: lease taken over");
+            tracing::info!(endpoint = %id, earlier = %from, %mac, "goes on with its lease");
+            return Ok(Some(lease));
+        }
+        let config = self.client_config(&network.options, mac, host_name);
+        let acquired = segment.acquire(id, config.clone(), origin.begin(), patience);
+        let acquired = tokio::select! {
+            acquired = acquired => acquired,
+            never = self.make_room_for(segment, mac) => match never {},
+        };
+        match acquired {
+            Ok(lease) => Ok(Some(lease)),
             Err(AcquireError::MacInUse(holder)) => Err(Error::MacInUse {
                 endpoint: id.clone(),
                 mac,
@@ -103,19 +198,71 @@ impl Engine {
                 holder: self.who_is(&holder),
             }),
             Err(AcquireError::Abandoned) => Err(Error::Busy(id.clone())),
-            Err(AcquireError::TimedOut(progress)) => Err(Error::NoLease(Box::new(NoLease {
-                network: network.id.clone(),
-                endpoint: id.clone(),
-                bridge: segment.bridge().to_owned(),
-                mac,
-                patience,
-                obstacle: match progress.offers {
-                    0 => find_obstacle(&self.0.host, segment.bridge(), segment.port(), mac).await,
-                    _ => None,
-                },
-                progress,
-            }))),
+            Err(AcquireError::TimedOut(progress)) if progress.offers == 0 && progress.naks == 0 => {
+                self.without_server(network, segment, id, config, origin, progress).await
+            }
+            Err(AcquireError::TimedOut(progress)) => {
+                Err(self.no_lease(network, segment, id, mac, progress).await)
+            }
         }
+    }
+
+    /// What becomes of a container for which no server has a word.
+    async fn without_server(
+        &self,
+        network: &NetworkRecord,
+        segment: &Segment,
+        id: &EndpointId,
+        config: Config,
+        origin: &Origin,
+        progress: Progress,
+    ) -> Result<Option<dhcp::v4::Lease>, Error> {
+        match (network.options.no_server, origin) {
+            (NoServer::Wait, _) => Ok(None),
+            (NoServer::Last, Origin::Remembered(Remembered::Unsure(last))) => {
+                tracing::warn!(
+                    endpoint = %id, mac = %config.mac, address = %last.address,
+                    "no DHCP server answers: goes on with its last address"
+                );
+                segment.assume(id, config, last.clone());
+                Ok(Some(last.clone()))
+            }
+            _ => Err(self.no_lease(network, segment, id, config.mac, progress).await),
+        }
+    }
+
+    async fn no_lease(
+        &self,
+        network: &NetworkRecord,
+        segment: &Segment,
+        id: &EndpointId,
+        mac: MacAddr,
+        progress: Progress,
+    ) -> Error {
+        Error::NoLease(Box::new(NoLease {
+            network: network.id.clone(),
+            endpoint: id.clone(),
+            bridge: segment.bridge().to_owned(),
+            mac,
+            patience: network.options.lease_timeout,
+            obstacle: match progress.offers {
+                0 => find_obstacle(&self.0.host, segment.bridge(), segment.port(), mac).await,
+                _ => None,
+            },
+            progress,
+        }))
+    }
+
+    /// As long as no server offers anything, gives it back one held lease after the other, each before
+    /// the next DISCOVER goes out: its pool may be empty.
+    async fn make_room_for(&self, segment: &Segment, mac: MacAddr) -> Infallible {
+        for pause in DISCOVER_PAUSES {
+            tokio::time::sleep(pause).await;
+            if segment.is_offered(mac) || !self.make_room(segment) {
+                break;
+            }
+        }
+        std::future::pending().await
     }
 
     async fn make_link(
@@ -144,18 +291,26 @@ impl Engine {
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
             endpoint.making = Some(making);
         }
+        let guarded = network.options.dhcp_guard;
         let (engine, network, id) = (self.clone(), network.id.clone(), id.clone());
         // To its end, since only what is there can be removed.
         self.to_its_end(async move {
             let _ended = ended;
             let made = engine.0.host.create_veth(&veth).await;
-            let (outer, _) =
-                made.map_err(|source| Error::Kernel { network, endpoint: id.clone(), source })?;
-            let mut state = engine.lock();
-            if let Some(endpoint) = state.endpoints.get_mut(&id) {
-                endpoint.host_link = outer;
-                endpoint.making = None;
-                state.by_link.insert(outer, id);
+            let kernel =
+                |source| Error::Kernel { network: network.clone(), endpoint: id.clone(), source };
+            let (outer, _) = made.map_err(&kernel)?;
+            point("create: link made");
+            {
+                let mut state = engine.lock();
+                if let Some(endpoint) = state.endpoints.get_mut(&id) {
+                    endpoint.host_link = outer;
+                    endpoint.making = None;
+                    state.by_link.insert(outer, id.clone());
+                }
+            }
+            if guarded {
+                engine.0.host.guard_dhcp(outer).await.map_err(&kernel)?;
             }
             Ok(())
         })
@@ -189,7 +344,7 @@ impl Undo<'_> {
 
     async fn now(mut self) {
         if let Some(id) = self.id.take() {
-            self.engine.to_its_end(remove(self.engine.clone(), id.clone())).await;
+            self.engine.to_its_end(undo(self.engine.clone(), id.clone())).await;
         }
     }
 }
@@ -198,13 +353,13 @@ impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if let Some(id) = self.id {
             tracing::info!(endpoint = %id, "the caller hung up: the endpoint is undone");
-            self.engine.0.unfinished.spawn(remove(self.engine.clone(), id.clone()));
+            self.engine.0.unfinished.spawn(undo(self.engine.clone(), id.clone()));
         }
     }
 }
 
-async fn remove(engine: Engine, id: EndpointId) {
-    if let Err(error) = engine.remove(&id).await {
+pub(super) async fn undo(engine: Engine, id: EndpointId) {
+    if let Err(error) = engine.undo(&id).await {
         tracing::error!(endpoint = %id, %error, "something of an unfinished endpoint is left");
     }
 }

@@ -59,6 +59,16 @@ impl fmt::Display for NoLease {
                 write!(f, ": {message:?}")?;
             }
             return write!(f, ". Look into the server's log and its pool");
+        } else if let Some(conflict) = progress.last_conflict {
+            let (address, holder) = (conflict.address, conflict.holder);
+            write!(f, "the DHCP servers on {bridge} give addresses that are in use")?;
+            write!(f, " (network {network}, endpoint {endpoint}, MAC {mac}): ")?;
+            write!(f, "{} declined within {patience}s, at last {address}", progress.declines)?;
+            return write!(
+                f,
+                ", which the machine with the MAC {holder} answers for. Give that one a reservation \
+                 or an address outside the pool; `-o conflict_check=off` takes addresses unseen"
+            );
         } else {
             write!(f, "a DHCP server on {bridge} offered an address but did not acknowledge it")?;
             write!(f, " within {patience}s (network {network}, endpoint {endpoint}, MAC {mac}): ")?;

@@ -20,6 +20,8 @@ pub(super) const INIT: Pid = Pid::from_raw(1);
 /// What was found out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Guest {
+    /// The container's process that was asked.
+    pub(super) pid: Option<Pid>,
     /// The UTS host name; none for a container that has the host's (`--uts host`).
     pub(super) host_name: Option<String>,
     /// The container's identifier, from its control group.
@@ -35,7 +37,7 @@ pub(super) async fn find(path: &Path) -> net::Result<Guest> {
     let Some(pid) = looked.ok().flatten() else { return Ok(Guest::default()) };
     let container = process::container_id(pid);
     if process::share_uts(pid, INIT)? {
-        return Ok(Guest { host_name: None, container });
+        return Ok(Guest { pid: Some(pid), host_name: None, container });
     }
     // A new UTS namespace begins as a copy of the host's.
     let inherited = process::uts_host_name(INIT)?;
@@ -53,5 +55,5 @@ pub(super) async fn find(path: &Path) -> net::Result<Guest> {
         // Named as the host is, on purpose.
         Err(_) => Some(inherited),
     };
-    Ok(Guest { host_name, container })
+    Ok(Guest { pid: Some(pid), host_name, container })
 }

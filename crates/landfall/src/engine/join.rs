@@ -9,7 +9,9 @@ use net::Route;
 use net::route::{protocol, scope};
 
 use super::api::{JoinRequest, Joined, StaticRoute};
+use super::options::NoServer;
 use super::{Engine, Error, container_link, with_prefix};
+use crate::fault::point;
 use crate::store::Phase;
 
 impl Engine {
@@ -33,29 +35,37 @@ impl Engine {
             endpoint.lease()
         };
         let bridge = &record.options.bridge;
-        let lease = lease
-            .ok_or_else(|| Error::LeaseLost { endpoint: id.clone(), bridge: bridge.clone() })?;
-        let copied = if record.options.skip_routes || record.internal {
-            Vec::new()
-        } else {
-            let index = self.0.host.link(bridge).await?.map_or(0, |link| link.index);
-            let routes = self.0.host.routes_v4().await?;
-            host_routes(&routes, index, &lease)
-        };
-        let (gateway, routes) = match record.internal {
-            true => (None, Vec::new()),
-            false => (lease.gateway(), routes(&lease, copied)),
+        if lease.is_none() && record.options.no_server != NoServer::Wait {
+            return Err(Error::LeaseLost { endpoint: id, bridge: bridge.clone() });
+        }
+        let (gateway, routes) = match lease {
+            Some(lease) if !record.internal => {
+                let copied = if record.options.skip_routes {
+                    Vec::new()
+                } else {
+                    let index = self.0.host.link(bridge).await?.map_or(0, |link| link.index);
+                    let routes = self.0.host.routes_v4().await?;
+                    host_routes(&routes, index, &lease)
+                };
+                (lease.gateway(), routes(&lease, copied))
+            }
+            _ => (None, Vec::new()),
         };
         {
             let mut state = self.lock();
             let endpoint = state.endpoints.get_mut(&id).ok_or_else(unknown)?;
             endpoint.phase = Phase::Joined(sandbox);
+            if let Some(pending) = endpoint.pending.take() {
+                pending.abort();
+            }
             // Another sandbox than before may have another guest.
-            endpoint.host_name = None;
-            endpoint.container = None;
+            endpoint.confirmed = false;
+            endpoint.guest = None;
             endpoint.told_gateway = gateway;
         }
+        point("join: known");
         self.keep(&id).await?;
+        point("join: recorded");
         Ok(Joined {
             link: container_link(&id),
             prefix: record.options.interface_prefix.clone(),

@@ -2,22 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use net::process;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::ids::{EndpointId, NetworkId};
 use super::sandbox::{Sandbox, open_netns};
 use super::{Engine, Error, host_link};
+use crate::fault::point;
 use crate::store::{Change, Phase};
 
 impl Engine {
-    /// The sandbox gives the link back: the lease is released. What is not known is no error:
-    /// engines leave what they only half remember, too.
+    /// The sandbox gives the link back: its lease is held for a while, or released. What is not
+    /// known is no error: engines leave what they only half remember, too.
     pub(crate) async fn leave(&self, _network: &NetworkId, id: &EndpointId) -> Result<(), Error> {
         let (engine, id) = (self.clone(), id.clone());
         self.to_its_end(async move {
             let sandbox = engine.sandbox_of(&id);
             engine.restore_gateway(&id).await;
-            engine.release(&id).await;
+            engine.ended(&id).await;
             if let Some(path) = sandbox {
                 let unfinished = engine.0.unfinished.clone();
                 unfinished.spawn(async move { engine.remove_from_the_dead(&id, &path).await });
@@ -41,8 +43,16 @@ impl Engine {
     /// the link stays until [`Engine::delete_endpoint`].
     async fn remove_from_the_dead(&self, id: &EndpointId, sandbox: &Path) {
         let Ok(inode) = open_netns(sandbox).and_then(|netns| netns.inode()) else { return };
-        let inhabitant = tokio::task::spawn_blocking(move || net::process::in_netns(inode)).await;
-        if !matches!(inhabitant, Ok(None)) {
+        let guest = self.lock().endpoints.get(id).and_then(|endpoint| endpoint.guest);
+        let inhabited = match guest {
+            Some(pid) => process::is_in_netns(pid, inode),
+            // To look at every process of the host takes milliseconds.
+            None => {
+                let look = move || process::in_netns(inode).is_some();
+                tokio::task::spawn_blocking(look).await.unwrap_or(true)
+            }
+        };
+        if inhabited {
             return;
         }
         {
@@ -58,18 +68,40 @@ impl Engine {
         }
     }
 
-    /// Removes an endpoint and all that belongs to it; one that is not known is no error.
+    /// Removes an endpoint and all that belongs to it, but for a lease that is held; one that is
+    /// not known is no error.
     pub(crate) async fn delete_endpoint(
         &self,
         _network: &NetworkId,
         id: &EndpointId,
     ) -> Result<(), Error> {
         let (engine, id) = (self.clone(), id.clone());
-        self.to_its_end(async move { engine.remove(&id).await }).await
+        self.to_its_end(async move { engine.undo(&id).await }).await
+    }
+
+    /// Ends an endpoint that nobody left. One that never came as far as a sandbox has nothing that
+    /// could come back, unless it came back itself.
+    pub(super) async fn undo(&self, id: &EndpointId) -> Result<(), Error> {
+        let again = {
+            let state = self.lock();
+            let Some(endpoint) = state.endpoints.get(id) else { return Ok(()) };
+            match endpoint.phase {
+                Phase::Held(_) | Phase::Joined(_) => true,
+                Phase::Creating | Phase::Created => endpoint.claimed,
+                Phase::Releasing => false,
+            }
+        };
+        if again {
+            self.ended(id).await;
+        }
+        if again && self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.is_held()) {
+            return self.delete_link(id).await;
+        }
+        self.remove(id).await
     }
 
     /// Releases an endpoint's lease, if it has one still.
-    async fn release(&self, id: &EndpointId) {
+    pub(super) async fn release(&self, id: &EndpointId) {
         let (segment, mac) = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id) else { return };
@@ -77,18 +109,21 @@ impl Engine {
                 return;
             }
             endpoint.phase = Phase::Releasing;
-            if let Some(inquiry) = endpoint.inquiry.take() {
-                inquiry.abort();
+            if let Some(pending) = endpoint.pending.take() {
+                pending.abort();
             }
             let Some(segment) = endpoint.segment.clone() else { return };
             (segment, endpoint.mac)
         };
+        point("leave: known");
         if let Err(error) = self.keep(id).await {
             // The RELEASE goes out all the same: a lease too few in the store is found out at
             // the next start, a lease too many at the server is not.
             tracing::error!(endpoint = %id, %error, "the release is not on the disk");
         }
+        point("leave: recorded");
         let released = segment.release(id, mac).await;
+        point("leave: given back");
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
             endpoint.released = Some(released);
         }
@@ -97,43 +132,27 @@ impl Engine {
     /// Removes an endpoint, however far it has come.
     pub(super) async fn remove(&self, id: &EndpointId) -> Result<(), Error> {
         self.release(id).await;
-        let Some(endpoint) = ({
-            let mut state = self.lock();
-            let endpoint = state.endpoints.remove(id);
-            if let Some(endpoint) = &endpoint {
-                state.by_link.remove(&endpoint.host_link);
-            }
-            endpoint
-        }) else {
-            return Ok(());
-        };
-        if let Some(making) = endpoint.making {
-            let _ = making.await;
-        }
-        // By name: a link may be made whose index we were not told any more.
-        let name = host_link(id);
-        self.0.host.delete_link_named(&name).await.map_err(|source| Error::Kernel {
-            network: endpoint.network.id.clone(),
-            endpoint: id.clone(),
-            source,
-        })?;
+        self.delete_link(id).await?;
+        point("delete: link removed");
+        let Some(endpoint) = self.lock().endpoints.remove(id) else { return Ok(()) };
         tracing::info!(
             network = %endpoint.network.id, endpoint = %id, mac = %endpoint.mac, "endpoint removed"
         );
         let forget = Change::DeleteEndpoint(id.clone());
-        let Some(mut released) = endpoint.released else {
-            return Ok(self.0.store.commit(forget).await?);
-        };
-        if !matches!(released.try_recv(), Err(TryRecvError::Empty)) {
-            return Ok(self.0.store.commit(forget).await?);
+        if let Some(mut released) = endpoint.released
+            && matches!(released.try_recv(), Err(TryRecvError::Empty))
+        {
+            // The way to the server is still being asked for: the record goes when the RELEASE is
+            // out, so that a crash in between does not lose it.
+            let store = self.0.store.clone();
+            self.0.unfinished.spawn(async move {
+                let _ = released.await;
+                store.commit_later(forget);
+            });
+            return Ok(());
         }
-        // The way to the server is still being asked for: the record goes when the RELEASE is
-        // out, so that a crash in between does not lose it.
-        let store = self.0.store.clone();
-        self.0.unfinished.spawn(async move {
-            let _ = released.await;
-            store.commit_later(forget);
-        });
+        self.0.store.commit(forget).await?;
+        point("delete: forgotten");
         Ok(())
     }
 

@@ -7,9 +7,14 @@
 //! | `conflict` | may this bridge be used |
 //! | `network` | make and forget networks |
 //! | `create` | an endpoint's link and lease, and their undoing |
+//! | `unfinished` | endpoints that were never made, or never joined |
 //! | `join` | hand an endpoint over to a sandbox |
-//! | `leave` | take it back: RELEASE, and nothing is left |
+//! | `leave` | take it back, and nothing is left |
+//! | `hold` | keep the lease of a container that may come back |
+//! | `reboot` | leases of an earlier boot |
 //! | `worker` | what happens by itself: links that come up, leases that change |
+//! | `renewals` | prolong what leases were prolonged, many at a time |
+//! | `bridges` | bridges that go and come back |
 //! | `sandbox` | what Landfall changes inside a container |
 //! | `guest` | who lives in a sandbox: host name and container |
 //! | `recover` | go on where an earlier run stopped |
@@ -17,19 +22,24 @@
 //! | `status` | what people see |
 
 pub(crate) mod api;
+mod bridges;
 mod conflict;
 mod create;
 mod diagnose;
 mod error;
 mod guest;
+mod hold;
 pub(crate) mod ids;
 mod join;
 mod leave;
 mod network;
 pub(crate) mod options;
+mod reboot;
 mod recover;
+mod renewals;
 mod sandbox;
 mod status;
+mod unfinished;
 mod worker;
 
 use std::collections::HashMap;
@@ -38,19 +48,22 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dhcp::v4::Config;
+use dhcp::v4::{Config, Defence, OnLoss};
 use ipnet::Ipv4Net;
 use net::Netlink;
+use nix::unistd::Pid;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use wire::MacAddr;
 
+use bridges::Bridges;
 pub(crate) use error::Error;
 
 use crate::segments::{Segment, Segments};
 use crate::store::{Change, EndpointRecord, NetworkRecord, Phase, Store, StoredLease};
 use ids::{EndpointId, NetworkId};
+use options::Options;
 use sandbox::Configured;
 use worker::LinkNews;
 
@@ -87,6 +100,7 @@ struct State {
     endpoints: HashMap<EndpointId, Box<Endpoint>>,
     /// Endpoints by the index of the host's end of their link.
     by_link: HashMap<u32, EndpointId>,
+    bridges: Bridges,
 }
 
 /// An endpoint, as far as its lease does not tell: that is its DHCP client's, in the segment.
@@ -105,13 +119,27 @@ struct Endpoint {
     /// The interface in the sandbox, once it was seen there: its index and its name.
     interface: Option<(u32, Box<str>)>,
     host_name: Option<Box<str>>,
+    /// Docker's identifier of its container, and the container's name.
     container: Option<Box<str>>,
+    name: Option<Box<str>>,
+    /// Whether these were seen in the sandbox: before, the container is only the one that can be
+    /// meant.
+    confirmed: bool,
+    /// A process of that container.
+    guest: Option<Pid>,
+    /// Whether it has gone on with the lease of an earlier endpoint.
+    claimed: bool,
+    /// Whether an earlier run did not finish it: it is only there until its lease is given back.
+    unfinished: bool,
+    /// The lease of an earlier boot, as long as its container is waited for.
+    remembered: Option<Box<StoredLease>>,
     /// Resolves when its link is made, or is not made after all.
     making: Option<oneshot::Receiver<()>>,
     /// What its interface lost together with its last lease, until the next one.
     withdrawn: Option<Box<Configured>>,
-    /// Finds out who lives in the sandbox.
-    inquiry: Option<AbortHandle>,
+    /// What happens later by itself: who lives in the sandbox is found out, or the lease has been
+    /// held for long enough.
+    pending: Option<AbortHandle>,
     /// Resolves when the RELEASE is out.
     released: Option<oneshot::Receiver<()>>,
 }
@@ -140,6 +168,7 @@ impl Engine {
         let watch = net::LinkWatch::here()?;
         engine.recover(loaded).await?;
         tokio::spawn(worker::watch_links(engine.clone(), watch));
+        tokio::spawn(worker::watch_wakings(engine.clone(), net::Wakings::new()?));
         tokio::spawn(worker::work(engine.clone(), queue, leases));
         Ok(engine)
     }
@@ -191,13 +220,18 @@ impl Engine {
             mac: endpoint.mac,
             told: endpoint.told,
             told_gateway: endpoint.told_gateway,
-            lease: endpoint.lease().map(|lease| StoredLease {
-                obtained: status::wall_clock(lease.start),
-                boot_id: self.0.boot_id.clone(),
-                lease,
-            }),
+            lease: match (endpoint.lease(), &endpoint.remembered) {
+                (Some(lease), _) => Some(StoredLease {
+                    obtained: status::wall_clock(lease.start),
+                    boot_id: self.0.boot_id.clone(),
+                    lease,
+                }),
+                (None, remembered) => remembered.as_deref().cloned(),
+            },
             host_name: endpoint.host_name.clone(),
             container: endpoint.container.clone(),
+            name: endpoint.name.clone(),
+            confirmed: endpoint.confirmed,
         })
     }
 
@@ -216,14 +250,23 @@ impl Engine {
         }
     }
 
-    fn client_config(&self, mac: MacAddr, host_name: Option<Box<str>>) -> Config {
+    /// Who the DHCP client of an endpoint is and how it behaves.
+    fn client_config(
+        &self,
+        options: &Options,
+        mac: MacAddr,
+        host_name: Option<Box<str>>,
+    ) -> Config {
         Config {
-            mac,
             host_name,
-            client_id: None,
             vendor_class: Some(self.0.vendor_class.clone()),
-            requested_address: None,
-            broadcast: false,
+            conflict_check: options.conflict_check,
+            defence: match options.on_lease_loss {
+                OnLoss::Drop => Defence::Once,
+                OnLoss::Keep => Defence::Always,
+            },
+            on_loss: options.on_lease_loss,
+            ..Config::new(mac)
         }
     }
 }
@@ -242,9 +285,15 @@ impl Endpoint {
             interface: None,
             host_name: None,
             container: None,
+            name: None,
+            confirmed: false,
+            guest: None,
+            claimed: false,
+            unfinished: false,
+            remembered: None,
             making: None,
             withdrawn: None,
-            inquiry: None,
+            pending: None,
             released: None,
         }
     }

@@ -9,6 +9,7 @@ use super::conflict;
 use super::ids::NetworkId;
 use super::options::{self, Options};
 use super::{Engine, Error};
+use crate::fault::point;
 use crate::store::{Change, NetworkRecord};
 
 impl Engine {
@@ -45,6 +46,7 @@ impl Engine {
         // A port that is made halfway can only be removed when it is made.
         self.to_its_end(async move {
             engine.lock().networks.insert(record.id.clone(), record.clone());
+            point("network: known");
             let made = engine.make_network(&record).await;
             if made.is_err() || hung_up.is_cancelled() {
                 engine.forget_network(&record.id).await?;
@@ -56,8 +58,12 @@ impl Engine {
 
     async fn make_network(&self, record: &NetworkRecord) -> Result<(), Error> {
         self.0.store.commit(Change::PutNetwork(Box::new(record.clone()))).await?;
+        point("network: recorded");
         // The port is made now: with spanning tree it needs half a minute before its first use.
         self.0.segments.get(&record.options.bridge).await?;
+        point("network: port made");
+        let links = self.0.host.links().await?;
+        self.lock().look_at_bridges(&links);
         tracing::info!(network = %record.id, bridge = record.options.bridge, "network made");
         Ok(())
     }
@@ -77,9 +83,13 @@ impl Engine {
             let last = !state.networks.values().any(|other| other.options.bridge == *bridge);
             (network, last)
         };
+        point("forget: network known");
+        self.give_up_all(id).await;
         self.0.store.commit(Change::DeleteNetwork(id.clone())).await?;
+        point("forget: network recorded");
         if last {
             self.0.segments.close(&network.options.bridge).await;
+            point("forget: port removed");
         }
         tracing::info!(network = %id, bridge = network.options.bridge, "network forgotten");
         Ok(())

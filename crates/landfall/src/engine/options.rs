@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dhcp::v4::{ConflictCheck, OnLoss};
 use serde::{Deserialize, Serialize};
 
 /// Names of the options of a network, as `docker network create -o` takes them.
@@ -13,6 +14,10 @@ pub(crate) mod name {
     pub(crate) const MODE: &str = "mode";
     /// How long a container's start waits for its first lease; `10s`.
     pub(crate) const LEASE_TIMEOUT: &str = "lease_timeout";
+    /// How an address is checked for other users: `fast`, `full` or `off`.
+    pub(crate) const CONFLICT_CHECK: &str = "conflict_check";
+    /// Let no container act as a DHCP server or an IPv6 router; `false`.
+    pub(crate) const DHCP_GUARD: &str = "dhcp_guard";
     /// Take the bridge although another network of this host seems to fight with it; `false`.
     pub(crate) const IGNORE_CONFLICTS: &str = "ignore_conflicts";
     /// Do not copy the host's static routes of the bridge into containers; `false`.
@@ -21,16 +26,36 @@ pub(crate) mod name {
     pub(crate) const IPV6: &str = "ipv6";
     /// What a container's interface name begins with; `eth`.
     pub(crate) const INTERFACE_PREFIX: &str = "interface_prefix";
+    /// What a container gets while no server answers: `fail`, `last` or `wait`.
+    pub(crate) const NO_SERVER: &str = "no_server";
+    /// What becomes of the address when the lease ends and no server answers: `drop` or `keep`.
+    pub(crate) const ON_LEASE_LOSS: &str = "on_lease_loss";
+    /// How long the lease of a container that has ended is kept for its return; `60s`.
+    pub(crate) const RELEASE_DELAY: &str = "release_delay";
 
     /// All of them, sorted.
-    pub(crate) const ALL: [&str; 7] =
-        [BRIDGE, IGNORE_CONFLICTS, INTERFACE_PREFIX, IPV6, LEASE_TIMEOUT, MODE, SKIP_ROUTES];
+    pub(crate) const ALL: [&str; 12] = [
+        BRIDGE,
+        CONFLICT_CHECK,
+        DHCP_GUARD,
+        IGNORE_CONFLICTS,
+        INTERFACE_PREFIX,
+        IPV6,
+        LEASE_TIMEOUT,
+        MODE,
+        NO_SERVER,
+        ON_LEASE_LOSS,
+        RELEASE_DELAY,
+        SKIP_ROUTES,
+    ];
 }
 
 /// Keys of the engine itself, which travel in the same map.
 const ENGINE_PREFIX: &str = "com.docker.network.";
 /// A container's start holds a lock of the engine's for as long as this.
 const LONGEST_LEASE_TIMEOUT: Duration = Duration::from_secs(600);
+/// A lease that nobody uses is somebody else's.
+const LONGEST_RELEASE_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// IFNAMSIZ is 16 with its NUL; the engine appends a number, for which three digits are left.
 const LONGEST_PREFIX: usize = 12;
 
@@ -47,6 +72,39 @@ pub(crate) struct Options {
     pub(crate) skip_routes: bool,
     /// What a container's interface name begins with.
     pub(crate) interface_prefix: String,
+    /// How long the lease of a container that has ended is held for its return.
+    #[serde(default = "default_release_delay")]
+    pub(crate) release_delay: Duration,
+    /// What a container gets while no server answers.
+    #[serde(default)]
+    pub(crate) no_server: NoServer,
+    /// How an address is checked for other users before and after it is taken into use.
+    #[serde(default)]
+    pub(crate) conflict_check: ConflictCheck,
+    /// What becomes of the address when the lease ends and no server answers.
+    #[serde(default)]
+    pub(crate) on_lease_loss: OnLoss,
+    /// Whether a container's DHCP server and router messages are dropped at its port.
+    #[serde(default)]
+    pub(crate) dhcp_guard: bool,
+}
+
+/// What a container gets when it starts and no DHCP server has a word for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NoServer {
+    /// An error: it does not start.
+    #[default]
+    Fail,
+    /// The address that it had before the machine booted, if there is one; else an error.
+    Last,
+    /// No address. It gets one once a server answers.
+    Wait,
+}
+
+/// What a `docker restart` takes with the longest stop time-out that is common, and as much again.
+fn default_release_delay() -> Duration {
+    Duration::from_secs(60)
 }
 
 /// An option that cannot be taken.
@@ -129,6 +187,32 @@ impl Options {
                     value.to_owned()
                 }
             },
+            conflict_check: match get(name::CONFLICT_CHECK) {
+                None | Some((_, "fast")) => ConflictCheck::Fast,
+                Some((_, "full")) => ConflictCheck::Full,
+                Some((_, "off")) => ConflictCheck::Off,
+                Some((name, value)) => return Err(invalid(name, value, "fast, full or off")),
+            },
+            on_lease_loss: match get(name::ON_LEASE_LOSS) {
+                None | Some((_, "drop")) => OnLoss::Drop,
+                Some((_, "keep")) => OnLoss::Keep,
+                Some((name, value)) => return Err(invalid(name, value, "drop or keep")),
+            },
+            dhcp_guard: flag(get(name::DHCP_GUARD))?,
+            no_server: match get(name::NO_SERVER) {
+                None | Some((_, "fail")) => NoServer::Fail,
+                Some((_, "last")) => NoServer::Last,
+                Some((_, "wait")) => NoServer::Wait,
+                Some((name, value)) => return Err(invalid(name, value, "fail, last or wait")),
+            },
+            release_delay: match get(name::RELEASE_DELAY) {
+                None => default_release_delay(),
+                Some((name, value)) => {
+                    duration(value).filter(|d| *d <= LONGEST_RELEASE_DELAY).ok_or_else(|| {
+                        invalid(name, value, "a time such as 60s or 5m, at most 24h, or 0")
+                    })?
+                }
+            },
         })
     }
 }
@@ -149,6 +233,9 @@ fn flag(option: Option<(&'static str, &str)>) -> Result<bool, InvalidOption> {
 
 /// Go's `time.ParseDuration` without signs: `10s`, `1m30s`, `1.5h`, `500ms`.
 fn duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
     let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use net::Link;
 
+use super::hold::now;
 use super::ids::NetworkId;
+use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, host_link};
 use crate::segments::AcquireError;
-use crate::store::{Change, EndpointRecord, Loaded, NetworkRecord, Phase};
+use crate::store::{Change, EndpointRecord, Loaded, NetworkRecord, Phase, StoredLease};
 
 impl Engine {
     /// Adopts what is alive, and finishes or undoes what an earlier run left halfway.
@@ -23,6 +25,8 @@ impl Engine {
             }
         }
         let links = self.0.host.links().await?;
+        self.0.segments.remove_strays(&links).await;
+        self.lock().look_at_bridges(&links);
         let links: HashMap<&str, &Link> = links.iter().map(|l| (l.name.as_str(), l)).collect();
         for record in loaded.endpoints {
             let link = links.get(host_link(&record.id).as_str()).copied();
@@ -37,18 +41,39 @@ impl Engine {
         Ok(())
     }
 
+    /// The kernel is empty, and the engine starts its containers as new endpoints: keeps what this
+    /// one had for the container that comes back.
+    fn remember(
+        &self,
+        record: &EndpointRecord,
+        network: &Arc<NetworkRecord>,
+        stored: &StoredLease,
+    ) {
+        let until = Remembered::of(stored, net::wall_clock_is_set()).until(now());
+        let mut endpoint = Endpoint::new(network.clone(), Phase::Held(until), record.mac);
+        endpoint.told = record.told;
+        endpoint.host_name = record.host_name.clone();
+        endpoint.container = record.container.clone();
+        endpoint.name = record.name.clone();
+        endpoint.confirmed = record.confirmed;
+        endpoint.remembered = Some(Box::new(stored.clone()));
+        tracing::info!(
+            endpoint = %record.id, mac = %record.mac, address = %stored.lease.address,
+            "of an earlier boot: waits for its container"
+        );
+        self.lock().endpoints.insert(record.id.clone(), Box::new(endpoint));
+        self.hold_for(&record.id, until.saturating_since(now()));
+    }
+
     async fn adopt(
         &self,
         record: EndpointRecord,
         network: &Arc<NetworkRecord>,
         link: Option<&Link>,
     ) {
-        let EndpointRecord { id, phase, mac, lease, .. } = record;
-        let this_boot = lease.as_ref().is_none_or(|lease| lease.boot_id == self.0.boot_id);
-        if !this_boot {
-            // The kernel is empty and the engine starts its containers as new endpoints.
-            tracing::info!(endpoint = %id, "of an earlier boot: forgotten");
-            self.0.store.commit_later(Change::DeleteEndpoint(id));
+        let EndpointRecord { id, mut phase, mac, lease, .. } = record.clone();
+        if let Some(stored) = lease.as_ref().filter(|lease| lease.boot_id != self.0.boot_id) {
+            self.remember(&record, network, stored);
             return;
         }
         let mut endpoint = Endpoint::new(network.clone(), phase.clone(), mac);
@@ -56,6 +81,8 @@ impl Engine {
         endpoint.told_gateway = record.told_gateway;
         endpoint.host_name = record.host_name.clone();
         endpoint.container = record.container;
+        endpoint.name = record.name;
+        endpoint.confirmed = record.confirmed;
         endpoint.host_link = link.map_or(0, |link| link.index);
         let segment = match self.0.segments.get_as_it_is(&network.options.bridge).await {
             Ok((segment, _)) => Some(segment),
@@ -65,11 +92,25 @@ impl Engine {
             }
         };
         endpoint.segment = segment.clone();
-        let dead = match phase {
-            Phase::Creating | Phase::Releasing => true,
-            Phase::Created | Phase::Joined(_) => link.is_none(),
+        let release_delay = network.options.release_delay;
+        // What was written before there was a lease of its own has one only if it was held before.
+        let may_come_back = lease.is_some() && !release_delay.is_zero();
+        endpoint.unfinished = phase == Phase::Creating && lease.is_none() && segment.is_some();
+        let unfinished = endpoint.unfinished;
+        let (dead, held) = match phase {
+            Phase::Held(until) => (until <= now(), Some(until)),
+            Phase::Releasing => (true, None),
+            Phase::Creating if may_come_back => (false, Some(now() + release_delay)),
+            Phase::Creating => (!unfinished, None),
+            Phase::Joined(_) if link.is_none() && may_come_back => {
+                (false, Some(now() + release_delay))
+            }
+            Phase::Created | Phase::Joined(_) => (link.is_none(), None),
         };
-        if dead {
+        if let Some(until) = held {
+            phase = Phase::Held(until);
+            endpoint.phase = phase.clone();
+        } else if dead {
             // Released below, whatever it has.
             endpoint.phase = Phase::Created;
         }
@@ -80,22 +121,41 @@ impl Engine {
             }
             state.endpoints.insert(id.clone(), Box::new(endpoint));
         }
+        if segment.is_none()
+            && let Some(endpoint) = self.lock().endpoints.get_mut(&id)
+        {
+            // Until there is a bridge.
+            endpoint.remembered = lease.clone().map(Box::new);
+        }
         if let (Some(segment), Some(lease)) = (&segment, lease) {
-            let live = link.filter(|link| link.carrier && !dead).map(|link| link.index);
-            let config = self.client_config(mac, record.host_name);
+            let live = link.filter(|link| link.carrier && !dead && held.is_none());
+            let live = live.map(|link| link.index);
+            let config = self.client_config(&network.options, mac, record.host_name);
             if let Err(AcquireError::MacInUse(holder)) =
                 segment.resume(&id, config, lease.lease, live).await
             {
                 tracing::error!(endpoint = %id, %mac, %holder, "two endpoints with one MAC");
             }
         }
-        if dead {
+        if unfinished {
+            if let Err(error) = self.delete_link(&id).await {
+                tracing::error!(endpoint = %id, %error, "the link of an unfinished endpoint is left");
+            }
+            self.reclaim(&id);
+        } else if dead {
             tracing::info!(endpoint = %id, %mac, "not finished or not alive: undone");
             if let Err(error) = self.remove(&id).await {
                 tracing::error!(endpoint = %id, %error, "not removed");
             }
+        } else if let Some(until) = held {
+            if let Err(error) = self.delete_link(&id).await {
+                tracing::error!(endpoint = %id, %error, "the link of a held endpoint is left");
+            }
+            self.keep_later(&id);
+            self.hold_for(&id, until.saturating_since(now()));
         } else if let Some(link) = link {
-            self.link_changed(link.index, link.carrier);
+            self.await_join(&id);
+            self.link_changed(link);
         }
     }
 }

@@ -166,13 +166,17 @@ impl Sandbox {
     }
 }
 
-/// Prolongs the leased address of the interface with that index in the namespace at `path` by the
-/// times of its lease; everything else stays as it is.
+/// What prolongs the leased address of the interface with that index in the namespace at `path` by
+/// the times of its lease; everything else stays as it is.
 ///
 /// All that most renewals ever change in a container, so it is done in one short visit.
-pub(super) fn prolong(path: &Path, ifindex: u32, lease: &Lease) -> net::Result<()> {
+pub(super) fn prolongation(
+    path: &Path,
+    ifindex: u32,
+    lease: &Lease,
+) -> net::Result<net::Prolongation> {
     let address = IpNet::V4(with_prefix(lease));
-    net::address::prolong_address(&open_netns(path)?, ifindex, address, lifetime(lease))
+    Ok(net::Prolongation { netns: open_netns(path)?, ifindex, address, lifetime: lifetime(lease) })
 }
 
 /// Opens a sandbox's network namespace by the path that the engine named.

@@ -6,23 +6,26 @@ use jiff::{SignedDuration, Timestamp};
 use super::api::{EndpointStatus, NetworkStatus, Status};
 use super::ids::{EndpointId, NetworkId};
 use super::{Endpoint, Engine, host_link, with_prefix};
+use crate::store::Phase;
 
 impl Engine {
     /// Everything that `landfall status` shows, by network and address.
     pub(crate) fn status(&self) -> Status {
         let state = self.lock();
+        // What is only there to be given back belongs to nobody.
+        let endpoints = || state.endpoints.iter().filter(|(_, endpoint)| !endpoint.unfinished);
         let mut networks: Vec<NetworkStatus> = state
             .networks
             .values()
             .map(|network| NetworkStatus {
                 id: network.id.clone(),
                 bridge: network.options.bridge.clone(),
-                endpoints: state.endpoints.values().filter(|e| e.network.id == network.id).count(),
+                endpoints: endpoints().filter(|(_, e)| e.network.id == network.id).count(),
             })
             .collect();
         networks.sort_by(|a, b| a.id.cmp(&b.id));
         let mut endpoints: Vec<EndpointStatus> =
-            state.endpoints.iter().map(|(id, endpoint)| endpoint.status(id)).collect();
+            endpoints().map(|(id, endpoint)| endpoint.status(id)).collect();
         endpoints.sort_by_key(|e| (e.bridge.clone(), e.address, e.id.clone()));
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -77,6 +80,10 @@ impl Endpoint {
             state: view.as_ref().map_or("NONE".to_owned(), |view| view.state.clone()),
             renews_at: lease.and_then(|lease| due(lease.renew_at)),
             expires_at: lease.and_then(|lease| due(lease.expires_at)),
+            held_until: match self.phase {
+                Phase::Held(until) => due(until),
+                _ => None,
+            },
             docker_shows: self.told.filter(|told| address != Some(*told)),
         }
     }

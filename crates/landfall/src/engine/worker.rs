@@ -3,6 +3,7 @@
 //! One task does it all, in the order in which it happens, so that nobody else touches a sandbox
 //! at the same time.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,13 +12,15 @@ use net::{LinkChange, LinkWatch};
 use tokio::sync::mpsc::UnboundedReceiver;
 use wire::MacAddr;
 
+use super::bridges::BridgeNews;
 use super::ids::EndpointId;
 use super::sandbox::{Configured, Sandbox};
-use super::{Engine, guest, sandbox, with_prefix};
+use super::{Engine, State, guest, with_prefix};
+use crate::fault::point;
 use crate::segments::{LeaseEvent, Segment};
 use crate::store::Phase;
 
-/// Something about an endpoint's link.
+/// Something about an endpoint's link, or about a bridge.
 #[derive(Debug)]
 pub(super) enum LinkNews {
     /// It is up in its sandbox.
@@ -26,13 +29,20 @@ pub(super) enum LinkNews {
     Down(EndpointId),
     /// It is gone, though nobody asked us to remove it.
     Gone(EndpointId),
+    /// It is up on another bridge than its own, or on none.
+    Astray(EndpointId),
+    /// Something about the bridge of that name.
+    Bridge(String, BridgeNews),
 }
+
+/// How many events of leases are followed before links have their turn.
+const MOST_EVENTS: usize = 64;
 
 /// Turns the kernel's link messages into work.
 pub(super) async fn watch_links(engine: Engine, mut watch: LinkWatch) {
     loop {
         match watch.next().await {
-            Ok(LinkChange::Changed(link)) => engine.link_changed(link.index, link.carrier),
+            Ok(LinkChange::Changed(link)) => engine.link_changed(&link),
             Ok(LinkChange::PortState { .. }) => {}
             Ok(LinkChange::Removed { index, .. }) => engine.link_removed(index),
             Ok(LinkChange::Resync) => match engine.0.host.links().await {
@@ -47,21 +57,42 @@ pub(super) async fn watch_links(engine: Engine, mut watch: LinkWatch) {
     }
 }
 
+/// Has all leases confirmed when the machine wakes: their server has not slept, and the machine may
+/// have been carried elsewhere.
+pub(super) async fn watch_wakings(engine: Engine, mut wakings: net::Wakings) {
+    loop {
+        match wakings.next().await {
+            Ok(slept) => {
+                tracing::info!(?slept, "the machine woke");
+                engine.confirm_everything();
+            }
+            Err(error) => {
+                tracing::error!(%error, "wakings cannot be watched any more");
+                return;
+            }
+        }
+    }
+}
+
 /// Does the work as it comes in, and follows the leases.
 pub(super) async fn work(
     engine: Engine,
     mut queue: UnboundedReceiver<LinkNews>,
     mut leases: UnboundedReceiver<LeaseEvent>,
 ) {
+    let mut events = Vec::new();
     loop {
         tokio::select! {
             Some(news) = queue.recv() => match news {
                 LinkNews::Up(id) => engine.link_up(&id).await,
                 LinkNews::Down(id) => engine.link_down(&id).await,
                 LinkNews::Gone(id) => engine.link_gone(&id).await,
+                LinkNews::Astray(id) => engine.put_link_back(&id).await,
+                LinkNews::Bridge(bridge, BridgeNews::Made) => engine.put_back(&bridge).await,
+                LinkNews::Bridge(bridge, BridgeNews::Back) => engine.confirm_all(&bridge),
             },
-            Some(LeaseEvent { endpoint, event }) = leases.recv() => {
-                engine.lease_event(&endpoint, event).await;
+            1.. = leases.recv_many(&mut events, MOST_EVENTS) => {
+                engine.lease_events(&mut events).await;
             }
             else => return,
         }
@@ -69,41 +100,62 @@ pub(super) async fn work(
 }
 
 /// What is needed to work in a sandbox.
-struct Joined {
-    segment: Arc<Segment>,
-    mac: MacAddr,
-    path: PathBuf,
+pub(super) struct Joined {
+    pub(super) segment: Arc<Segment>,
+    pub(super) mac: MacAddr,
+    pub(super) path: PathBuf,
     host_link: u32,
     /// The index of the interface in the sandbox, if it was seen there.
-    ifindex: Option<u32>,
+    pub(super) ifindex: Option<u32>,
 }
 
 impl Engine {
-    pub(super) fn link_changed(&self, index: u32, carrier: bool) {
+    pub(super) fn link_changed(&self, link: &net::Link) {
         let mut state = self.lock();
-        let Some(id) = state.by_link.get(&index).cloned() else { return };
-        let Some(endpoint) = state.endpoints.get_mut(&id) else { return };
-        if endpoint.carrier != carrier {
-            endpoint.carrier = carrier;
-            self.tell(if carrier { LinkNews::Up(id) } else { LinkNews::Down(id) });
+        if let Some((bridge, news)) = state.bridge_changed(link) {
+            self.tell(LinkNews::Bridge(bridge, news));
+        }
+        let State { endpoints, by_link, .. } = &mut *state;
+        let Some(id) = by_link.get(&link.index) else { return };
+        let Some(endpoint) = endpoints.get_mut(id) else { return };
+        if endpoint.carrier != link.carrier {
+            endpoint.carrier = link.carrier;
+            let id = id.clone();
+            self.tell(if link.carrier { LinkNews::Up(id) } else { LinkNews::Down(id) });
+        }
+        if let Some(segment) = &endpoint.segment
+            && link.master != Some(segment.index())
+        {
+            self.tell(LinkNews::Astray(id.clone()));
         }
     }
 
     fn link_removed(&self, index: u32) {
-        if let Some(id) = self.lock().by_link.remove(&index) {
+        let mut state = self.lock();
+        state.bridges.removed(index);
+        if let Some(id) = state.by_link.remove(&index) {
             self.tell(LinkNews::Gone(id));
+        }
+        let segments = state.endpoints.values().filter_map(|endpoint| endpoint.segment.as_ref());
+        if let Some(segment) = segments.into_iter().find(|segment| segment.port() == index) {
+            self.tell(LinkNews::Bridge(segment.bridge().to_owned(), BridgeNews::Made));
         }
     }
 
     /// After link messages were lost: what they would have told.
     fn compare_links(&self, links: &[net::Link]) {
-        let known: Vec<u32> = self.lock().by_link.keys().copied().collect();
-        for index in known {
-            match links.iter().find(|link| link.index == index) {
-                Some(link) => self.link_changed(index, link.carrier),
-                None => self.link_removed(index),
-            }
-        }
+        let known: Vec<u32> = {
+            let state = self.lock();
+            let bridges = state.bridges.indexes();
+            let ports = state.endpoints.values().filter_map(|e| Some(e.segment.as_ref()?.port()));
+            state.by_link.keys().copied().chain(bridges).chain(ports).collect()
+        };
+        let gone: BTreeSet<u32> = known
+            .into_iter()
+            .filter(|index| !links.iter().any(|link| link.index == *index))
+            .collect();
+        gone.into_iter().for_each(|index| self.link_removed(index));
+        links.iter().for_each(|link| self.link_changed(link));
     }
 
     fn tell(&self, news: LinkNews) {
@@ -113,7 +165,7 @@ impl Engine {
 
     /// The sandbox that holds the endpoint's link, once that is up in it: before, there is nothing
     /// in it to change, and up to Engine 27 its namespace does not even exist.
-    fn joined(&self, id: &EndpointId) -> Option<Joined> {
+    pub(super) fn joined(&self, id: &EndpointId) -> Option<Joined> {
         let state = self.lock();
         let endpoint = state.endpoints.get(id).filter(|endpoint| endpoint.carrier)?;
         let Phase::Joined(path) = &endpoint.phase else { return None };
@@ -136,7 +188,9 @@ impl Engine {
     /// long as its lease, and the server learns the container's name.
     async fn link_up(&self, id: &EndpointId) {
         let Some(Joined { segment, mac, path, host_link, .. }) = self.joined(id) else { return };
+        point("join: link up");
         segment.link_up(mac, host_link).await;
+        point("join: forwarded");
         let told = self.lock().endpoints.get(id).and_then(|endpoint| endpoint.told);
         let configured = async {
             let Some(sandbox) = Sandbox::open(&path, host_link).await? else { return Ok(None) };
@@ -159,14 +213,16 @@ impl Engine {
             }
             Err(error) => tracing::warn!(endpoint = %id, %error, "the sandbox is out of reach"),
         }
+        point("join: configured");
         segment.announce(mac);
-        if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.container.is_some()) {
+        point("join: announced");
+        if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.confirmed) {
             // Known from before the daemon's restart, and the DHCP client sends the name.
             return;
         }
         let inquiry = tokio::spawn(inquire(self.clone(), id.clone(), path));
         if let Some(endpoint) = self.lock().endpoints.get_mut(id)
-            && let Some(earlier) = endpoint.inquiry.replace(inquiry.abort_handle())
+            && let Some(earlier) = endpoint.pending.replace(inquiry.abort_handle())
         {
             earlier.abort();
         }
@@ -177,16 +233,25 @@ impl Engine {
         segment.link_down(mac).await;
     }
 
-    /// The sandbox went away with our link in it and the engine said nothing: the endpoint ends.
+    /// The sandbox went away with our link in it and the engine said nothing: the container has
+    /// ended.
     async fn link_gone(&self, id: &EndpointId) {
-        tracing::warn!(endpoint = %id, "the link is gone: the lease is released");
-        if let Err(error) = self.remove(id).await {
+        tracing::warn!(endpoint = %id, "the link is gone");
+        if let Err(error) = self.undo(id).await {
             tracing::error!(endpoint = %id, %error, "not removed");
         }
     }
 
-    async fn lease_event(&self, id: &EndpointId, event: Event) {
+    /// What is not a renewal that went as expected: that is in `renewals`.
+    pub(super) async fn lease_event(&self, id: &EndpointId, event: Event) {
         let Some((segment, mac)) = self.segment_of(id) else { return };
+        if matches!(event, Event::Lost { .. })
+            && self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.is_held())
+        {
+            // Nobody needs another one.
+            self.0.unfinished.spawn(self.clone().give_up(id.clone()));
+            return;
+        }
         self.keep_later(id);
         let lease = segment.view(mac).and_then(|view| view.lease);
         match (&event, &lease) {
@@ -217,6 +282,9 @@ impl Engine {
                     Loss::Expired => {
                         tracing::warn!(endpoint = %id, %mac, %address, "lease expired");
                     }
+                    Loss::Conflict { holder } => tracing::warn!(
+                        endpoint = %id, %mac, %address, %holder, "address in use by another machine"
+                    ),
                     Loss::Nak { server, message } => tracing::warn!(
                         endpoint = %id, %mac, %address, %server, ?message, "lease refused (NAK)"
                     ),
@@ -225,18 +293,13 @@ impl Engine {
             _ => {}
         }
         let applied = async {
-            let Some(Joined { path, host_link, ifindex, .. }) = self.joined(id) else {
+            let Some(Joined { path, host_link, .. }) = self.joined(id) else {
                 return Ok(());
             };
-            if let (Event::Renewed, Some(lease), Some(ifindex)) = (&event, &lease, ifindex) {
-                match sandbox::prolong(&path, ifindex, lease) {
-                    // Not where it was seen last: looked for below.
-                    Err(error) if error.is_not_found() => {}
-                    prolonged => return prolonged,
-                }
-            }
             let Some(sandbox) = Sandbox::open(&path, host_link).await? else { return Ok(()) };
+            point("change: known");
             self.apply(id, &sandbox, &event, lease.as_ref()).await?;
+            point("change: applied");
             net::Result::Ok(())
         };
         if let Err(error) = applied.await {
@@ -300,9 +363,22 @@ async fn inquire(engine: Engine, id: EndpointId, path: PathBuf) {
     let Some(Joined { segment, mac, .. }) = engine.joined(&id) else { return };
     if let Some(endpoint) = engine.lock().endpoints.get_mut(&id) {
         endpoint.host_name = found.host_name.as_deref().map(Into::into);
-        endpoint.container = found.container.as_deref().map(Into::into);
+        if endpoint.container.as_deref() != found.container.as_deref() {
+            if endpoint.container.is_some() {
+                tracing::warn!(
+                    endpoint = %id, taken_for = ?endpoint.container, is = ?found.container,
+                    "another container than the one that was taken for it"
+                );
+            }
+            endpoint.container = found.container.as_deref().map(Into::into);
+            endpoint.name = None;
+        }
+        endpoint.confirmed = found.container.is_some();
+        // Any other process may end before its container does.
+        endpoint.guest = found.pid.filter(|_| found.container.is_some());
     }
     engine.keep_later(&id);
+    point("join: guest known");
     if let Some(name) = &found.host_name {
         segment.set_host_name(mac, name);
     }

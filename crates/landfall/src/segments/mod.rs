@@ -1,9 +1,12 @@
 //! Segments: each bridge that a network uses, the port through which Landfall speaks on it, and
 //! the DHCP clients of all endpoints there.
 
+mod ear;
+mod hearing;
 mod pace;
 mod port;
 mod segment;
+mod wake;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use net::{BootTimer, Link, Netlink, Netns};
 use tokio::sync::{Mutex, mpsc};
 
 pub(crate) use port::PortError;
-pub(crate) use segment::{AcquireError, Segment};
+pub(crate) use segment::{AcquireError, Begin, Segment};
 
 use crate::engine::ids::EndpointId;
 
@@ -81,15 +84,64 @@ impl Segments {
             port::open(&self.host, &self.home, &self.home_links, &self.instance, &bridge).await?;
         let timer = BootTimer::new()
             .map_err(|source| PortError::Kernel { bridge: bridge.name.clone(), source })?;
-        let segment = Segment::start(
-            bridge.name.clone(),
-            port,
-            self.host.clone(),
-            self.events.clone(),
-            timer,
-        );
+        let segment = Segment::start(&bridge, port, self.host.clone(), self.events.clone(), timer);
         open.insert(bridge.index, segment.clone());
         Ok((segment, bridge))
+    }
+
+    /// The segment of a bridge that was made again, or whose port has gone: with a new port, and
+    /// the clients of the old one. As it is, if its port is there after all.
+    pub(crate) async fn reopen(&self, bridge: &str) -> Result<(Arc<Segment>, Link), PortError> {
+        let now = port::find_bridge(&self.host, bridge).await?;
+        let old: Vec<Arc<Segment>> = {
+            let mut open = self.open.lock().await;
+            if let Some(segment) = open.get(&now.index)
+                && port::is_there(&self.host, segment.port(), &now).await?
+            {
+                return Ok((segment.clone(), now));
+            }
+            let here: Vec<u32> = open
+                .iter()
+                .filter(|(_, segment)| segment.bridge() == bridge)
+                .map(|(index, _)| *index)
+                .collect();
+            here.iter().filter_map(|index| open.remove(index)).collect()
+        };
+        let opened = self.get_as_it_is(bridge).await;
+        match &opened {
+            Ok((segment, _)) => {
+                for old in old {
+                    old.stop();
+                    segment.adopt(old.give_up_clients());
+                    // It outlives a bridge that is deleted, as a port of none.
+                    if old.port() != segment.port()
+                        && let Err(error) = self.host.delete_link(old.port()).await
+                        && !error.is_not_found()
+                    {
+                        tracing::warn!(%error, bridge, "the old port stays behind");
+                    }
+                }
+            }
+            // They go on waiting for a bridge.
+            Err(_) => {
+                let mut open = self.open.lock().await;
+                open.extend(old.into_iter().map(|segment| (segment.index(), segment)));
+            }
+        }
+        opened
+    }
+
+    /// Removes ports of this daemon on bridges that no network uses: an earlier run died before it
+    /// removed them.
+    pub(crate) async fn remove_strays(&self, links: &[Link]) {
+        let ours = port::name(&self.instance, "");
+        let used: Vec<u32> = self.open.lock().await.values().map(|s| s.port()).collect();
+        for link in links.iter().filter(|l| l.name.starts_with(&ours) && !used.contains(&l.index)) {
+            tracing::info!(port = link.name, "the port of no network: removed");
+            if let Err(error) = self.host.delete_link(link.index).await {
+                tracing::warn!(%error, port = link.name, "the port stays behind");
+            }
+        }
     }
 
     /// The bridge of that name, which is up; without a port of ours.

@@ -3,6 +3,7 @@
 //! A veth whose outer end is a bridge port that learns nothing, and whose inner end holds the
 //! packet socket in a namespace of Landfall's own, where nobody answers ARP for the host.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use net::{
     BridgePort, Filter, Link, LinkWatch, Netlink, Netns, PacketSocket, Peer, PortState, Sees, Veth,
 };
 use wire::MacAddr;
+
+use super::hearing::Hearing;
 
 /// Why there is no port on a bridge.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,8 @@ pub(super) struct Port {
     pub(super) outer: u32,
     /// Reads and writes at the inner end.
     pub(super) socket: PacketSocket,
+    /// What it hears.
+    pub(super) hearing: Hearing,
 }
 
 /// Multicast router port, permanently (`MDB_RTR_TYPE_PERM`): with snooping on, neighbour
@@ -68,6 +73,11 @@ pub(super) fn home(instance: &str) -> Result<Netns, net::Error> {
         tracing::warn!(%error, "the ports will speak IPv6 by themselves");
     }
     Ok(home)
+}
+
+/// The name of a port: of the daemon with that instance, on the bridge with that index.
+pub(super) fn name(instance: &str, bridge: impl Display) -> String {
+    format!("lfp-{instance}-{bridge}")
 }
 
 /// Finds a bridge.
@@ -94,7 +104,7 @@ pub(super) async fn open(
     bridge: &Link,
 ) -> Result<Port, PortError> {
     let kernel = |source| PortError::Kernel { bridge: bridge.name.clone(), source };
-    let name = format!("lfp-{instance}-{}", bridge.index);
+    let name = name(instance, bridge.index);
     let (outer, inner) = match adopt(host, home_links, &name, bridge).await.map_err(kernel)? {
         Some(ends) => ends,
         None => make(host, home, instance, &name, bridge).await.map_err(kernel)?,
@@ -110,8 +120,9 @@ pub(super) async fn open(
         // On one that is down no port forwards.
         wait_until_open(host, home, home_links, outer, inner).await.map_err(kernel)?;
     }
-    let socket = PacketSocket::open_in(home, inner, &Filter::dhcp4_replies(), Sees::Incoming)
-        .map_err(kernel)?;
+    let socket =
+        PacketSocket::open_in(home, inner, &Filter::nothing(), Sees::Incoming).map_err(kernel)?;
+    let hearing = Hearing::of(&socket, &bridge.name).map_err(kernel)?;
     if let Some(link) = host.link_by_index(outer).await.map_err(kernel)?
         && link.port_state.is_some_and(|state| state != PortState::Forwarding)
     {
@@ -120,7 +131,14 @@ pub(super) async fn open(
             "the port is not forwarding yet: spanning tree is on, which takes up to 30 s once"
         );
     }
-    Ok(Port { outer, socket })
+    Ok(Port { outer, socket, hearing })
+}
+
+/// Whether the outer end with that index is on its bridge.
+pub(super) async fn is_there(host: &Netlink, outer: u32, bridge: &Link) -> Result<bool, PortError> {
+    let link = host.link_by_index(outer).await;
+    let link = link.map_err(|source| PortError::Kernel { bridge: bridge.name.clone(), source })?;
+    Ok(link.is_some_and(|link| link.master == Some(bridge.index)))
 }
 
 async fn adopt(

@@ -3,34 +3,40 @@
 //! All clients of a segment share one socket, one timer and one task. Each mutation of a client
 //! is followed by [`State::settle`], which opens the ears it needs, sends what it has to say,
 //! passes on what happened to it, and notes when it must be woken. An idle lease is an entry in
-//! two maps.
+//! two maps and an address in the kernel's table of what the port hears.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::v4::{Client, Config, Event, Lease, Listening, Progress};
-use net::{BootTimer, FdbKind, Filter, Netlink, PacketSocket, Sees};
-use tokio::sync::{mpsc, oneshot};
+use dhcp::v4::{Client, Config, Event, Lease, OnLoss, Progress};
+use net::{BootTimer, FdbKind, Link, Netlink, PacketSocket};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wire::MacAddr;
-use wire::arp::Operation;
 use wire::dhcp4::port;
 use wire::frame::{Checksum, Frame, Payload};
 
 use super::LeaseEvent;
+use super::ear::Ear;
+use super::hearing::{Hearing, Wants};
 use super::pace::Pace;
 use super::port::Port;
+use super::wake::{BURST, REST, renews, wake};
 use crate::engine::ids::EndpointId;
+use crate::fault::point;
 
 /// A jumbo frame with its header: nothing longer comes out of a packet socket here.
-const FRAME_BYTES: usize = 9216;
+pub(super) const FRAME_BYTES: usize = 9216;
 /// `chaddr` in a BOOTP message (RFC 951 §3).
 const CHADDR: std::ops::Range<usize> = 28..34;
+
+/// After a boot all containers come back at once, and a server's queue is short.
+const REBOOTS_AT_ONCE: usize = 16;
 
 /// How long leases may take on their way back before the port goes: three seconds of asking for the
 /// server, and their places in the row.
@@ -38,7 +44,9 @@ const RELEASING: Duration = Duration::from_secs(5);
 
 /// A bridge on which Landfall speaks for its endpoints.
 pub(crate) struct Segment {
+    /// The bridge's name, and its index when the port was made.
     bridge: String,
+    index: u32,
     /// The index of the port's outer end.
     port: u32,
     host: Netlink,
@@ -48,18 +56,21 @@ pub(crate) struct Segment {
     events: mpsc::UnboundedSender<LeaseEvent>,
     /// Leases on their way back.
     releasing: TaskTracker,
+    /// How many may ask at a time whether their lease of an earlier boot is still right.
+    reboots: Semaphore,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// Boxed, as the table has room for more than are in it.
     clients: HashMap<MacAddr, Box<Entry>>,
     timers: BTreeSet<(Instant, MacAddr)>,
     /// What the segment's timer is set to.
     armed: Option<Instant>,
-    /// Clients that need to hear ARP at the port.
-    arp: HashSet<MacAddr>,
+    /// Which ARP the port hears, and for whom.
+    hearing: Hearing,
+    /// What clients have said and their siblings have not heard yet.
+    said: VecDeque<(MacAddr, Vec<u8>)>,
     driver: Option<AbortHandle>,
     pace: Pace,
 }
@@ -72,7 +83,9 @@ struct Entry {
     /// The host's end of the endpoint's veth, while a sandbox has the other end up.
     link: Option<u32>,
     /// Reads at `link` while an exchange is under way.
-    ear: Option<AbortHandle>,
+    ear: Option<Ear>,
+    /// What the port hears for it.
+    wants: Wants,
     waiting: Option<Waiting>,
 }
 
@@ -84,6 +97,22 @@ enum Waiting {
         /// What [`Segment::all_released`] waits for.
         _on_its_way: TaskTrackerToken,
     },
+}
+
+/// The clients of a segment, on their way to another.
+pub(super) struct Clients(Vec<(MacAddr, Box<Entry>)>);
+
+/// What a new client knows.
+#[derive(Debug, Clone)]
+pub(crate) enum Begin {
+    /// Nothing, and its MAC was made just now: nobody has ever seen it.
+    Fresh,
+    /// Nothing.
+    Known,
+    /// The lease that it had before the machine booted, which goes on.
+    With(Lease),
+    /// The address that it had before the machine booted, and not whether its lease goes on.
+    Asking(Ipv4Addr),
 }
 
 /// Why there is no lease.
@@ -107,14 +136,15 @@ pub(crate) struct View {
 
 impl Segment {
     pub(super) fn start(
-        bridge: String,
+        bridge: &Link,
         port: Port,
         host: Netlink,
         events: mpsc::UnboundedSender<LeaseEvent>,
         timer: BootTimer,
     ) -> Arc<Segment> {
         let segment = Arc::new_cyclic(|me| Segment {
-            bridge,
+            bridge: bridge.name.clone(),
+            index: bridge.index,
             port: port.outer,
             host,
             me: me.clone(),
@@ -122,7 +152,16 @@ impl Segment {
             timer,
             events,
             releasing: TaskTracker::new(),
-            state: Mutex::default(),
+            reboots: Semaphore::new(REBOOTS_AT_ONCE),
+            state: Mutex::new(State {
+                clients: HashMap::new(),
+                timers: BTreeSet::new(),
+                armed: None,
+                hearing: port.hearing,
+                said: VecDeque::new(),
+                driver: None,
+                pace: Pace::default(),
+            }),
         });
         let driver = tokio::spawn(segment.clone().drive()).abort_handle();
         segment.lock().driver = Some(driver);
@@ -132,6 +171,11 @@ impl Segment {
     /// The bridge's name.
     pub(crate) fn bridge(&self) -> &str {
         &self.bridge
+    }
+
+    /// The index that the bridge had when the port was made.
+    pub(crate) fn index(&self) -> u32 {
+        self.index
     }
 
     /// The index of the port's outer end.
@@ -146,28 +190,39 @@ impl Segment {
         }
     }
 
-    /// Obtains a lease for a new endpoint. `fresh`: its MAC was made just now, so nobody has ever
-    /// seen it.
+    /// Obtains a lease for a new endpoint.
     ///
     /// Dropping the future leaves the client at work: whoever drops it calls [`Self::release`].
     pub(crate) async fn acquire(
         &self,
         owner: &EndpointId,
         config: Config,
-        fresh: bool,
+        begin: Begin,
         patience: Duration,
     ) -> Result<Lease, AcquireError> {
         let mac = config.mac;
+        let fresh = matches!(begin, Begin::Fresh);
+        let _turn = match begin {
+            // Never closed, so there is nothing to acquire in vain.
+            Begin::With(_) | Begin::Asking(_) => self.reboots.acquire().await.ok(),
+            Begin::Fresh | Begin::Known => None,
+        };
         let (bound, lease) = oneshot::channel();
-        self.insert(owner, Client::new(config, seed()), None, Some(Waiting::Bound(bound)))?;
+        self.insert(owner, Client::new(config.clone(), seed()), None, Some(Waiting::Bound(bound)))?;
         if !fresh {
             // The MAC may have been seen elsewhere, and replies to it would go there.
             self.hold(mac).await;
         }
-        self.with(mac, |client, now| client.start(now));
+        self.with(mac, |client, now| match begin {
+            Begin::Fresh | Begin::Known => client.start(now),
+            Begin::With(lease) => *client = Client::reboot_with_lease(config, lease, seed(), now),
+            Begin::Asking(address) => *client = Client::reboot(config, address, seed(), now),
+        });
         if fresh {
             // The kernel may be busy with other links, and the server need not wait for that.
             self.hold(mac).await;
+        } else {
+            self.with(mac, |client, _| client.hold(true));
         }
         match tokio::time::timeout(patience, lease).await {
             Ok(Ok(lease)) => Ok(lease),
@@ -176,6 +231,20 @@ impl Segment {
                 Some(entry) => Err(AcquireError::TimedOut(entry.client.progress().clone())),
                 None => Err(AcquireError::Abandoned),
             },
+        }
+    }
+
+    /// Lets a client that got no lease go on with its last one, although nobody has confirmed it: its
+    /// address is in use until a server says otherwise.
+    pub(crate) fn assume(&self, owner: &EndpointId, config: Config, mut last: Lease) {
+        let (mac, now) = (config.mac, now());
+        let config = Config { on_loss: OnLoss::Keep, ..config };
+        last.expires_at = now;
+        let mut state = self.lock();
+        if let Some(entry) = state.clients.get_mut(&mac).filter(|entry| entry.owner == *owner) {
+            entry.client = Client::resume(config, last, seed(), now);
+            entry.client.hold(true);
+            self.settle(&mut state, mac);
         }
     }
 
@@ -198,6 +267,74 @@ impl Segment {
         Ok(())
     }
 
+    /// Hands a client over to another endpoint, with the lease that it has.
+    ///
+    /// # Errors
+    /// When the client is not `from`'s, or has no lease just now.
+    pub(crate) fn take_over(
+        &self,
+        from: &EndpointId,
+        to: &EndpointId,
+        mac: MacAddr,
+        host_name: Option<&str>,
+    ) -> Result<Lease, AcquireError> {
+        let mut state = self.lock();
+        let entry = state.clients.get_mut(&mac).filter(|entry| entry.owner == *from);
+        let Some(entry) = entry.filter(|entry| entry.waiting.is_none()) else {
+            return Err(AcquireError::Abandoned);
+        };
+        let Some(lease) = entry.client.lease().cloned() else {
+            state.remove(mac);
+            return Err(AcquireError::Abandoned);
+        };
+        entry.owner = to.clone();
+        if host_name.is_some() {
+            entry.client.set_host_name(host_name, now());
+        }
+        self.settle(&mut state, mac);
+        Ok(lease)
+    }
+
+    /// Forgets the client of an endpoint that is made once more, without a word to its server.
+    pub(crate) fn forget(&self, owner: &EndpointId, mac: MacAddr) {
+        let mut state = self.lock();
+        if state.clients.get(&mac).is_some_and(|entry| entry.owner == *owner) {
+            state.remove(mac);
+            self.arm(&mut state);
+        }
+    }
+
+    /// Whether a server has offered the client of that MAC anything since it was made.
+    pub(crate) fn is_offered(&self, mac: MacAddr) -> bool {
+        self.lock().clients.get(&mac).is_some_and(|entry| entry.client.progress().offers > 0)
+    }
+
+    /// Takes the clients away from a segment that was stopped.
+    pub(super) fn give_up_clients(&self) -> Clients {
+        let mut state = self.lock();
+        state.timers.clear();
+        state.clients.keys().copied().collect::<Vec<_>>().into_iter().for_each(|mac| {
+            state.hear(mac, Wants::default());
+        });
+        Clients(state.clients.drain().collect())
+    }
+
+    /// Goes on with the clients of a segment whose port has gone.
+    pub(super) fn adopt(&self, Clients(clients): Clients) {
+        let mut state = self.lock();
+        for (mac, mut entry) in clients {
+            entry.ear = None;
+            entry.wake = Instant::NEVER;
+            state.clients.entry(mac).or_insert(entry);
+            self.settle(&mut state, mac);
+        }
+    }
+
+    /// Has a client ask at that time whether its lease is still right.
+    pub(crate) fn confirm(&self, mac: MacAddr, at: Instant) {
+        self.with(mac, |client, now| client.confirm(at, now));
+    }
+
     /// The endpoint's link is up in its sandbox: unicast frames go there from now on.
     pub(crate) async fn link_up(&self, mac: MacAddr, link: u32) {
         // Before anything is announced, so that answers to the announcement go there as well.
@@ -216,9 +353,7 @@ impl Segment {
             let mut state = self.lock();
             let Some(entry) = state.clients.get_mut(&mac) else { return };
             entry.link = None;
-            if let Some(ear) = entry.ear.take() {
-                ear.abort();
-            }
+            entry.ear = None;
         }
         self.hold(mac).await;
     }
@@ -250,9 +385,7 @@ impl Segment {
             entry.waiting =
                 Some(Waiting::Released { done: released, _on_its_way: self.releasing.token() });
             entry.link = None;
-            if let Some(ear) = entry.ear.take() {
-                ear.abort();
-            }
+            entry.ear = None;
             entry.client.lease().map_or(Duration::ZERO, |_| pace.wait(now()))
         };
         self.hold(mac).await;
@@ -312,8 +445,15 @@ impl Segment {
             }
             state.remove(mac);
         }
-        let entry =
-            Entry { owner: owner.clone(), client, wake: Instant::NEVER, link, ear: None, waiting };
+        let entry = Entry {
+            owner: owner.clone(),
+            client,
+            wake: Instant::NEVER,
+            link,
+            ear: None,
+            wants: Wants::default(),
+            waiting,
+        };
         state.clients.insert(mac, Box::new(entry));
         Ok(())
     }
@@ -347,26 +487,36 @@ impl Segment {
 
     /// Follows up on a mutation of a client.
     fn settle(&self, state: &mut State, mac: MacAddr) {
+        self.follow(state, mac);
+        self.arm(state);
+    }
+
+    /// The same without the timer.
+    fn follow(&self, state: &mut State, mac: MacAddr) {
         let Some(entry) = state.clients.get_mut(&mac) else { return };
         let listening = entry.client.listening();
         // Ears before mouth: the answer may be there before `send` returns.
-        self.listen_at_link(entry, listening, mac);
-        let changed = if listening.arp { state.arp.insert(mac) } else { state.arp.remove(&mac) };
-        if changed && state.arp.len() <= 1 {
-            self.listen_at_port(!state.arp.is_empty());
+        let asks = listening.resolving.is_some() || entry.client.is_probing();
+        self.listen_at_link(entry, listening.dhcp || asks, mac);
+        let wants = Wants::of(&entry.client);
+        if wants != entry.wants {
+            state.hear(mac, wants);
         }
+        let Some(entry) = state.clients.get_mut(&mac) else { return };
         while let Some(frame) = entry.client.poll_transmit() {
             if let Err(error) = self.socket.send(&frame) {
                 // Lost on our side is lost like anywhere else: it is sent again in its time.
                 tracing::warn!(%error, bridge = self.bridge, %mac, "frame not sent");
             }
+            point("create: frame sent");
+            state.said.push_back((mac, frame));
         }
         let mut ended = false;
         while let Some(event) = entry.client.poll_event() {
             ended |= matches!(event, Event::Released);
             self.report(entry, event);
         }
-        let wake = entry.client.poll_timeout().unwrap_or(Instant::NEVER);
+        let wake = wake(&entry.client);
         if ended {
             state.remove(mac);
         } else if wake != entry.wake {
@@ -376,6 +526,11 @@ impl Segment {
                 state.timers.insert((wake, mac));
             }
         }
+    }
+
+    /// Repeats what was said, and sets the timer to what is due next.
+    fn arm(&self, state: &mut State) {
+        self.repeat(state);
         let next = state.timers.first().map(|(at, _)| *at);
         if next != state.armed {
             state.armed = next;
@@ -388,9 +543,10 @@ impl Segment {
     fn report(&self, entry: &mut Entry, event: Event) {
         match (&event, entry.waiting.take()) {
             (Event::Bound, Some(Waiting::Bound(waiting))) => {
-                if let Some(lease) = entry.client.lease() {
-                    // Nobody there any more: whoever gave up releases the lease as well.
-                    let _ = waiting.send(lease.clone());
+                // Whoever gave up has released the lease, or goes on without waiting for it.
+                if let Some(lease) = entry.client.lease()
+                    && waiting.send(lease.clone()).is_ok()
+                {
                     return;
                 }
             }
@@ -404,35 +560,17 @@ impl Segment {
         let _ = self.events.send(LeaseEvent { endpoint: entry.owner.clone(), event });
     }
 
-    /// Reads at the endpoint's own link while an exchange is under way: what the server sends to
-    /// the endpoint's MAC goes there, and never passes the port.
-    fn listen_at_link(&self, entry: &mut Entry, listening: Listening, mac: MacAddr) {
-        match (entry.link, &entry.ear, listening.dhcp || listening.arp) {
-            (Some(link), None, true) => {
-                let filter = Filter::dhcp4_replies_and_arp_for(mac);
-                match PacketSocket::open(link, &filter, Sees::IncomingAndOutgoing) {
-                    Ok(socket) => {
-                        let segment = self.me.clone();
-                        let ear = tokio::spawn(listen(segment, socket, mac));
-                        entry.ear = Some(ear.abort_handle());
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, bridge = self.bridge, %mac, "cannot listen");
-                    }
+    /// Reads at the endpoint's own link while an exchange is under way.
+    fn listen_at_link(&self, entry: &mut Entry, listening: bool, mac: MacAddr) {
+        if !listening {
+            entry.ear = None;
+        } else if let (Some(link), None) = (entry.link, &entry.ear) {
+            match Ear::open(link, self.me.clone(), mac) {
+                Ok(ear) => entry.ear = Some(ear),
+                Err(error) => {
+                    tracing::warn!(%error, bridge = self.bridge, %mac, "cannot listen");
                 }
             }
-            (_, Some(ear), false) => {
-                ear.abort();
-                entry.ear = None;
-            }
-            _ => {}
-        }
-    }
-
-    fn listen_at_port(&self, arp: bool) {
-        let filter = if arp { Filter::dhcp4_replies_and_arp() } else { Filter::dhcp4_replies() };
-        if let Err(error) = self.socket.set_filter(&filter) {
-            tracing::error!(%error, bridge = self.bridge, "filter of the port not set");
         }
     }
 
@@ -445,6 +583,10 @@ impl Segment {
                         if let Some(bytes) = buffer.get(..received.len) {
                             self.handle_frame(bytes, received.checksum);
                         }
+                    }
+                    // It may come up again.
+                    Err(error) if error.is_down() => {
+                        tracing::warn!(%error, bridge = self.bridge, "the port is down");
                     }
                     Err(error) => {
                         tracing::error!(%error, bridge = self.bridge, "the port cannot be read");
@@ -465,20 +607,31 @@ impl Segment {
     fn handle_timeouts(&self) {
         let now = now();
         let mut state = self.lock();
+        let mut renewals = 0;
         while let Some(&(at, mac)) = state.timers.first()
             && at <= now
         {
             state.timers.pop_first();
             if let Some(entry) = state.clients.get_mut(&mac) {
                 entry.wake = Instant::NEVER;
+                if renews(&entry.client, now) {
+                    if renewals == BURST {
+                        let later = now + REST;
+                        entry.wake = later;
+                        state.timers.insert((later, mac));
+                        continue;
+                    }
+                    renewals += 1;
+                }
                 entry.client.handle_timeout(now);
-                self.settle(&mut state, mac);
+                self.follow(&mut state, mac);
             }
         }
+        self.arm(&mut state);
     }
 
     /// Hands a frame to the client that it is for.
-    fn handle_frame(&self, bytes: &[u8], checksum: Checksum) {
+    pub(super) fn handle_frame(&self, bytes: &[u8], checksum: Checksum) {
         let frame = match Frame::parse(bytes, checksum) {
             Ok(frame) => frame,
             Err(error) => {
@@ -487,62 +640,57 @@ impl Segment {
             }
         };
         let mut state = self.lock();
-        let mac = match &frame.payload {
+        self.deliver(&mut state, &frame, None);
+        self.arm(&mut state);
+    }
+
+    /// Hands a frame to the clients that it is for, except its sender.
+    fn deliver(&self, state: &mut State, frame: &Frame<'_>, sender: Option<MacAddr>) {
+        let concerned = match &frame.payload {
             Payload::Udp4(datagram) if datagram.destination.port() == port::CLIENT => {
                 let chaddr = datagram.payload.get(CHADDR).and_then(|b| b.try_into().ok());
-                chaddr.map(MacAddr)
+                chaddr.map(MacAddr).into_iter().collect()
             }
-            Payload::Udp4(_) => None,
-            Payload::Arp(arp) if arp.operation == Operation::Reply => Some(arp.target_mac),
-            Payload::Arp(arp) => state.listener_for(arp.target_ip),
+            Payload::Udp4(_) => BTreeSet::new(),
+            Payload::Arp(arp) => state.hearing.concerned_by(arp),
         };
-        let Some(mac) = mac else { return };
-        if let Some(entry) = state.clients.get_mut(&mac) {
-            entry.client.handle_frame(&frame, now());
-            self.settle(&mut state, mac);
+        for mac in concerned.into_iter().filter(|mac| Some(*mac) != sender) {
+            if let Some(entry) = state.clients.get_mut(&mac) {
+                entry.client.handle_frame(frame, now());
+                self.follow(state, mac);
+            }
+        }
+    }
+
+    /// The port does not hear what it says itself: what one client says by ARP is handed to those
+    /// of its siblings that it concerns.
+    fn repeat(&self, state: &mut State) {
+        while let Some((sender, bytes)) = state.said.pop_front() {
+            if let Ok(frame) = Frame::parse(&bytes, Checksum::Verify)
+                && let Payload::Arp(_) = frame.payload
+            {
+                self.deliver(state, &frame, Some(sender));
+            }
         }
     }
 }
 
 impl State {
     fn remove(&mut self, mac: MacAddr) {
+        self.hear(mac, Wants::default());
         if let Some(entry) = self.clients.remove(&mac) {
             self.timers.remove(&(entry.wake, mac));
-            self.arp.remove(&mac);
-            if let Some(ear) = entry.ear {
-                ear.abort();
-            }
         }
     }
 
-    /// Which of the clients that listen to ARP has that address.
-    fn listener_for(&self, address: Ipv4Addr) -> Option<MacAddr> {
-        self.arp.iter().copied().find(|mac| {
-            let lease = self.clients.get(mac).and_then(|entry| entry.client.lease());
-            lease.is_some_and(|lease| lease.address == address)
-        })
-    }
-}
-
-/// Reads at an endpoint's own link until it is told to stop or the link is gone.
-async fn listen(segment: Weak<Segment>, socket: PacketSocket, mac: MacAddr) {
-    let mut buffer = vec![0; FRAME_BYTES];
-    loop {
-        let received = match socket.recv(&mut buffer).await {
-            Ok(received) => received,
-            Err(error) => {
-                tracing::debug!(%error, %mac, "the endpoint's link cannot be read any more");
-                return;
-            }
-        };
-        let (Some(segment), Some(bytes)) = (segment.upgrade(), buffer.get(..received.len)) else {
-            return;
-        };
-        // What goes out here goes to the endpoint. What comes in is the container's own word,
-        // and a container does not tell us what its server says.
-        if received.outgoing {
-            segment.handle_frame(bytes, received.checksum);
-        }
+    /// Has the port hear what that client wants now.
+    fn hear(&mut self, mac: MacAddr, wants: Wants) {
+        let Some(entry) = self.clients.get_mut(&mac) else { return };
+        let old = std::mem::replace(&mut entry.wants, wants);
+        let State { clients, hearing, .. } = self;
+        hearing.update(mac, (old, wants), |mac| {
+            clients.get(&mac).map(|entry| entry.wants).unwrap_or_default()
+        });
     }
 }
 

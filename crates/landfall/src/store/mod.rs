@@ -1,18 +1,19 @@
 //! What must outlive the process: networks, endpoints and their leases.
 //!
-//! One `redb` file and one thread that writes it. What several callers want written at the same
+//! One `redb` file and one thread that writes it (fed by `queue`). What several callers want written at the same
 //! moment goes into one transaction, so fifty containers that start at once do not pay for fifty
 //! flushes. A write that was acknowledged is on the disk.
 
+mod queue;
 mod record;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -20,9 +21,10 @@ use tokio::sync::oneshot;
 pub(crate) use record::{EndpointRecord, NetworkRecord, Phase, StoredLease};
 
 use crate::engine::ids::{EndpointId, NetworkId};
+use queue::{Batches, Write, Writes};
 
 /// The version of the records that this daemon writes, and the newest that it reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How long a change that nobody waits for may wait for others.
 const LINGER: Duration = Duration::from_secs(1);
 /// Memory that the database may use for pages. Reads happen at start only.
@@ -54,6 +56,17 @@ pub(crate) enum Change {
     DeleteEndpoint(EndpointId),
 }
 
+impl Change {
+    /// The endpoint that it is about.
+    fn endpoint(&self) -> Option<&EndpointId> {
+        match self {
+            Change::PutNetwork(_) | Change::DeleteNetwork(_) => None,
+            Change::PutEndpoint(record) => Some(&record.id),
+            Change::DeleteEndpoint(id) => Some(id),
+        }
+    }
+}
+
 /// What was found at the start.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
@@ -69,13 +82,7 @@ pub(crate) struct Loaded {
 #[derive(Clone)]
 pub(crate) struct Store {
     path: Arc<Path>,
-    writes: mpsc::Sender<Write>,
-}
-
-struct Write {
-    /// None: only to be told when everything before is on the disk.
-    change: Option<Change>,
-    done: Option<oneshot::Sender<Result<(), Error>>>,
+    writes: Writes,
 }
 
 /// A record as it is written.
@@ -110,12 +117,12 @@ impl Store {
                 e => error("open")(&e),
             })?;
         let loaded = load(&database).map_err(|reason| error("read")(&reason))?;
-        let (writes, queue) = mpsc::channel();
+        let (writes, batches) = queue::queue();
         let thread_path = path.clone();
         std::thread::Builder::new()
             .name("store".into())
             .stack_size(256 * 1024)
-            .spawn(move || write_all(&database, &thread_path, &queue))
+            .spawn(move || write_all(&database, &thread_path, &batches))
             .map_err(|e| error("open")(&e))?;
         Ok((Store { path, writes }, loaded))
     }
@@ -149,7 +156,7 @@ impl Store {
         change: Option<Change>,
         done: Option<oneshot::Sender<Result<(), Error>>>,
     ) -> Result<(), Error> {
-        self.writes.send(Write { change, done }).map_err(|_| self.closed())
+        self.writes.push(Write { change, done }).map_err(|_| self.closed())
     }
 
     fn closed(&self) -> Error {
@@ -185,8 +192,6 @@ fn load(database: &Database) -> Result<Loaded, String> {
         }
     };
     transaction.commit().map_err(|e| text(&e))?;
-    // Opening for reading once more proves that what was just written can be read.
-    database.begin_read().map_err(|e| text(&e))?;
     Ok(loaded)
 }
 
@@ -221,17 +226,8 @@ fn read_records<T: DeserializeOwned>(
     Ok(records)
 }
 
-fn write_all(database: &Database, path: &Path, queue: &mpsc::Receiver<Write>) {
-    while let Ok(first) = queue.recv() {
-        let mut batch = vec![first];
-        let until = Instant::now() + LINGER;
-        while batch.iter().all(|write| write.done.is_none())
-            && let Some(left) = until.checked_duration_since(Instant::now())
-            && let Ok(write) = queue.recv_timeout(left)
-        {
-            batch.push(write);
-        }
-        batch.extend(queue.try_iter());
+fn write_all(database: &Database, path: &Path, batches: &Batches) {
+    while let Some(batch) = batches.next(LINGER) {
         let result = write_batch(database, &batch).map_err(|reason| Error {
             action: "write",
             path: path.to_path_buf(),
@@ -253,8 +249,7 @@ fn write_batch(database: &Database, batch: &[Write]) -> Result<(), Box<dyn std::
     {
         let mut networks = transaction.open_table(NETWORKS)?;
         let mut endpoints = transaction.open_table(ENDPOINTS)?;
-        for write in batch {
-            let Some(change) = &write.change else { continue };
+        for change in last_of_each(batch) {
             match change {
                 Change::PutNetwork(record) => {
                     networks.insert(record.id.as_str(), encode(record)?.as_slice())?;
@@ -271,6 +266,41 @@ fn write_batch(database: &Database, batch: &[Write]) -> Result<(), Box<dyn std::
     Ok(())
 }
 
+/// The changes of a batch in their order, without those that a later one of the same endpoint
+/// makes pointless.
+fn last_of_each(batch: &[Write]) -> impl Iterator<Item = &Change> {
+    let changes = || batch.iter().filter_map(|write| write.change.as_ref()).enumerate();
+    let last: HashMap<&EndpointId, usize> =
+        changes().filter_map(|(at, change)| Some((change.endpoint()?, at))).collect();
+    changes()
+        .filter(move |(at, change)| {
+            change.endpoint().is_none_or(|endpoint| last.get(endpoint) == Some(at))
+        })
+        .map(|(_, change)| change)
+}
+
 fn encode<T: Serialize>(record: &T) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Versioned { v: VERSION, record })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_changes_of_an_endpoint_only_the_last_is_written() {
+        let endpoint = |id| Some(Change::DeleteEndpoint(EndpointId::new(id).unwrap()));
+        let network = |id| Some(Change::DeleteNetwork(NetworkId::new(id).unwrap()));
+        let changes =
+            [endpoint("a"), network("n"), endpoint("b"), None, endpoint("a"), network("n")];
+        let batch = changes.map(|change| Write { change, done: None });
+        let kept: Vec<usize> = last_of_each(&batch)
+            .map(|kept| {
+                let is =
+                    |write: &Write| write.change.as_ref().is_some_and(|c| std::ptr::eq(c, kept));
+                batch.iter().position(is).unwrap()
+            })
+            .collect();
+        assert_eq!(kept, [1, 2, 4, 5]);
+    }
 }

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use dhcp::Instant;
 use dhcp::v4::Lease;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
@@ -35,6 +36,8 @@ pub(crate) enum Phase {
     Created,
     /// It was handed to the sandbox whose network namespace has this path.
     Joined(PathBuf),
+    /// Its container has ended. Its lease is held until then, should the container come back.
+    Held(Instant),
     /// Its lease is being released.
     Releasing,
 }
@@ -60,6 +63,17 @@ pub(crate) struct EndpointRecord {
     pub(crate) host_name: Option<Box<str>>,
     /// Docker's identifier of its container.
     pub(crate) container: Option<Box<str>>,
+    /// The container's name.
+    #[serde(default)]
+    pub(crate) name: Option<Box<str>>,
+    /// Whether the container was seen in the sandbox, and not only taken for the one that starts.
+    #[serde(default = "seen")]
+    pub(crate) confirmed: bool,
+}
+
+/// Records of version 1 have nothing else.
+fn seen() -> bool {
+    true
 }
 
 /// A lease, with what it takes to read its times in another process or after a reboot.

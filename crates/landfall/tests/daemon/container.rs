@@ -58,9 +58,13 @@ impl Container {
         self.ns.sysctl(&format!("ipv6/conf/{link}/disable_ipv6"), "1").unwrap();
         let mut lines = format!(
             "link set {link} down\nlink set {link} name {interface}\n\
-             link set {interface} address {}\naddr add {} dev {interface}\nlink set {interface} up\n",
-            endpoint.mac, endpoint.address
+             link set {interface} address {}\n",
+            endpoint.mac
         );
+        if !endpoint.address.is_empty() {
+            lines += &format!("addr add {} dev {interface}\n", endpoint.address);
+        }
+        lines += &format!("link set {interface} up\n");
         let routes = joined["StaticRoutes"].as_array().cloned().unwrap_or_default();
         let of_type = |kind| routes.iter().filter(move |route| route["RouteType"] == kind);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -109,16 +113,7 @@ impl Container {
 
     /// Starts a program in the sandbox: until it ends, the container is alive.
     pub(crate) fn inhabit(&self, site: &Site) -> Process {
-        let net = format!("--net={}", self.key);
-        let argv = ["nsenter", &net, "sleep", "infinity"];
-        let log = Log::new("the container");
-        let process = site.machine().spawn("the container", &[], &argv, &log).unwrap();
-        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
-        let net = format!("/proc/{}/ns/net", process.pid());
-        eventually("the program in the sandbox", SOON, || {
-            same(inode(Path::new(&net)), &inode(self.ns.path()))
-        });
-        process
+        inhabit(site, &self.ns, &self.key)
     }
 
     /// DeleteEndpoint, and the sandbox's name goes.
@@ -169,6 +164,20 @@ impl Endpoint {
     pub(crate) fn ip(&self) -> Ipv4Addr {
         self.address.split('/').next().unwrap().parse().unwrap()
     }
+}
+
+/// Starts a program in a sandbox with that key.
+pub(crate) fn inhabit(site: &Site, ns: &Namespace, key: &str) -> Process {
+    let net = format!("--net={key}");
+    let argv = ["nsenter", &net, "sleep", "infinity"];
+    let log = Log::new("the container");
+    let process = site.machine().spawn("the container", &[], &argv, &log).unwrap();
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    let net = format!("/proc/{}/ns/net", process.pid());
+    eventually("the program in the sandbox", SOON, || {
+        same(inode(Path::new(&net)), &inode(ns.path()))
+    });
+    process
 }
 
 /// The argument of calls about an endpoint.

@@ -263,14 +263,15 @@ fn networks_and_their_port_outlive_the_daemon() {
 #[test]
 fn a_start_while_the_bridge_is_down() {
     let mut site = Site::new();
-    let grant = Grant::new([10, 77, 1, 5]).times(2, 4, 120);
-    let server = Server::granting(&site.lan, grant);
+    let server = Server::start(site.lan.router_ns(), "eth0", |request| {
+        by_mac(request).times(2, 4, 120).answer(request)
+    });
     site.network("lan", &[]);
     let container = site.run("lan", "web", MAC);
     assert!(site.landfall.stop().unwrap().success());
     site.host().ip_batch("link set br0 down\n").unwrap();
     site.landfall.restart().unwrap();
-    assert_eq!(site.shown("web")["address"], "10.77.1.5/16");
+    assert_eq!(site.shown("web")["address"], "10.77.1.66/16");
     site.host().ip_batch("link set br0 up\n").unwrap();
     let mark = server.mark();
     server.wait_after(mark, "a renewal", SOON, prolongs);
@@ -279,7 +280,7 @@ fn a_start_while_the_bridge_is_down() {
     });
     assert!(container.ping(Lan::ROUTER));
     // New ones as well.
-    assert_eq!(site.create("lan", "next", "02:00:00:00:00:43").address, "10.77.1.5/16");
+    assert_eq!(site.create("lan", "next", "02:00:00:00:00:43").address, "10.77.1.67/16");
     container.stop(&site);
     server.wait_for(MessageType::Release, SOON);
     assert_eq!(server.count(MessageType::Discover), 2);

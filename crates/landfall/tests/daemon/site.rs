@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,9 +43,13 @@ impl Site {
 
     /// On a LAN that was made for the test.
     pub(crate) fn on(lan: Lan) -> Site {
-        let binary = landfall_binary().unwrap();
-        let landfall =
-            Landfall::spawn_in(lan.host_ns(), &binary, &[], &["LOG_LEVEL=debug"]).unwrap();
+        Site::with(lan, &landfall_binary().unwrap(), &[])
+    }
+
+    /// With a binary of the test's own, and further `NAME=value` of its environment.
+    pub(crate) fn with(lan: Lan, binary: &Path, env: &[&str]) -> Site {
+        let env = [&["LOG_LEVEL=debug"], env].concat();
+        let landfall = Landfall::spawn_in(lan.host_ns(), binary, &[], &env).unwrap();
         Site { landfall, lan }
     }
 
@@ -102,7 +107,8 @@ impl Site {
         Pending(stream)
     }
 
-    /// Makes a network on the LAN's bridge, or on that of the option `bridge`.
+    /// Makes a network on the LAN's bridge, or on that of the option `bridge`. Without the option
+    /// `release_delay` leases are given back at once.
     pub(crate) fn network(&self, name: &str, options: &[(&str, &str)]) {
         self.ok("CreateNetwork", &self.network_argument(name, options));
     }
@@ -111,6 +117,7 @@ impl Site {
     pub(crate) fn network_argument(&self, name: &str, options: &[(&str, &str)]) -> Value {
         let mut generic: BTreeMap<&str, &str> = options.iter().copied().collect();
         generic.entry("bridge").or_insert(self.lan.bridge());
+        generic.entry("release_delay").or_insert("0");
         json!({
             "NetworkID": id(name),
             "Options": {

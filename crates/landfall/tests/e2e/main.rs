@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `lifecycle` | one container from `network create` to `network rm`, against dnsmasq and Kea |
 //! | `restarts` | containers that start again, end at once, or are removed by force |
+//! | `returns` | containers that come back with the address that they had, and never another's |
 //! | `networks` | `network connect` and `disconnect`; a container on several networks |
 //! | `crowd` | twenty containers at once |
 //! | `compose` | Compose projects |
@@ -28,3 +29,4 @@ mod networks;
 mod plugin;
 mod refusals;
 mod restarts;
+mod returns;

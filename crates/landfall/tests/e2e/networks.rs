@@ -29,7 +29,7 @@ fn containers_join_and_leave_networks() {
     let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
     let site = Site::on(lan, server, &[]);
     site.network("lan", &[]);
-    let args = network_args("landfall", "far", ["bridge=br1"].iter());
+    let args = network_args("landfall", "far", ["bridge=br1", "release_delay=0"].iter());
     site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
 
     connected_and_disconnected(&site);

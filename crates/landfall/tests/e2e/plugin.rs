@@ -28,7 +28,7 @@ fn the_managed_plugin() {
     // Whoever has only the plugin takes the command out of it.
     site.engine.machine().copy_in(&landfall_binary().unwrap(), "/usr/local/bin/landfall").unwrap();
 
-    let args = network_args(DRIVER, "lan", ["bridge=br0"].iter());
+    let args = network_args(DRIVER, "lan", ["bridge=br0", "release_delay=0"].iter());
     site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
     let idle = site.host_links();
     site.run("web", &["--network", "lan", "--hostname", "web", "--mac-address", MAC]);

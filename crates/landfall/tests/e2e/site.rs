@@ -107,10 +107,15 @@ impl<S: DhcpServer> Site<S> {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// The arguments that create a network on the bridge, with further `-o` options.
+    /// The arguments that create a network on the bridge, with further `-o` options. Without one for
+    /// it leases are given back at once.
     pub(crate) fn network_args(&self, name: &str, options: &[&str]) -> Vec<String> {
         let bridge = format!("bridge={}", self.lan.bridge());
-        network_args("landfall", name, [bridge.as_str()].iter().chain(options))
+        let mut ours = vec![bridge.as_str()];
+        if !options.iter().any(|option| option.starts_with("release_delay=")) {
+            ours.push("release_delay=0");
+        }
+        network_args("landfall", name, ours.iter().chain(options))
     }
 
     /// Creates a network on the bridge, with further `-o` options.

@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
+use net::address::prolong_addresses;
 use net::route::{MAIN_TABLE, protocol, scope};
-use net::{Lifetime, Netlink, Route, RouteKind};
+use net::{Lifetime, Netlink, Netns, Prolongation, Route, RouteKind};
 
 use crate::common::{in_fresh_netns, run, veth};
 
@@ -49,6 +50,53 @@ fn an_address_gets_and_renews_its_lifetime() {
         netlink.delete_address(index, address).await.unwrap();
         assert_eq!(netlink.addresses(Some(index)).await.unwrap(), []);
         assert!(netlink.delete_address(index, address).await.unwrap_err().is_not_found());
+    });
+}
+
+#[test]
+fn addresses_in_many_namespaces_are_prolonged_in_one_go() {
+    in_fresh_netns(|| async {
+        let netlink = Netlink::here().unwrap();
+        let address: IpNet = "10.77.3.4/16".parse().unwrap();
+        let short = Lifetime { valid: Some(300), preferred: Some(300) };
+        let longer = Lifetime { valid: Some(20_000), preferred: Some(10_000) };
+        let (mut inside, mut wanted) = (Vec::new(), Vec::new());
+        for name in ["a", "b", "c"] {
+            let netns = Netns::create().unwrap();
+            let veth = veth(name, "eth0", Some(&netns));
+            let (_, ifindex) = netlink.create_veth(&veth).await.unwrap();
+            let links = Netlink::in_netns(&netns).unwrap();
+            links.replace_address(ifindex, address, short, None).await.unwrap();
+            inside.push((links, ifindex));
+            wanted.push(Prolongation { netns, ifindex, address, lifetime: longer });
+        }
+        // The second one's link is gone, and the third one has no address any more.
+        wanted[1].ifindex += 1000;
+        inside[2].0.delete_address(inside[2].1, address).await.unwrap();
+        let file = std::env::current_exe().unwrap();
+        wanted.push(Prolongation { netns: Netns::open(&file).unwrap(), ..wanted[0].clone() });
+
+        let namespaces: Vec<u64> = wanted.iter().map(|one| one.netns.inode().unwrap()).collect();
+        let results = prolong_addresses(wanted).await.unwrap();
+        let [Ok(()), Err(gone), Ok(()), Err(no_namespace)] = &results[..] else {
+            panic!("{results:?}")
+        };
+        assert!(gone.is_not_found(), "{gone}");
+        assert_eq!(no_namespace.raw_os_error(), Some(22), "EINVAL: {no_namespace}");
+        let mut left = Vec::new();
+        for (links, ifindex) in &inside {
+            let found = links.addresses(Some(*ifindex)).await.unwrap();
+            left.push(found.first().and_then(|found| found.lifetime.valid));
+        }
+        let [Some(first), Some(second), Some(third)] = left[..] else { panic!("{left:?}") };
+        assert!(first > 19_990 && second <= 300 && third > 19_990, "{left:?}");
+
+        // Nobody has stayed there.
+        for task in std::fs::read_dir("/proc/self/task").unwrap() {
+            // A thread that has just ended has no namespace.
+            let Ok(netns) = Netns::open(&task.unwrap().path().join("ns/net")) else { continue };
+            assert!(!namespaces.contains(&netns.inode().unwrap()));
+        }
     });
 }
 

@@ -1,9 +1,9 @@
 //! That the kernel's BPF machine gives the verdicts that the interpreter gives, on frames from a
 //! wire: above all about VLAN tags, which it keeps outside the bytes.
 
-use net::{Filter, Netlink, PacketSocket, Sees};
+use net::{FdbKind, Filter, Netlink, PacketSocket, Sees};
 
-use crate::common::{Udp, arp_request, frame, in_fresh_netns, mac, wire};
+use crate::common::{Station, Udp, arp_request, bridge, frame, in_fresh_netns, mac, wire};
 
 const CLIENT: &str = "02:00:00:00:00:42";
 
@@ -14,20 +14,26 @@ async fn through(filter: &Filter, frames: &[Vec<u8>]) -> Vec<usize> {
     let (a, b) = wire(&netlink, "a", "b").await;
     let from = PacketSocket::open(a, &Filter::nothing(), Sees::Incoming).unwrap();
     let to = PacketSocket::open(b, filter, Sees::Incoming).unwrap();
+    let seen = pass(&from, &to, frames).await;
+    netlink.delete_link(a).await.unwrap();
+    seen
+}
+
+/// The same between two sockets.
+async fn pass(from: &PacketSocket, to: &PacketSocket, frames: &[Vec<u8>]) -> Vec<usize> {
     let last = Udp { payload: b"the last".to_vec(), ..offer() }.bytes();
     for bytes in frames.iter().chain([&last]) {
         from.send(bytes).unwrap();
     }
     let mut seen = Vec::new();
     loop {
-        let got = frame(&to).await;
+        let got = frame(to).await;
         if got == last {
             break;
         }
         let position = frames.iter().position(|sent| without_tag(sent) == got);
         seen.push(position.expect("a frame that nobody sent"));
     }
-    netlink.delete_link(a).await.unwrap();
     seen
 }
 
@@ -96,9 +102,73 @@ fn dhcp_replies_and_arp() {
 }
 
 #[test]
-fn dhcp_replies_and_arp_for_one() {
+fn an_ear_hears_what_a_container_is_sent_and_not_what_it_says() {
     in_fresh_netns(|| async {
-        let seen = through(&Filter::dhcp4_replies_and_arp_for(mac(CLIENT)), &traffic()).await;
-        assert_eq!(seen, [0, 1, 3, 4, 5, 6]);
+        let netlink = Netlink::here().unwrap();
+        let bridge = bridge(&netlink, "br0").await;
+        let container = Station::on(bridge, "container", CLIENT).await;
+        let server = Station::on(bridge, "server", "02:00:00:00:00:01").await;
+        let ear = PacketSocket::open_ear(container.port).unwrap();
+        let mut frames = traffic();
+        let mut answer = arp_request(mac("02:00:00:00:00:01"), [10, 0, 0, 1], [10, 0, 0, 2]);
+        answer[21] = 2;
+        frames.push(/* 16 */ answer);
+        let own = Udp { payload: b"the container's own".to_vec(), ..offer() }.bytes();
+        container.socket(&Filter::nothing()).send(&own).unwrap();
+        let seen = pass(&server.socket(&Filter::nothing()), &ear, &frames).await;
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 16]);
     });
+}
+
+#[test]
+fn ears_on_two_links_do_not_hear_each_others_frames() {
+    in_fresh_netns(|| async {
+        let netlink = Netlink::here().unwrap();
+        let bridge = bridge(&netlink, "br0").await;
+        let (one, other) = ("02:00:00:00:00:41", "02:00:00:00:00:42");
+        let stations =
+            [Station::on(bridge, "one", one).await, Station::on(bridge, "other", other).await];
+        let server = Station::on(bridge, "server", "02:00:00:00:00:01").await;
+        for (station, mac) in stations.iter().zip([one, other]) {
+            netlink.fdb_replace(self::mac(mac), station.port, FdbKind::Dynamic).await.unwrap();
+        }
+        let sender = server.socket(&Filter::nothing());
+        let to = |mac: &str| Udp { to: self::mac(mac), ..offer() }.bytes();
+        // Again and again, as the kernel gives a new socket the memory and number of an old one.
+        for _ in 0..20 {
+            let ears = stations.each_ref().map(|at| PacketSocket::open_ear(at.port).unwrap());
+            for mac in [other, one] {
+                sender.send(&to(mac)).unwrap();
+            }
+            assert_eq!(frame(&ears[0]).await, to(one));
+            assert_eq!(frame(&ears[1]).await, to(other));
+        }
+    });
+}
+
+#[test]
+fn without_the_right_to_load_programs_an_ear_hears_nevertheless() {
+    in_fresh_netns(|| async {
+        let netlink = Netlink::here().unwrap();
+        let bridge = bridge(&netlink, "br0").await;
+        let container = Station::on(bridge, "container", CLIENT).await;
+        let server = Station::on(bridge, "server", "02:00:00:00:00:01").await;
+        let sender = server.socket(&Filter::nothing());
+        keep_network_rights_only();
+        let ear = PacketSocket::open_ear(container.port).unwrap();
+        let seen = pass(&sender, &ear, &traffic()).await;
+        assert_eq!(seen.get(..6), Some(&[0, 1, 2, 3, 4, 5][..]));
+    });
+}
+
+/// Takes all capabilities from the calling thread but CAP_NET_ADMIN and CAP_NET_RAW.
+fn keep_network_rights_only() {
+    const VERSION_3: u32 = 0x2008_0522; // linux/capability.h
+    let kept = 1u32 << 12 | 1 << 13;
+    let header = [VERSION_3, 0];
+    let sets = [kept, kept, 0, 0, 0, 0]; // effective, permitted, inheritable; then the upper halves
+    // SAFETY: the structures that capset(2) reads for this version, which outlive the call; the
+    // thread is the calling one.
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
+    assert_eq!(result, 0);
 }

@@ -91,7 +91,7 @@ fn the_host_end_of_a_veth_shows_what_the_container_receives() {
         let bridge = bridge(&netlink, "br0").await;
         let container = Station::on(bridge, "container", CLIENT).await;
         let server = Station::on(bridge, "server", SERVER).await;
-        let filter = Filter::dhcp4_replies_and_arp_for(mac(CLIENT));
+        let filter = Filter::dhcp4_replies_and_arp();
         let both = PacketSocket::open(container.port, &filter, Sees::IncomingAndOutgoing).unwrap();
         let incoming = PacketSocket::open(container.port, &filter, Sees::Incoming).unwrap();
 

@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
-use net::process::{container_id, in_initial_user_namespace, in_netns, share_uts, uts_host_name};
+use net::process::{
+    container_id, in_initial_user_namespace, in_netns, is_in_netns, share_uts, uts_host_name,
+};
 use net::{HostNameChanges, Netns};
 use nix::unistd::Pid;
 
@@ -53,7 +55,11 @@ fn a_process_is_found_by_its_namespace_as_long_as_it_lives() {
     assert_eq!(netns.run(|| in_netns(inode)).unwrap(), None);
     let first = netns.run(Told::start).unwrap();
     assert_eq!(in_netns(inode), Some(first.pid()));
+    assert!(is_in_netns(first.pid(), inode));
+    assert!(!is_in_netns(first.pid(), inode + 1));
+    let pid = first.pid();
     drop(first);
+    assert!(!is_in_netns(pid, inode));
     assert_eq!(in_netns(inode), None);
     assert_eq!(in_netns(0), None);
 }

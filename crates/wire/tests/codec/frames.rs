@@ -205,14 +205,18 @@ fn arp_of_each_purpose() {
     assert_eq!(probe.target_mac, MacAddr::ZERO);
     assert_eq!(probe.operation, Operation::Request);
     assert!(!probe.is_gratuitous());
+    assert!(probe.is_probe());
 
     let announcement = Arp::announcement(MAC, IP);
     assert_eq!((announcement.sender_ip, announcement.target_ip), (IP, IP));
     assert_eq!(announcement.operation, Operation::Request);
     assert!(announcement.is_gratuitous());
+    assert!(!announcement.is_probe());
 
     let request = Arp::request(MAC, IP, ROUTER_IP);
     assert!(!request.is_gratuitous());
+    assert!(!request.is_probe());
+    assert!(!probe.reply_to(ROUTER).reply_to(MAC).is_probe(), "a reply is none");
     let reply = request.reply_to(ROUTER);
     assert_eq!(
         reply,

@@ -39,7 +39,8 @@ impl Site {
         let engine = Engine::start(EngineVersion::from_env()?, &lan, options)?;
         let landfall = engine.spawn_landfall(&landfall_binary()?, &[], &[])?;
         let bridge = format!("bridge={}", lan.bridge());
-        let options = ["--ipam-driver", "null", "-o", &bridge, LANDFALL];
+        // What removals cost is to be seen at once, and not a minute later.
+        let options = ["--ipam-driver", "null", "-o", &bridge, "-o", "release_delay=0", LANDFALL];
         engine.docker_ok(&[&["network", "create", "-d", "landfall"][..], &options].concat())?;
         engine.docker_ok(&["network", "create", BRIDGE])?;
         let beside_state = state.parent().unwrap_or(Path::new(".")).to_owned();

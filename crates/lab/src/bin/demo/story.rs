@@ -134,7 +134,10 @@ impl Story {
         self.t.step("A network on the bridge");
         let (bridge, network) = (self.bridge_option(), self.host.named("lan"));
         let plugin = self.host.plugin();
-        let options = ["--ipam-driver", "null", "-o", &bridge, &network];
+        // The default holds a lease for a minute, should its container come back.
+        let at_once = ["-o", "release_delay=0"];
+        let options = [&["--ipam-driver", "null", "-o", &bridge][..], &at_once, &[&network]];
+        let options = options.concat();
         self.docker(&[&["network", "create", "-d", plugin][..], &options[..]].concat())?;
         let driver = self.docker(&["network", "inspect", "-f", "{{.Driver}}", &network])?;
         assert_that(driver == plugin, "the network has another driver")?;

@@ -168,7 +168,9 @@ async fn create_endpoint_answers_address_and_mac() {
         );
         assert_eq!(
             asked,
-            [format!("NewEndpoint {{ network: {NETWORK}, id: {ENDPOINT}, mac: None }}")]
+            [format!(
+                "NewEndpoint {{ network: {NETWORK}, id: {ENDPOINT}, mac: None, candidates: [] }}"
+            )]
         );
     }
 }
@@ -323,7 +325,10 @@ async fn names_as_go_reads_them() {
         r#"{"networkid":"n","endpointid":"e","interface":{"macaddress":"02:00:00:00:00:42"}}"#;
     let fake = Fake::new(Does::Answer);
     Served::new(fake.clone()).call("NetworkDriver.CreateEndpoint", body).await;
-    assert_eq!(fake.asked(), ["NewEndpoint { network: n, id: e, mac: Some(02:00:00:00:00:42) }"]);
+    assert_eq!(
+        fake.asked(),
+        ["NewEndpoint { network: n, id: e, mac: Some(02:00:00:00:00:42), candidates: [] }"]
+    );
 }
 
 /// The user's options are a map in Go: there a name in another case is another name.

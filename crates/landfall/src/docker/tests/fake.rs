@@ -39,7 +39,7 @@ impl Fake {
             does,
             attachment: Attachment {
                 mac: "02:1f:00:00:00:07".parse().unwrap(),
-                address: "192.168.7.20/24".parse().unwrap(),
+                address: Some("192.168.7.20/24".parse().unwrap()),
             },
             joined: Joined {
                 link: "lf-7a-2".to_owned(),
@@ -119,7 +119,7 @@ impl Driver for Fake {
     ) -> Vec<(&'static str, String)> {
         self.asked.lock().unwrap().push(format!("info {network:?} {endpoint:?}"));
         match self.does {
-            Does::Answer => vec![("address", self.attachment.address.to_string())],
+            Does::Answer => vec![("address", self.attachment.address.unwrap().to_string())],
             Does::Panic => panic!("as the script says"),
             Does::Refuse(_) | Does::Hang => Vec::new(),
         }

@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::containers::Containers;
 use super::serve;
 use fake::Fake;
 
@@ -31,7 +32,7 @@ impl Served {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("landfall.sock")).unwrap();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, fake, stop.clone()));
+        let task = tokio::spawn(serve(listener, fake, Containers::under(Vec::new()), stop.clone()));
         Served { folder, stop, task }
     }
 

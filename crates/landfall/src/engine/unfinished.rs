@@ -1,0 +1,78 @@
+//! Endpoints that came to nothing: an earlier run of the daemon died while it made them, or whoever
+//! wanted them never came back.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use wire::MacAddr;
+
+use super::create::undo;
+use super::ids::EndpointId;
+use super::{Engine, State};
+use crate::fault;
+use crate::segments::Begin;
+use crate::store::Phase;
+
+/// Between CreateEndpoint and Join an engine only writes down what it was answered. When it died
+/// meanwhile it has not, and never asks for the endpoint again, nor has it deleted.
+const JOINED_WITHIN: Duration = Duration::from_secs(120);
+
+impl Engine {
+    /// Undoes an endpoint that is made and that nobody joins.
+    pub(super) fn await_join(&self, id: &EndpointId) {
+        let (engine, waiting) = (self.clone(), id.clone());
+        let timer = async move {
+            sleep(fault::patience(JOINED_WITHIN)).await;
+            if engine.lock().waits_for_join(&waiting) {
+                tracing::warn!(endpoint = %waiting, "made and never joined: undone");
+                // In a task of its own, which is not aborted with this one.
+                engine.0.unfinished.spawn(undo(engine.clone(), waiting));
+            }
+        };
+        let mut state = self.lock();
+        if state.waits_for_join(id)
+            && let Some(endpoint) = state.endpoints.get_mut(id)
+        {
+            endpoint.pending = Some(tokio::spawn(timer).abort_handle());
+        }
+    }
+
+    /// An earlier run died while it made this endpoint, and its server may have granted a lease that
+    /// nobody wrote down. Whoever has one is granted the same again: so the client asks for it, only
+    /// to give it back.
+    pub(super) fn reclaim(&self, id: &EndpointId) {
+        let mut state = self.lock();
+        let Some(endpoint) = state.endpoints.get_mut(id) else { return };
+        let Some(segment) = endpoint.segment.clone() else { return };
+        tracing::info!(endpoint = %id, mac = %endpoint.mac, "not finished: undone");
+        let options = &endpoint.network.options;
+        let config = self.client_config(options, endpoint.mac, endpoint.host_name.clone());
+        let (engine, id, patience) = (self.clone(), id.clone(), options.lease_timeout);
+        let reclaim = tokio::spawn(async move {
+            // Without an answer there is nothing that could be given back.
+            let _ = segment.acquire(&id, config, Begin::Known, patience).await;
+            engine.0.unfinished.spawn(undo(engine.clone(), id));
+        });
+        endpoint.pending = Some(reclaim.abort_handle());
+    }
+}
+
+impl State {
+    fn waits_for_join(&self, id: &EndpointId) -> bool {
+        self.endpoints.get(id).is_some_and(|endpoint| endpoint.phase == Phase::Created)
+    }
+
+    /// Takes out an endpoint that an earlier run did not finish, since its engine asks for it once
+    /// more; what is left of it is the MAC that it had.
+    pub(super) fn take_unfinished(&mut self, id: &EndpointId) -> Option<MacAddr> {
+        self.endpoints.get(id).filter(|e| e.unfinished && e.phase == Phase::Creating)?;
+        let endpoint = self.endpoints.remove(id)?;
+        if let Some(pending) = endpoint.pending {
+            pending.abort();
+        }
+        if let Some(segment) = endpoint.segment {
+            segment.forget(id, endpoint.mac);
+        }
+        Some(endpoint.mac)
+    }
+}

@@ -1,0 +1,89 @@
+//! Moments at which a test kills the daemon.
+//!
+//! They exist only with the feature `fault-points`, which the shipped binary is built without: there
+//! a point is nothing at all. With it the environment variable `LANDFALL_FAULT` names the point at
+//! which the process ends as by `kill -9`, and `name#3` the third time that it comes by there.
+
+use std::time::Duration;
+
+/// All points, in the order of a container's life.
+#[cfg(any(test, feature = "fault-points"))]
+pub(crate) const POINTS: [&str; 34] = [
+    "network: known",
+    "network: recorded",
+    "network: port made",
+    "create: known",
+    "create: recorded",
+    "create: link made",
+    "create: frame sent",
+    "create: granted",
+    "create: lease recorded",
+    "join: known",
+    "join: recorded",
+    "join: link up",
+    "join: forwarded",
+    "join: configured",
+    "join: announced",
+    "join: guest known",
+    "renew: acknowledged",
+    "renew: kept",
+    "renew: applied",
+    "change: known",
+    "change: applied",
+    "hold: known",
+    "hold: recorded",
+    "hold: place taken",
+    "claim: taken",
+    "claim: lease taken over",
+    "leave: known",
+    "leave: recorded",
+    "leave: given back",
+    "delete: link removed",
+    "delete: forgotten",
+    "forget: network known",
+    "forget: network recorded",
+    "forget: port removed",
+];
+
+/// How long to wait for what may never come: less, if a test says so by `LANDFALL_PATIENCE`, in
+/// milliseconds.
+pub(crate) fn patience(long: Duration) -> Duration {
+    #[cfg(feature = "fault-points")]
+    if let Some(millis) = std::env::var("LANDFALL_PATIENCE").ok().and_then(|text| text.parse().ok())
+    {
+        return Duration::from_millis(millis);
+    }
+    long
+}
+
+/// The process may end here.
+#[cfg(not(feature = "fault-points"))]
+#[inline(always)]
+pub(crate) fn point(_name: &'static str) {}
+
+/// The process may end here.
+#[cfg(feature = "fault-points")]
+pub(crate) fn point(name: &'static str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use nix::sys::signal::{Signal, raise};
+
+    /// What is left until the process ends at that point.
+    static FAULT: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
+
+    assert!(POINTS.contains(&name), "{name} is not among the fault points");
+    let fault = FAULT.get_or_init(|| {
+        let asked = std::env::var("LANDFALL_FAULT").ok()?;
+        let (point, times) = asked.split_once('#').unwrap_or((&asked, "1"));
+        Some((point.to_owned(), AtomicU32::new(times.parse().ok()?)))
+    });
+    if let Some((point, left)) = fault
+        && point == name
+        && left.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        // Said before, since the process has no last words.
+        eprintln!("fault point: {name}");
+        let _ = raise(Signal::SIGKILL);
+    }
+}
