@@ -4,6 +4,7 @@
 #   bookworm  Docker Engine 20.10.24, and all that pretends to be the LAN: dnsmasq, Kea, udhcpc, tcpdump, CNI plugins
 #   trixie    Docker Engine 26.1.5, docker-compose
 #   forky     Docker Engine 28.5.2, docker-compose
+# and in each docker-registry, from which a plugin is upgraded.
 #
 # Roots stand in $LANDFALL_LAB_DIR (/var/tmp/landfall-lab), named by what is in them, and are only read afterwards:
 # whoever uses one lays an overlay on it. A lock keeps two callers from building the same one.
@@ -13,7 +14,7 @@ set -euo pipefail
 name=${1:?root.sh NAME: bookworm, trixie or forky}
 lab=${LANDFALL_LAB_DIR:-/var/tmp/landfall-lab}
 mirror=${LANDFALL_LAB_MIRROR:-http://deb.debian.org/debian}
-engine=docker.io,iptables,nftables,iproute2,ca-certificates,procps,mount,busybox-static
+engine=docker.io,docker-registry,iptables,nftables,iproute2,ca-certificates,procps,mount,busybox-static
 case $name in
   bookworm)
     include=$engine,dnsmasq-base,kea-dhcp4-server,udhcpc,tcpdump,iputils-ping,containernetworking-plugins ;;

@@ -104,10 +104,36 @@ pub(crate) struct Status {
     pub(crate) instance: String,
     /// Seconds since the daemon began to serve.
     pub(crate) uptime_seconds: u64,
+    /// What has become of leases in that time.
+    #[serde(default)]
+    pub(crate) leases: Counters,
     /// All networks.
     pub(crate) networks: Vec<NetworkStatus>,
     /// All endpoints.
     pub(crate) endpoints: Vec<EndpointStatus>,
+}
+
+/// What has become of leases since the daemon began to serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counters {
+    /// New ones: a container's first, and each after one was lost.
+    pub(crate) granted: u64,
+    /// Handed to a container that came back.
+    pub(crate) handed_over: u64,
+    /// Prolonged, and nothing else changed.
+    pub(crate) renewed: u64,
+    /// Gone on with another address or other options.
+    pub(crate) changed: u64,
+    /// Over, and no server had prolonged them.
+    pub(crate) expired: u64,
+    /// The same, and the address stays in use (`on_lease_loss=keep`).
+    pub(crate) overdue: u64,
+    /// Refused by their server (DHCPNAK).
+    pub(crate) refused: u64,
+    /// Given up, as another machine has the address.
+    pub(crate) in_conflict: u64,
+    /// Given back, or their RELEASE is on its way.
+    pub(crate) released: u64,
 }
 
 /// A network as `landfall status` shows it.

@@ -144,6 +144,7 @@ impl Engine {
             self.lease(network, &segment, id, mac, origin),
             self.make_link(network, &bridge, id, mac)
         )?;
+        self.count_start(lease.is_some(), origin);
         point("create: granted");
         let address = lease.as_ref().map(with_prefix);
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
@@ -164,6 +165,15 @@ impl Engine {
             ),
         }
         Ok(Attachment { mac, address })
+    }
+
+    fn count_start(&self, leased: bool, origin: &Origin) {
+        let counters = &mut self.lock().counters;
+        match origin {
+            _ if !leased => {}
+            Origin::Held(_) => counters.handed_over += 1,
+            _ => counters.granted += 1,
+        }
     }
 
     async fn lease(

@@ -113,7 +113,9 @@ impl Engine {
                 pending.abort();
             }
             let Some(segment) = endpoint.segment.clone() else { return };
-            (segment, endpoint.mac)
+            let (leased, mac) = (endpoint.lease().is_some(), endpoint.mac);
+            state.counters.released += u64::from(leased);
+            (segment, mac)
         };
         point("leave: known");
         if let Err(error) = self.keep(id).await {

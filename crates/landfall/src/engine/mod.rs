@@ -20,10 +20,12 @@
 //! | `recover` | go on where an earlier run stopped |
 //! | `diagnose` | why there is no lease |
 //! | `status` | what people see |
+//! | `counters` | how often what became of leases |
 
 pub(crate) mod api;
 mod bridges;
 mod conflict;
+mod counters;
 mod create;
 mod diagnose;
 mod error;
@@ -101,6 +103,7 @@ struct State {
     /// Endpoints by the index of the host's end of their link.
     by_link: HashMap<u32, EndpointId>,
     bridges: Bridges,
+    counters: api::Counters,
 }
 
 /// An endpoint, as far as its lease does not tell: that is its DHCP client's, in the segment.

@@ -35,6 +35,7 @@ impl Engine {
         let prolongation = sandbox::prolongation(&path, ifindex?, &lease).ok()?;
         tracing::debug!(endpoint = %id, %mac, address = %lease.address, "lease renewed");
         point("renew: acknowledged");
+        self.lock().count(&Event::Renewed);
         self.keep_later(id);
         point("renew: kept");
         Some(prolongation)

@@ -206,13 +206,14 @@ fn gone_is_fine(result: net::Result<()>) -> net::Result<()> {
 }
 
 /// What is left of a lease: rounded up, so that the kernel, which is there for the day on which
-/// Landfall is not, never ends an address before its lease.
+/// Landfall is not, never ends an address before its lease. One that is over is only ever used
+/// where the address is kept beyond its lease, until a server says otherwise.
 fn lifetime(lease: &Lease) -> Lifetime {
-    if lease.expires_at == dhcp::Instant::NEVER {
+    let left = lease.expires_at.since_boot().saturating_sub(net::boot_now());
+    if lease.expires_at == dhcp::Instant::NEVER || left.is_zero() {
         return Lifetime::FOREVER;
     }
-    let left = lease.expires_at.since_boot().saturating_sub(net::boot_now());
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    let seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX - 1).max(1));
+    let seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX - 1));
     Lifetime { valid: seconds, preferred: seconds }
 }

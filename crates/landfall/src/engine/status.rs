@@ -31,6 +31,7 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instance: self.0.instance.clone(),
             uptime_seconds: net::boot_now().saturating_sub(self.0.started).as_secs(),
+            leases: state.counters,
             networks,
             endpoints,
         }

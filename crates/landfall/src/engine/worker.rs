@@ -252,6 +252,7 @@ impl Engine {
             self.0.unfinished.spawn(self.clone().give_up(id.clone()));
             return;
         }
+        self.lock().count(&event);
         self.keep_later(id);
         let lease = segment.view(mac).and_then(|view| view.lease);
         match (&event, &lease) {
@@ -276,6 +277,9 @@ impl Engine {
                     );
                 }
             }
+            (Event::Overdue, Some(Lease { address, .. })) => tracing::warn!(
+                endpoint = %id, %mac, %address, "lease expired; its address stays in use"
+            ),
             (Event::Lost { old, why }, _) => {
                 let address = old.address;
                 match why {
@@ -333,7 +337,9 @@ impl Engine {
         lease: Option<&Lease>,
     ) -> net::Result<()> {
         match (event, lease) {
-            (Event::Renewed, Some(lease)) => sandbox.change(&Configured::of(lease), lease).await,
+            (Event::Renewed | Event::Overdue, Some(lease)) => {
+                sandbox.change(&Configured::of(lease), lease).await
+            }
             (Event::Changed { old }, Some(lease)) => {
                 sandbox.change(&Configured::of(old), lease).await
             }

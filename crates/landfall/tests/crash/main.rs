@@ -8,7 +8,7 @@
 //! | `points` | the daemon killed at each point once |
 //! | `random` | the daemon killed at any moment while containers come and go |
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, dead_code)] // helpers of tests are tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, dead_code)] // helpers of tests are tests
 
 #[path = "../daemon/container.rs"]
 mod container;

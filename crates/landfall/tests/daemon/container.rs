@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::site::{Endpoint, SOON, Site, eventually, ip_json, same};
 
+/// The kernel's lifetime of an address that has no end.
+pub(crate) const FOREVER: u64 = u32::MAX as u64;
+
 /// A sandbox with an endpoint's link in it.
 pub(crate) struct Container {
     pub(crate) endpoint: Endpoint,
@@ -126,6 +129,11 @@ impl Container {
     pub(crate) fn addresses(&self) -> Vec<Value> {
         let links = ip_json(&self.ns, &["-4", "addr", "show", "dev", &self.interface]);
         links[0]["addr_info"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The seconds that the first of them has to live; [`FOREVER`].
+    pub(crate) fn lifetime(&self) -> u64 {
+        self.addresses().first().map_or(0, |first| first["valid_life_time"].as_u64().unwrap())
     }
 
     /// Its IPv4 addresses with their prefix lengths.

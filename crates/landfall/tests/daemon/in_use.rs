@@ -4,6 +4,7 @@ use lab::{Lan, Place};
 use serde_json::json;
 use wire::dhcp4::{MessageType, code};
 
+use crate::container::FOREVER;
 use crate::server::{Grant, Request, Server};
 use crate::site::{SOON, Site, eventually, ip_json, same};
 
@@ -111,6 +112,11 @@ fn a_lease_that_no_server_prolongs() {
         let mark = server.mark();
         server.wait_after(mark, "a search for a server", SOON, |r| r.kind == MessageType::Discover);
         eventually(keep, SOON, || same(container.cidrs(), &left));
+        if keep == "keep" {
+            // The kernel would end it a moment later.
+            eventually("no end of its life", SOON, || same(container.lifetime(), &FOREVER));
+            assert_eq!(container.cidrs(), left);
+        }
         assert_eq!(site.lan.ping(Place::Laptop, container.ip()).unwrap(), keep == "keep");
         server.grant(Grant::new([10, 77, 1, 66]));
         eventually("again", SOON * 2, || same(site.shown("web")["state"].clone(), &json!("BOUND")));

@@ -28,6 +28,30 @@ fn at_once<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec
     })
 }
 
+/// The next run takes all of them up again; neither a container nor the server notices.
+fn killed_and_started_again(site: &mut Site, container: &Container, server: &Dnsmasq) {
+    let discovers = || server.log().grep(server.words(Message::Discover)).len();
+    let addresses = |site: &Site| -> BTreeSet<String> {
+        let status = site.status();
+        let endpoints = status["endpoints"].as_array().unwrap().iter();
+        endpoints.map(|e| format!("{} {} {}", e["id"], e["mac"], e["address"])).collect()
+    };
+    let (before, asked, links) = (addresses(site), discovers(), site.endpoint_links());
+    let ping = "ping -n -i 0.05 -c 30 -W 1 10.77.0.1";
+    let argv: Vec<&str> = ping.split(' ').collect();
+    let output = thread::scope(|scope| {
+        let ping = scope.spawn(|| container.ns.run(&argv).unwrap());
+        site.landfall.kill9().unwrap();
+        site.landfall.restart().unwrap();
+        ping.join().unwrap()
+    });
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.contains(" 0% packet loss"), "{output}");
+    assert_eq!(addresses(site), before);
+    assert_eq!(site.endpoint_links(), links);
+    assert_eq!(discovers(), asked);
+}
+
 #[test]
 fn two_hundred_endpoints() {
     let lan = Lan::new(LanOptions::default()).unwrap();
@@ -55,6 +79,7 @@ fn two_hundred_endpoints() {
         endpoints.into_iter().enumerate().partition(|(n, _)| n % 10 == 0);
     let containers = at_once(with, |(_, endpoint)| Container::start(&site, endpoint));
     assert!(containers.iter().all(|container| container.ping(Lan::ROUTER)));
+    killed_and_started_again(&mut site, &containers[0], &server);
     let removed = Instant::now();
     thread::scope(|scope| {
         scope.spawn(|| at_once(containers, |container| container.stop(&site)));

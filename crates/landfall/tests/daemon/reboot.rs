@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 use wire::dhcp4::{MessageType, code};
 
-use crate::container::{Container, endpoint_ref};
+use crate::container::{Container, FOREVER, endpoint_ref};
 use crate::server::{Grant, Request, Server, nak};
 use crate::site::{SOON, Site, eventually, same};
 
@@ -130,6 +130,10 @@ fn no_server_last_goes_on_with_the_last_address() {
     let container = site.run("lan", "two", MAC);
     assert_eq!(container.endpoint.address, "10.77.1.66/16");
     assert!(container.ping(lab::Lan::LAPTOP));
+    eventually("known in its sandbox", SOON, || {
+        same(site.shown("two")["interface"].clone(), &json!("eth0"))
+    });
+    assert_eq!(container.lifetime(), FOREVER, "until a server says otherwise");
     // One that never had an address fails.
     site.try_create("lan", "new", "02:00:00:00:00:43").unwrap_err();
     server.grant(grant());

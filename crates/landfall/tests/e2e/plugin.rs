@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use lab::{Capture, Message, ServerOptions, landfall_binary};
+use lab::{Capture, Log, Message, ServerOptions, landfall_binary};
 
 use crate::site::{
     DISCOVER, REQUEST, SOON, Site, count, inside, lan_with_dnsmasq, last_request, network_args,
@@ -35,6 +35,7 @@ fn the_managed_plugin() {
 
     it_serves(&site, &on_lan);
     it_is_switched_off_and_on(&site, &on_lan);
+    it_is_upgraded(&site, &on_lan);
 
     assert_eq!(count(&on_lan, MAC, DISCOVER), 1, "the lease is that of the start");
     site.docker(&["stop", "web"]);
@@ -63,6 +64,51 @@ fn it_serves(site: &Site, on_lan: &Capture) {
         (u64::from(LEASE - T1) + 1..=u64::from(LEASE)).contains(&left).then_some(())
     });
     site.engine.log().wait_for("lease renewed", SOON).unwrap();
+}
+
+/// To another version, from a registry, under the same name.
+fn it_is_upgraded(site: &Site, on_lan: &Capture) {
+    const NEXT: &str = "localhost:5000/landfall:next";
+    let machine = site.engine.machine();
+    machine
+        .write(
+            "/run/registry.yml",
+            "version: 0.1\nstorage: {filesystem: {rootdirectory: /run/registry}}\nhttp: {addr: \"127.0.0.1:5000\"}\n",
+        )
+        .unwrap();
+    let log = Log::new("the registry");
+    let argv = ["docker-registry", "serve", "/run/registry.yml"];
+    let _registry = machine.spawn("registry", &[], &argv, &log).unwrap();
+    log.wait_for("listening on", SOON).unwrap();
+    // Another version is another content.
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../dist/plugin");
+    machine.ok(&["mkdir", "-p", "/tmp/next/rootfs/run/docker/plugins"]).unwrap();
+    machine.ok(&["mkdir", "-p", "/tmp/next/rootfs/var/lib/landfall"]).unwrap();
+    let config = fs::read_to_string(folder.join("config.json")).unwrap();
+    let config = config.replacen("\"description\": \"", "\"description\": \"Next: ", 1);
+    machine.write("/tmp/next/config.json", &config).unwrap();
+    machine.copy_in(&folder.join("rootfs/landfall"), "/tmp/next/rootfs/landfall").unwrap();
+    machine.write("/tmp/next/rootfs/version", "next\n").unwrap();
+    site.docker(&["plugin", "create", NEXT, "/tmp/next"]);
+    site.docker(&["plugin", "push", NEXT]);
+    site.docker(&["plugin", "rm", NEXT]);
+
+    let address = site.address("web", "lan");
+    let before = site.endpoints().remove(0);
+    site.docker(&["plugin", "disable", "-f", "landfall"]);
+    site.reached(address);
+    let upgrade = ["plugin", "upgrade", "--grant-all-permissions", "--skip-remote-check"];
+    site.docker(&[&upgrade[..], &["landfall", NEXT]].concat());
+    let description = ["plugin", "inspect", "-f", "{{.Config.Description}}", "landfall"];
+    assert!(site.docker(&description).starts_with("Next: "));
+    let (_, sent) = last_request(on_lan, MAC);
+    site.docker(&["plugin", "enable", "landfall"]);
+    let after = site.endpoints().remove(0);
+    for field in ["id", "container", "mac", "address", "server", "host_name", "interface"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    nth(on_lan, MAC, REQUEST, sent + 1, SOON);
+    site.reached(address);
 }
 
 /// Neither the container nor the server notices; only the log says less from now on.

@@ -6,9 +6,10 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::{Landfall, Log, Namespace, Process, landfall_binary};
+use serde_json::Value;
 
 use crate::Result;
 use crate::driver::{Driver, Endpoint, Joined, id};
@@ -137,6 +138,28 @@ impl Field {
     /// What the daemon uses.
     pub(crate) fn usage(&self) -> Result<Usage> {
         Usage::of(self.landfall.pid())
+    }
+
+    /// Kills the daemon and starts it again. Says how long after its start it answers the engine, by when it has taken up
+    /// all endpoints again: that it has is part of this.
+    pub(crate) fn revive(&mut self) -> Result<Duration> {
+        self.landfall.kill9()?;
+        let began = Instant::now();
+        self.landfall.restart()?;
+        let took = began.elapsed();
+        let machine = self.landfall.machine().ok_or("the daemon is in no machine of its own")?;
+        let status = machine.ok(&["/usr/local/bin/landfall", "status", "--json"])?;
+        let status: Value = serde_json::from_str(&status)?;
+        let endpoints = status.get("endpoints").and_then(Value::as_array).ok_or("no endpoints")?;
+        let whole = |e: &&Value| {
+            let has = |key| e.get(key).is_some_and(|value| !value.is_null());
+            has("address") && has("interface") && e.get("held_until").is_some_and(Value::is_null)
+        };
+        let adopted = endpoints.iter().filter(whole).count();
+        if adopted != self.made {
+            return Err(format!("{adopted} of {} endpoints were taken up again", self.made).into());
+        }
+        Ok(took)
     }
 
     /// The DHCP server.

@@ -45,6 +45,10 @@ pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
         let switches = usage.switches.saturating_sub(before.switches) as f64 / window.as_secs_f64();
         levels.push(Level { leases, usage, switches });
     }
+    let offers = |field: &Field| field.server().counts(|counts| counts.offers);
+    let before = offers(&field);
+    let adoption = field.revive()?.as_secs_f64();
+    let discovers = offers(&field) - before;
     let [.., few, many] = levels.as_slice() else { return Err("no two counts of leases".into()) };
     // For each lease more, from the second last count to the last.
     let slope = |of: fn(&Usage) -> u64| {
@@ -94,6 +98,13 @@ pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
             )
             .at_most(0.0),
             Figure::new(wakeups, "/s", many.switches).at_most(1.0),
+            Figure::new(
+                format!("`kill -9`: the next start has taken up {} leases after", many.leases),
+                "s",
+                adoption,
+            )
+            .at_most(3.0),
+            Figure::new("DISCOVERs in that time", "", discovers as f64).at_most(0.0),
         ],
     })
 }

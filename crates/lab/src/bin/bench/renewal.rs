@@ -1,7 +1,7 @@
 //! What a renewal costs.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::field::Field;
@@ -36,6 +36,13 @@ pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
     let cpu = each(before.cpu(), after.cpu());
     let (user, system) = (each(before.user, after.user), each(before.system, after.system));
     let switches = (after.switches.saturating_sub(before.switches)) as f64 / count;
+    let adoption = field.revive()?.as_secs_f64();
+    // On time: each comes within T1 of its last.
+    let (server, began) = (field.server(), Instant::now());
+    let upto = server.counts(|counts| counts.renewals) + endpoints;
+    let patience = Duration::from_secs(u64::from(TIMES.renew) * 40);
+    server.wait("renewals after the start", patience, |counts| counts.renewals >= upto)?;
+    let late = began.elapsed().saturating_sub(Duration::from_secs(TIMES.renew.into()));
     Ok(Section {
         title: "A renewal",
         how: format!(
@@ -57,6 +64,13 @@ pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
             Figure::new("CPU for a renewal, in the daemon's own code", "ms", user),
             Figure::new("CPU for a renewal, in the kernel", "ms", system),
             Figure::new("context switches for a renewal", "", switches),
+            Figure::new(
+                format!("`kill -9`: the next start has taken up {endpoints} leases after"),
+                "s",
+                adoption,
+            )
+            .at_most(1.0),
+            Figure::new("and as many renewals come later than T1 by", "s", late.as_secs_f64()),
         ],
     })
 }

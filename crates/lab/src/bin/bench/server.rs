@@ -66,6 +66,8 @@ struct Shared {
 pub(crate) struct Counts {
     /// Leases prolonged for a client that has its address: RENEWING and REBINDING.
     pub(crate) renewals: usize,
+    /// OFFERs: one for each DISCOVER.
+    pub(crate) offers: usize,
     /// Who has told a host name.
     named: HashSet<[u8; 6]>,
 }
@@ -139,7 +141,8 @@ impl Shared {
             if let Some(answer) = answer(request, self.times) {
                 self.send(&answer, interface);
                 let mut counts = self.lock();
-                counts.renewals += usize::from(answer.renewal);
+                counts.renewals += usize::from(answer.kind == ACK && answer.renewal);
+                counts.offers += usize::from(answer.kind == OFFER);
                 counts.named.extend(answer.named);
                 self.news.notify_all();
             }
@@ -191,6 +194,8 @@ fn open() -> Result<OwnedFd> {
 struct Answer {
     message: Vec<u8>,
     to: Ipv4Addr,
+    kind: u8,
+    /// Whether the client has its address.
     renewal: bool,
     /// The client, if it told a host name.
     named: Option<[u8; 6]>,
@@ -225,5 +230,5 @@ fn answer(request: &[u8], times: Times) -> Option<Answer> {
     message.push(255);
     message.resize(message.len().max(LEAST), 0);
     let named = dhcp_option(options, 12).map(|_| mac).filter(|_| kind == ACK);
-    Some(Answer { message, to: address, renewal: kind == ACK && has_address, named })
+    Some(Answer { message, to: address, kind, renewal: has_address, named })
 }
