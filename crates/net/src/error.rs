@@ -86,6 +86,12 @@ impl Error {
         self.is_one_of(&[Errno::ENETDOWN])
     }
 
+    /// The bridge has all the ports that the kernel allows, which are
+    /// [`MOST_BRIDGE_PORTS`](crate::MOST_BRIDGE_PORTS) (EXFULL).
+    pub fn is_bridge_full(&self) -> bool {
+        self.is_one_of(&[Errno::EXFULL])
+    }
+
     /// A queue was full, and the frame was dropped (EAGAIN, ENOBUFS).
     pub fn is_full(&self) -> bool {
         self.is_one_of(&[Errno::EAGAIN, Errno::ENOBUFS])

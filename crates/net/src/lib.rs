@@ -50,7 +50,7 @@ pub use clock::{BootTimer, Wakings, boot_id, boot_now, wall_clock_is_set};
 pub use error::{Error, Result};
 pub use filter::Filter;
 pub use host_name::HostNameChanges;
-pub use link::{BridgeInfo, BridgePort, Link, PortState};
+pub use link::{BridgeInfo, BridgePort, Link, MOST_BRIDGE_PORTS, PortState};
 pub use neighbour::{FdbEntry, FdbKind, Neighbour};
 pub use netlink::Netlink;
 pub use netns::Netns;

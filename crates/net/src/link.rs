@@ -63,6 +63,9 @@ pub struct BridgeInfo {
     pub nf_call_iptables: bool,
 }
 
+/// How many ports the kernel gives a bridge at most (`BR_MAX_PORTS` less the number 0).
+pub const MOST_BRIDGE_PORTS: u16 = 1023;
+
 /// The spanning-tree state of a bridge port (IEEE 802.1D).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortState {
@@ -216,7 +219,7 @@ impl Netlink {
     ///
     /// # Errors
     /// [`Error::is_not_found`] when there is no such link; EINVAL when there is no such master;
-    /// EXFULL when the bridge has its 1,023 ports; ELOOP, EINVAL, EOPNOTSUPP when the link cannot
+    /// [`Error::is_bridge_full`] when the bridge has no room for another port; ELOOP, EINVAL, EOPNOTSUPP when the link cannot
     /// be a port.
     pub async fn set_master(&self, index: u32, master: Option<u32>) -> Result<()> {
         let message = LinkUnspec::new_with_index(index).controller(master.unwrap_or(0)).build();

@@ -303,13 +303,20 @@ impl Engine {
         }
         let guarded = network.options.dhcp_guard;
         let (engine, network, id) = (self.clone(), network.id.clone(), id.clone());
+        let bridge = bridge.name.clone();
         // To its end, since only what is there can be removed.
         self.to_its_end(async move {
             let _ended = ended;
             let made = engine.0.host.create_veth(&veth).await;
             let kernel =
                 |source| Error::Kernel { network: network.clone(), endpoint: id.clone(), source };
-            let (outer, _) = made.map_err(&kernel)?;
+            let (outer, _) = match made {
+                Ok(ends) => ends,
+                Err(source) if source.is_bridge_full() => {
+                    return Err(Error::BridgeFull { network, endpoint: id, bridge });
+                }
+                Err(source) => return Err(kernel(source)),
+            };
             point("create: link made");
             {
                 let mut state = engine.lock();

@@ -64,6 +64,19 @@ pub(crate) enum Error {
         /// Who holds it, for people.
         holder: String,
     },
+    /// The kernel gives the bridge no more ports.
+    #[error(
+        "network {network}, endpoint {endpoint}: bridge {bridge} has all of the {most} ports that the kernel allows: remove containers that are on it, or make the network on a second bridge that leads to the same LAN (`ip link show master {bridge}` lists the ports)",
+        most = net::MOST_BRIDGE_PORTS
+    )]
+    BridgeFull {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint that has no place.
+        endpoint: EndpointId,
+        /// The bridge.
+        bridge: String,
+    },
     /// A MAC that no station can have.
     #[error(
         "endpoint {endpoint}: {mac} cannot be a container's MAC: it is a group address or all zero; the first byte must be even"

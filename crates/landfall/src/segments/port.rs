@@ -35,6 +35,12 @@ pub(crate) enum PortError {
     /// The bridge is switched off.
     #[error("bridge {0} is down: `ip link set {0} up`")]
     Down(String),
+    /// There is no room for another port.
+    #[error(
+        "bridge {0} has all of the {most} ports that the kernel allows, and Landfall needs one of its own: remove containers that are on it, or name another with `-o bridge=` (`ip link show master {0}` lists the ports)",
+        most = net::MOST_BRIDGE_PORTS
+    )]
+    Full(String),
     /// The kernel refused.
     #[error("cannot put Landfall's port on bridge {bridge}: {source}")]
     Kernel {
@@ -107,7 +113,13 @@ pub(super) async fn open(
     let name = name(instance, bridge.index);
     let (outer, inner) = match adopt(host, home_links, &name, bridge).await.map_err(kernel)? {
         Some(ends) => ends,
-        None => make(host, home, instance, &name, bridge).await.map_err(kernel)?,
+        None => make(host, home, instance, &name, bridge).await.map_err(|source| {
+            if source.is_bridge_full() {
+                PortError::Full(bridge.name.clone())
+            } else {
+                kernel(source)
+            }
+        })?,
     };
     let settings = BridgePort {
         learning: Some(false),

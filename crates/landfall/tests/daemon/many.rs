@@ -5,12 +5,14 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Message, ServerOptions};
+use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Message, Namespace, ServerOptions};
 
 use crate::container::{Container, endpoint_ref};
-use crate::site::{SOON, Site, eventually, same};
+use crate::site::{SOON, Site, eventually, id, ip_json, same};
 
 const COUNT: usize = 200;
+/// What the kernel gives a bridge.
+const MOST_PORTS: usize = 1023;
 
 /// Open descriptors and threads of the daemon.
 fn held(site: &Site) -> (usize, usize) {
@@ -108,4 +110,67 @@ fn two_hundred_endpoints() {
     });
     let (_, left) = site.stop_and_read_store();
     same(left, &vec![]).unwrap();
+}
+
+fn ports(host: &Namespace, bridge: &str) -> usize {
+    ip_json(host, &["link", "show", "master", bridge]).as_array().unwrap().len()
+}
+
+/// Gives a bridge ports, down and of no use, until so many are left.
+fn fill(host: &Namespace, bridge: &str, left: usize) {
+    let wanted = MOST_PORTS - left - ports(host, bridge);
+    // Both ends of a pair are ports: half the links, and no loop as long as they are down.
+    let lines: String = (0..wanted)
+        .map(|n| match n % 2 {
+            0 => {
+                format!("link add {bridge}-{n} master {bridge} type veth peer {bridge}-{}\n", n + 1)
+            }
+            _ => format!("link set {bridge}-{n} master {bridge}\n"),
+        })
+        .collect();
+    host.ip_batch(&lines).unwrap();
+    assert_eq!(ports(host, bridge), MOST_PORTS - left);
+}
+
+#[test]
+fn a_bridge_that_is_full() {
+    let options = LanOptions { extra_bridge: Some("br1".into()), ..LanOptions::default() };
+    let lan = Lan::new(options).unwrap();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let mut site = Site::on(lan);
+    site.network("lan", &[]);
+    let first = site.run("lan", "first", "");
+    fill(site.host(), "br0", 1);
+    let last = site.run("lan", "last", "");
+    assert_eq!(ports(site.host(), "br0"), MOST_PORTS);
+    let before = site.links();
+
+    let refusal = site.try_create("lan", "more", "").unwrap_err();
+    for words in [&id("lan")[..12], &id("more")[..12], "bridge br0 has all of the 1023 ports"] {
+        assert!(refusal.contains(words), "{words}: {refusal}");
+    }
+    // Nothing is left of it, and nobody else has noticed.
+    assert_eq!(site.links(), before);
+    assert_eq!(site.shown("more"), serde_json::Value::Null);
+    server.wait_leases("those of the two", SOON, &|leases| leases.len() == 2).unwrap();
+    assert!(first.ping(Lan::ROUTER) && last.ping(Lan::ROUTER));
+    // One goes, another comes.
+    last.stop(&site);
+    let more = site.run("lan", "more", "");
+    assert!(more.ping(Lan::ROUTER));
+
+    // A bridge with no place for Landfall's own port.
+    fill(site.host(), "br1", 0);
+    let before = site.links();
+    let argument = site.network_argument("lan1", &[("bridge", "br1")]);
+    let refusal = site.call("CreateNetwork", &argument).unwrap_err();
+    assert!(refusal.contains("bridge br1 has all of the 1023 ports"), "{refusal}");
+    assert_eq!(site.links(), before);
+
+    for container in [first, more] {
+        container.stop(&site);
+    }
+    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
+    let (networks, endpoints) = site.stop_and_read_store();
+    assert_eq!((networks, endpoints), (vec![id("lan")], vec![]));
 }
