@@ -26,8 +26,9 @@ const PARAMETERS: [u8; 15] = [
     code::REBINDING_TIME,
     code::DOMAIN_SEARCH,
 ];
-/// Option 57: what an unfragmented Ethernet frame holds (1500 less the IPv4 and UDP headers).
-const MAX_MESSAGE_SIZE: u16 = 1472;
+/// Option 57: the longest datagram, headers included, that an Ethernet frame holds (RFC 3442,
+/// "Requirements to Avoid Sizing Constraints").
+const MAX_MESSAGE_SIZE: u16 = 1500;
 
 /// What a message of the client is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

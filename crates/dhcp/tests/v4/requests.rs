@@ -78,7 +78,7 @@ fn every_message_has_the_options_of_its_kind_and_no_others() {
         assert_eq!(options.host_name().as_deref(), Some("web"));
         assert_eq!(options.client_id(), Some(&[0, 1, 2, 3][..]));
         assert_eq!(options.get(code::VENDOR_CLASS), Some(&b"landfall"[..]));
-        assert_eq!(options.max_message_size(), Some(1472));
+        assert_eq!(options.max_message_size(), Some(1500));
         assert_eq!(message.giaddr, Ipv4Addr::UNSPECIFIED);
         assert_eq!(message.siaddr, Ipv4Addr::UNSPECIFIED);
         assert_eq!(message.yiaddr, Ipv4Addr::UNSPECIFIED);
