@@ -12,6 +12,7 @@ mod announce;
 mod bench;
 mod confirm;
 mod conflict;
+mod conformance;
 mod decline;
 mod defects;
 mod defence;

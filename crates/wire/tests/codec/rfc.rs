@@ -135,6 +135,55 @@ fn rfc2131_layout() {
     assert_eq!(Message::parse(&expected), Ok(message));
 }
 
+/// RFC 2131 §2: a request leaves `hops`, the reserved flags and the fields of servers zero; §4.1: the
+/// last option is End, and nothing but Pad follows.
+#[test]
+fn rfc2131_requests_leave_the_rest_zero() {
+    for (broadcast, flags) in [(false, [0, 0]), (true, [0x80, 0])] {
+        let options = option(code::MESSAGE_TYPE, &[MessageType::Discover.into()]);
+        let request = Message { broadcast, ..Message::new(Op::BootRequest, 7, MAC, options) };
+        let bytes = request.emit();
+        assert_eq!(bytes[..4], [1, 1, 6, 0], "Ethernet, no hops");
+        assert_eq!(bytes[10..12], flags);
+        assert!(bytes[12..28].iter().all(|byte| *byte == 0), "addresses");
+        assert!(bytes[34..COOKIE].iter().all(|byte| *byte == 0), "chaddr's rest, sname, file");
+        assert_eq!(bytes[OPTIONS..OPTIONS + 4], [53, 1, 1, 255]);
+        assert!(bytes[OPTIONS + 4..].iter().all(|byte| *byte == 0));
+    }
+}
+
+/// RFC 2131 §2: an options field of 312 bytes is read to its end, and so is one that fills Ethernet.
+#[test]
+fn rfc2131_long_options_fields_are_read_to_their_end() {
+    for length in [312, 1472 - OPTIONS] {
+        let mut field = vec![code::PAD; length];
+        field[..3].copy_from_slice(&[code::MESSAGE_TYPE, 1, 5]);
+        field[length - 6..].copy_from_slice(b"\x0c\x03web\xff");
+        let options = options(&field);
+        assert_eq!(options.message_type(), Some(MessageType::Ack), "{length}");
+        assert_eq!(options.host_name().as_deref(), Some("web"), "{length}");
+    }
+}
+
+/// RFC 3442, "Requirements to Avoid Sizing Constraints": more routes than one option holds; the
+/// pieces end within a route.
+#[test]
+fn rfc3442_routes_come_in_pieces() {
+    let all: Vec<u8> =
+        (0..=99).flat_map(|n| [&[24, 10, 0, n][..], &[192, 0, 2, 1]].concat()).collect();
+    let field: Vec<u8> = all
+        .chunks(255)
+        .flat_map(|piece| [&[code::CLASSLESS_ROUTES, piece.len() as u8], piece].concat())
+        .collect();
+    let routes = options(&field).classless_routes().unwrap();
+    assert_eq!(routes.len(), 100);
+    for (n, route) in (0..=99).zip(&routes) {
+        let gateway = Ipv4Addr::new(192, 0, 2, 1);
+        let destination = Ipv4Addr::new(10, 0, n, 0);
+        assert_eq!(*route, ClasslessRoute { destination, prefix_len: 24, gateway });
+    }
+}
+
 /// RFC 3396 §6: 300 bytes become 255 and 45 behind each other.
 #[test]
 fn long_options_are_split() {
