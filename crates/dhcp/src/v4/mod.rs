@@ -69,10 +69,11 @@ pub struct Config {
     pub mac: MacAddr,
     /// The host name for option 12; an empty one counts as none.
     pub host_name: Option<Box<str>>,
-    /// The content of option 61: a type octet and the identifier (RFC 2132 §9.14). `None` stands
-    /// for hardware type 1 and the MAC, which is what BusyBox `udhcpc` sends.
+    /// The content of option 61: a type octet and the identifier (RFC 2132 §9.14). `None`, or what
+    /// is too short, stands for hardware type 1 and the MAC, which is what BusyBox `udhcpc` sends.
     pub client_id: Option<Box<[u8]>>,
-    /// The vendor class (option 60); shared, because every client of a network has the same.
+    /// The vendor class (option 60), an empty one counting as none; shared, because every client of
+    /// a network has the same.
     pub vendor_class: Option<Arc<str>>,
     /// The address to ask for in DISCOVER (option 50). The server is free to offer another.
     pub requested_address: Option<Ipv4Addr>,

@@ -47,12 +47,12 @@ pub(crate) enum Intent {
     Decline { server: Ipv4Addr, address: Ipv4Addr, holder: MacAddr },
 }
 
-/// The content of option 61.
+/// The content of option 61: a type and at least one byte (RFC 2132 §9.14).
 pub(crate) fn client_id(config: &Config) -> Cow<'_, [u8]> {
     const ETHERNET: u8 = 1;
     match &config.client_id {
-        Some(id) => Cow::Borrowed(id),
-        None => {
+        Some(id) if id.len() >= 2 => Cow::Borrowed(id),
+        _ => {
             let [a, b, c, d, e, f] = config.mac.0;
             Cow::Owned(vec![ETHERNET, a, b, c, d, e, f])
         }
@@ -109,7 +109,7 @@ impl Intent {
             if let Some(name) = config.host_name.as_deref().filter(|name| !name.is_empty()) {
                 options.set(code::HOST_NAME, name.as_bytes());
             }
-            if let Some(class) = &config.vendor_class {
+            if let Some(class) = config.vendor_class.as_deref().filter(|class| !class.is_empty()) {
                 options.set(code::VENDOR_CLASS, class.as_bytes());
             }
             options.set(code::MAX_MESSAGE_SIZE, &MAX_MESSAGE_SIZE.to_be_bytes());

@@ -95,16 +95,28 @@ fn every_message_has_the_options_of_its_kind_and_no_others() {
 
 #[test]
 fn what_is_not_configured_is_not_sent() {
-    let mut bench = Bench::with(Config { host_name: Some("".into()), ..plain() });
-    bench.run(|client, now| client.start(now));
-    let message = bench.discover().message;
-    assert_eq!(
-        codes(&message),
-        [code::MESSAGE_TYPE, code::PARAMETER_REQUEST_LIST, code::MAX_MESSAGE_SIZE, code::CLIENT_ID]
-    );
-    assert!(!message.broadcast);
-    // As BusyBox udhcpc: hardware type and MAC.
-    assert_eq!(message.options.client_id(), Some(&[1, 2, 0, 0, 0, 0, 0x42][..]));
+    // What is shorter than its option may be counts as not configured.
+    let short = Config {
+        host_name: Some("".into()),
+        vendor_class: Some("".into()),
+        client_id: Some(vec![0].into()),
+        ..plain()
+    };
+    for config in [plain(), short] {
+        let mut bench = Bench::with(config);
+        bench.run(|client, now| client.start(now));
+        let message = bench.discover().message;
+        let expected = [
+            code::MESSAGE_TYPE,
+            code::PARAMETER_REQUEST_LIST,
+            code::MAX_MESSAGE_SIZE,
+            code::CLIENT_ID,
+        ];
+        assert_eq!(codes(&message), expected);
+        assert!(!message.broadcast);
+        // As BusyBox udhcpc: hardware type and MAC.
+        assert_eq!(message.options.client_id(), Some(&[1, 2, 0, 0, 0, 0, 0x42][..]));
+    }
 }
 
 #[test]
