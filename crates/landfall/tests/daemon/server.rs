@@ -327,6 +327,8 @@ impl Grant {
         let asked = &request.message;
         let mut message = Message::new(Op::BootReply, asked.xid, asked.chaddr, options);
         message.yiaddr = self.address;
+        // BOOTP's next server is somebody else, and never answers.
+        message.siaddr = Lan::LAPTOP;
         message.ciaddr = asked.ciaddr;
         message.broadcast = asked.broadcast;
         message
