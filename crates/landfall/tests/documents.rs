@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 const CONFORMANCE: &str = "docs/conformance.md";
 
 /// Where the tests stand that a name begins with. What is not here begins in `crates/landfall/src`.
-const ROOTS: [(&str, &str); 7] = [
+const ROOTS: [(&str, &str); 8] = [
     ("dhcp", "crates/dhcp/tests"),
     ("wire", "crates/wire/tests"),
     ("sim", "crates/sim/tests"),
     ("net", "crates/net/tests"),
     ("lab", "crates/lab/tests"),
+    ("crash", "crates/landfall/tests/crash"),
     ("daemon", "crates/landfall/tests/daemon"),
     ("e2e", "crates/landfall/tests/e2e"),
 ];
