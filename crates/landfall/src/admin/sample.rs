@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::engine::api::{Counters, EndpointStatus, NetworkStatus, Status};
+use crate::engine::api::{Counters, EndpointStatus, NetworkStatus, StateStatus, Status};
 use crate::engine::ids::NetworkId;
 
 const LAN: &str = "b3ac5f6d0c4e2a1889b1d3f2c7e6a5948372615049f8e7d6c5b4a39281706f5e";
@@ -106,6 +106,7 @@ pub(crate) fn status() -> Status {
         instance: "7a2c".to_owned(),
         uptime_seconds: 273_906,
         leases: Counters { granted: 5, renewed: 1_318, changed: 1, ..Counters::default() },
+        state: StateStatus::default(),
         networks: vec![network(DMZ, "br1", 1), network(LAN, "br0", 4)],
         endpoints: vec![web, moved, held, starting, alone],
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{EXIT_CODES, Failure, print, table};
 use crate::admin::client;
-use crate::engine::api::Status;
+use crate::engine::api::{StateStatus, Status};
 
 /// Show the containers on the LAN, their addresses and leases
 ///
@@ -56,10 +56,27 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             answer.socket.display()
         ))
     })?;
+    for trouble in troubles(&status.state) {
+        eprintln!("landfall: {trouble}");
+    }
     // Text for a pipe, a file or a script is as wide as it must be.
     let width = (io::stdout().is_terminal() && !args.no_headers)
         .then(terminal_size::terminal_size)
         .flatten()
         .map(|(terminal_size::Width(columns), _)| columns);
     print(&table::render(&status, Timestamp::now(), width, !args.no_headers))
+}
+
+/// What is wrong with the state folder, a line each.
+fn troubles(state: &StateStatus) -> Vec<String> {
+    let StateStatus { fault, waiting, unreadable, set_aside } = state;
+    let fault = fault.as_ref().map(|fault| {
+        format!("{fault}; {waiting} networks and endpoints have changes that are in memory only")
+    });
+    let unreadable = (*unreadable > 0).then(|| {
+        format!("{unreadable} records cannot be read and are left alone: the log names them")
+    });
+    let set_aside =
+        set_aside.as_ref().map(|path| format!("the state was damaged and is kept as {path}"));
+    [fault, unreadable, set_aside].into_iter().flatten().collect()
 }

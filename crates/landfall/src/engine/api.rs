@@ -107,6 +107,9 @@ pub(crate) struct Status {
     /// What has become of leases in that time.
     #[serde(default)]
     pub(crate) leases: Counters,
+    /// How what must outlive the daemon fares.
+    #[serde(default)]
+    pub(crate) state: StateStatus,
     /// All networks.
     pub(crate) networks: Vec<NetworkStatus>,
     /// All endpoints.
@@ -134,6 +137,19 @@ pub(crate) struct Counters {
     pub(crate) in_conflict: u64,
     /// Given back, or their RELEASE is on its way.
     pub(crate) released: u64,
+}
+
+/// The state folder as `landfall status` shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StateStatus {
+    /// Why nothing can be written at the moment; none: everything is on the disk.
+    pub(crate) fault: Option<String>,
+    /// How many networks and endpoints have changes in memory only, because of that.
+    pub(crate) waiting: usize,
+    /// How many records are there that cannot be read, and are left alone.
+    pub(crate) unreadable: usize,
+    /// The damaged file that this daemon has found and kept, if it has.
+    pub(crate) set_aside: Option<String>,
 }
 
 /// A network as `landfall status` shows it.

@@ -71,6 +71,9 @@ impl Engine {
                     Phase::Creating | Phase::Releasing => return Err(Error::Busy(new.id)),
                 }
             }
+            if let Some(why) = state.unreadable_endpoints.get(&new.id) {
+                return Err(Error::UnreadableEndpoint { endpoint: new.id, why: why.clone() });
+            }
             let container = state.sole_candidate(&network.id, &new.candidates);
             let earlier = state.claim(&network, &new.id, new.mac, container);
             let mac = match (&earlier, new.mac.or(again)) {

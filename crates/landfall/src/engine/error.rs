@@ -9,7 +9,7 @@ use super::diagnose::NoLease;
 use super::ids::{EndpointId, NetworkId};
 use super::options::InvalidOption;
 use crate::segments::PortError;
-use crate::store;
+use crate::store::{self, Unreadable};
 
 /// What went wrong, on which network, endpoint and interface, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,22 @@ pub(crate) enum Error {
         "network {0} is not known to Landfall: its state is not here any more. Remove the network (`docker network rm`) and create it again"
     )]
     UnknownNetwork(NetworkId),
+    /// The network's record is there and cannot be read.
+    #[error("the record of network {network} cannot be read, and was left as it is: {why}. {}", remedy(.why))]
+    UnreadableNetwork {
+        /// Of the call.
+        network: NetworkId,
+        /// What is wrong with it.
+        why: Unreadable,
+    },
+    /// The same of an endpoint.
+    #[error("the record of endpoint {endpoint} cannot be read, and was left as it is: {why}. {}", remedy(.why))]
+    UnreadableEndpoint {
+        /// Of the call.
+        endpoint: EndpointId,
+        /// What is wrong with it.
+        why: Unreadable,
+    },
     /// The endpoint was never made, or is gone.
     #[error(
         "endpoint {endpoint} of network {network} is not known to Landfall: start the container again"
@@ -133,4 +149,15 @@ pub(crate) enum Error {
     /// The state could not be read or written.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// What helps when a record cannot be read.
+fn remedy(why: &Unreadable) -> &'static str {
+    match why {
+        Unreadable::Newer(_) => {
+            "Install that version of Landfall again, or remove the network (`docker network rm`) and \
+             create it again"
+        }
+        Unreadable::Damaged(_) => "Remove the network (`docker network rm`) and create it again",
+    }
 }

@@ -84,13 +84,13 @@ impl Engine {
     pub(super) async fn undo(&self, id: &EndpointId) -> Result<(), Error> {
         let again = {
             let state = self.lock();
-            let Some(endpoint) = state.endpoints.get(id) else { return Ok(()) };
-            match endpoint.phase {
+            state.endpoints.get(id).map(|endpoint| match endpoint.phase {
                 Phase::Held(_) | Phase::Joined(_) => true,
                 Phase::Creating | Phase::Created => endpoint.claimed,
                 Phase::Releasing => false,
-            }
+            })
         };
+        let Some(again) = again else { return self.forget_unreadable(id).await };
         if again {
             self.ended(id).await;
         }
@@ -98,6 +98,18 @@ impl Engine {
             return self.delete_link(id).await;
         }
         self.remove(id).await
+    }
+
+    /// Ends an endpoint whose record cannot be read: its lease is not known.
+    async fn forget_unreadable(&self, id: &EndpointId) -> Result<(), Error> {
+        if self.lock().unreadable_endpoints.remove(id).is_none() {
+            return Ok(());
+        }
+        let removed = self.0.host.delete_link_named(&host_link(id)).await;
+        if let Err(error) = removed {
+            tracing::debug!(endpoint = %id, %error, "its link is left, or gone already");
+        }
+        Ok(self.0.store.commit(Change::DeleteEndpoint(id.clone())).await?)
     }
 
     /// Releases an endpoint's lease, if it has one still.

@@ -63,7 +63,7 @@ use bridges::Bridges;
 pub(crate) use error::Error;
 
 use crate::segments::{Segment, Segments};
-use crate::store::{Change, EndpointRecord, NetworkRecord, Phase, Store, StoredLease};
+use crate::store::{Change, EndpointRecord, NetworkRecord, Phase, Store, StoredLease, Unreadable};
 use ids::{EndpointId, NetworkId};
 use options::Options;
 use sandbox::Configured;
@@ -104,6 +104,9 @@ struct State {
     by_link: HashMap<u32, EndpointId>,
     bridges: Bridges,
     counters: api::Counters,
+    /// What the store has records of that cannot be read. They are left alone.
+    unreadable_networks: HashMap<NetworkId, Unreadable>,
+    unreadable_endpoints: HashMap<EndpointId, Unreadable>,
 }
 
 /// An endpoint, as far as its lease does not tell: that is its DHCP client's, in the segment.
@@ -170,6 +173,10 @@ impl Engine {
         // Before the links are read, so that nothing can happen unseen in between.
         let watch = net::LinkWatch::here()?;
         engine.recover(loaded).await?;
+        let inner = Arc::downgrade(&engine.0);
+        engine.0.store.ask_when_lost(move || {
+            inner.upgrade().map_or_else(Vec::new, |inner| Engine(inner).everything())
+        });
         tokio::spawn(worker::watch_links(engine.clone(), watch));
         tokio::spawn(worker::watch_wakings(engine.clone(), net::Wakings::new()?));
         tokio::spawn(worker::work(engine.clone(), queue, leases));
@@ -209,7 +216,26 @@ impl Engine {
     }
 
     fn network(&self, id: &NetworkId) -> Result<Arc<NetworkRecord>, Error> {
-        self.lock().networks.get(id).cloned().ok_or_else(|| Error::UnknownNetwork(id.clone()))
+        let state = self.lock();
+        if let Some(network) = state.networks.get(id) {
+            return Ok(network.clone());
+        }
+        Err(match state.unreadable_networks.get(id) {
+            Some(why) => Error::UnreadableNetwork { network: id.clone(), why: why.clone() },
+            None => Error::UnknownNetwork(id.clone()),
+        })
+    }
+
+    /// Everything that the store should have.
+    fn everything(&self) -> Vec<Change> {
+        let (networks, endpoints) = {
+            let state = self.lock();
+            let networks: Vec<Arc<NetworkRecord>> = state.networks.values().cloned().collect();
+            (networks, state.endpoints.keys().cloned().collect::<Vec<EndpointId>>())
+        };
+        let networks = networks.iter().map(|n| Change::PutNetwork(Box::new((**n).clone())));
+        let endpoints = endpoints.iter().filter_map(|id| self.record(id));
+        networks.chain(endpoints.map(|e| Change::PutEndpoint(Box::new(e)))).collect()
     }
 
     /// The endpoint's record as it stands, for the store.

@@ -33,6 +33,9 @@ impl Engine {
         if let Some(known) = self.lock().networks.get(&record.id) {
             return if **known == record { Ok(()) } else { Err(Error::NetworkExists(record.id)) };
         }
+        if let Some(why) = self.lock().unreadable_networks.get(&record.id) {
+            return Err(Error::UnreadableNetwork { network: record.id, why: why.clone() });
+        }
         let bridge = self.0.segments.bridge(&record.options.bridge).await?;
         if !record.options.ignore_conflicts {
             let links = self.0.host.links().await?;
@@ -76,12 +79,21 @@ impl Engine {
     }
 
     async fn forget_network(&self, id: &NetworkId) -> Result<(), Error> {
-        let (network, last) = {
+        let (network, unreadable) = {
             let mut state = self.lock();
-            let Some(network) = state.networks.remove(id) else { return Ok(()) };
-            let bridge = &network.options.bridge;
-            let last = !state.networks.values().any(|other| other.options.bridge == *bridge);
-            (network, last)
+            let network = state.networks.remove(id).map(|network| {
+                let bridge = &network.options.bridge;
+                let last = !state.networks.values().any(|other| other.options.bridge == *bridge);
+                (network, last)
+            });
+            (network, state.unreadable_networks.remove(id))
+        };
+        let Some((network, last)) = network else {
+            if unreadable.is_some() {
+                self.0.store.commit(Change::DeleteNetwork(id.clone())).await?;
+                tracing::info!(network = %id, "network forgotten, whose record was unreadable");
+            }
+            return Ok(());
         };
         point("forget: network known");
         self.give_up_all(id).await;

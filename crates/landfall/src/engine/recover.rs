@@ -10,14 +10,19 @@ use super::ids::NetworkId;
 use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, host_link};
 use crate::segments::AcquireError;
-use crate::store::{Change, EndpointRecord, Loaded, NetworkRecord, Phase, StoredLease};
+use crate::store::{Change, EndpointRecord, Loaded, NetworkRecord, Phase, StoredLease, Unreadable};
 
 impl Engine {
     /// Adopts what is alive, and finishes or undoes what an earlier run left halfway.
     pub(super) async fn recover(&self, loaded: Loaded) -> Result<(), Error> {
         let networks: HashMap<NetworkId, Arc<NetworkRecord>> =
             loaded.networks.into_iter().map(|n| (n.id.clone(), Arc::new(n))).collect();
-        self.lock().networks = networks.clone();
+        {
+            let mut state = self.lock();
+            state.networks = networks.clone();
+            state.unreadable_networks = loaded.unreadable_networks;
+            state.unreadable_endpoints = loaded.unreadable_endpoints;
+        }
         for network in networks.values() {
             // Ports are made before they are needed, as when a network is made.
             if let Err(error) = self.0.segments.get_as_it_is(&network.options.bridge).await {
@@ -31,7 +36,24 @@ impl Engine {
         for record in loaded.endpoints {
             let link = links.get(host_link(&record.id).as_str()).copied();
             match networks.get(&record.network) {
+                // It may have been deleted long ago; one with a link was not.
+                Some(_) if loaded.salvaged && link.is_none() => {
+                    tracing::warn!(
+                        endpoint = %record.id, mac = %record.mac,
+                        "found in the damaged state, without a link: forgotten"
+                    );
+                    self.0.store.commit_later(Change::DeleteEndpoint(record.id));
+                }
                 Some(network) => self.adopt(record, network, link).await,
+                None if self.lock().unreadable_networks.contains_key(&record.network) => {
+                    tracing::error!(
+                        endpoint = %record.id, network = %record.network, mac = %record.mac,
+                        "its network's record cannot be read: left alone, and its lease is not renewed"
+                    );
+                    let of_network =
+                        Unreadable::Damaged("its network's record cannot be read".into());
+                    self.lock().unreadable_endpoints.insert(record.id, of_network);
+                }
                 None => {
                     tracing::warn!(endpoint = %record.id, "of no network we know: forgotten");
                     self.0.store.commit_later(Change::DeleteEndpoint(record.id));

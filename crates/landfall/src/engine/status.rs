@@ -3,7 +3,7 @@
 use dhcp::Instant;
 use jiff::{SignedDuration, Timestamp};
 
-use super::api::{EndpointStatus, NetworkStatus, Status};
+use super::api::{EndpointStatus, NetworkStatus, StateStatus, Status};
 use super::ids::{EndpointId, NetworkId};
 use super::{Endpoint, Engine, host_link, with_prefix};
 use crate::store::Phase;
@@ -11,6 +11,7 @@ use crate::store::Phase;
 impl Engine {
     /// Everything that `landfall status` shows, by network and address.
     pub(crate) fn status(&self) -> Status {
+        let health = self.0.store.health();
         let state = self.lock();
         // What is only there to be given back belongs to nobody.
         let endpoints = || state.endpoints.iter().filter(|(_, endpoint)| !endpoint.unfinished);
@@ -32,6 +33,12 @@ impl Engine {
             instance: self.0.instance.clone(),
             uptime_seconds: net::boot_now().saturating_sub(self.0.started).as_secs(),
             leases: state.counters,
+            state: StateStatus {
+                fault: health.fault,
+                waiting: health.waiting,
+                unreadable: state.unreadable_networks.len() + state.unreadable_endpoints.len(),
+                set_aside: health.set_aside.map(|path| path.display().to_string()),
+            },
             networks,
             endpoints,
         }

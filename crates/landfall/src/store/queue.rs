@@ -67,15 +67,23 @@ impl Writes {
 
 impl Batches {
     /// Waits for the next writes and takes all there are: at once if somebody waits for one of
-    /// them, and else when the first has waited for `linger`. `None` when no more will come.
-    pub(super) fn next(&self, linger: Duration) -> Option<Vec<Write>> {
+    /// them, and else when the first has waited for `linger`. `None` when no more will come; no
+    /// writes if there are none until `patience` says so.
+    pub(super) fn next(&self, linger: Duration, patience: Option<Instant>) -> Option<Vec<Write>> {
         let Batches(shared) = self;
         let mut state = shared.lock();
         while state.writes.is_empty() {
             if state.ended {
                 return None;
             }
-            state = shared.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match patience.map(|until| until.checked_duration_since(Instant::now())) {
+                None => shared.news.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(None) => return Some(Vec::new()),
+                Some(Some(left)) => {
+                    let waited = shared.news.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
         let until = Instant::now() + linger;
         while !state.urgent
@@ -138,7 +146,7 @@ mod tests {
     #[test]
     fn who_waits_takes_all_before_along() {
         let (writes, batches) = queue();
-        let writer = std::thread::spawn(move || about(&batches.next(HOUR).unwrap()));
+        let writer = std::thread::spawn(move || about(&batches.next(HOUR, None).unwrap()));
         assert!(writes.push(later("a")).is_ok() && writes.push(later("b")).is_ok());
         assert!(writes.push(urgent().0).is_ok());
         assert_eq!(writer.join().unwrap(), [true, true, false]);
@@ -148,7 +156,16 @@ mod tests {
     fn what_nobody_waits_for_is_taken_after_a_while() {
         let (writes, batches) = queue();
         assert!(writes.push(later("a")).is_ok());
-        assert_eq!(about(&batches.next(Duration::from_millis(1)).unwrap()), [true]);
+        assert_eq!(about(&batches.next(Duration::from_millis(1), None).unwrap()), [true]);
+    }
+
+    #[test]
+    fn who_has_no_patience_gets_nothing() {
+        let (writes, batches) = queue();
+        let soon = Some(Instant::now() + Duration::from_millis(1));
+        assert!(batches.next(HOUR, soon).unwrap().is_empty());
+        assert!(writes.push(urgent().0).is_ok());
+        assert_eq!(about(&batches.next(HOUR, soon).unwrap()), [false]);
     }
 
     #[test]
@@ -157,8 +174,8 @@ mod tests {
         let other = writes.clone();
         assert!(writes.push(later("a")).is_ok());
         drop((writes, other));
-        assert_eq!(about(&batches.next(HOUR).unwrap()), [true]);
-        assert!(batches.next(HOUR).is_none());
+        assert_eq!(about(&batches.next(HOUR, None).unwrap()), [true]);
+        assert!(batches.next(HOUR, None).is_none());
     }
 
     #[test]
