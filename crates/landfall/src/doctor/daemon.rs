@@ -9,7 +9,9 @@ use serde::Deserialize;
 use tokio::net::UnixStream;
 
 use super::report::{Finding, check};
+use super::state;
 use crate::admin::client;
+use crate::engine::api::StateStatus;
 
 /// A daemon that answers.
 #[derive(Debug)]
@@ -27,6 +29,9 @@ pub(super) struct Daemon {
 struct Status {
     version: String,
     networks: Vec<Network>,
+    /// Earlier versions say nothing of it.
+    #[serde(default)]
+    state: StateStatus,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,6 +52,7 @@ pub(super) async fn find(named: Option<&Path>) -> (Option<Daemon>, Vec<Finding>)
         Finding::note(check::DAEMON, other.display().to_string(), "another daemon answers here")
             .advise(format!("look at it with `--admin-socket {}`", other.display()))
     }));
+    findings.extend(status.iter().flat_map(|status| state::judge_told(&status.state)));
     let mut bridges: Vec<String> =
         status.into_iter().flat_map(|status| status.networks).map(|n| n.bridge).collect();
     bridges.sort();
@@ -69,7 +75,7 @@ fn no_daemon(error: &str) -> Finding {
 fn judge(socket: &Path, status: Option<&Status>) -> Finding {
     let (subject, ours) = (socket.display().to_string(), env!("CARGO_PKG_VERSION"));
     match status {
-        Some(Status { version, networks }) if version == ours => {
+        Some(Status { version, networks, .. }) if version == ours => {
             let seen = format!("version {version} answers; networks: {}", networks.len());
             Finding::ok(check::DAEMON, subject, seen)
         }
@@ -188,7 +194,11 @@ mod tests {
     #[test]
     fn what_is_said_of_a_daemon() {
         let socket = Path::new("/run/landfall/admin.sock");
-        let status = |version: &str| Status { version: version.to_owned(), networks: vec![] };
+        let status = |version: &str| Status {
+            version: version.to_owned(),
+            networks: vec![],
+            state: StateStatus::default(),
+        };
         let (same, other) = (status(env!("CARGO_PKG_VERSION")), status("0.0.9"));
         let findings = vec![
             judge(socket, Some(&same)),

@@ -9,6 +9,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use redb::{DatabaseError, ReadOnlyDatabase};
 
 use super::report::{Finding, check};
+use crate::engine::api::StateStatus;
 
 /// Where it is if nobody says otherwise.
 const DEFAULT: &str = "/var/lib/landfall";
@@ -70,6 +71,35 @@ enum File {
     /// Another process has it.
     Held,
     Broken(String),
+}
+
+/// What the daemon itself says of it.
+pub(super) fn judge_told(state: &StateStatus) -> Vec<Finding> {
+    const WHO: &str = "the daemon";
+    let StateStatus { fault, waiting, unreadable, set_aside } = state;
+    let mut findings = Vec::new();
+    if let Some(fault) = fault {
+        let seen =
+            format!("{fault}; changes of {waiting} networks and endpoints are in memory only");
+        findings.push(Finding::error(check::STATE, WHO, seen).advise(
+            "make the folder writable, or make room: they are written then, without a restart",
+        ));
+    }
+    if *unreadable > 0 {
+        let seen = format!("{unreadable} records cannot be read and are left alone");
+        findings.push(Finding::warning(check::STATE, WHO, seen).advise(
+            "its log names them; those of a newer Landfall need that version, a damaged network is \
+             removed and created again",
+        ));
+    }
+    if let Some(path) = set_aside {
+        let seen = format!("its state was damaged and is kept as {path}");
+        findings.push(Finding::warning(check::STATE, WHO, seen).advise(
+            "look at the disk (`dmesg`, `smartctl -a`); containers that lost their lease get one \
+             when they start again",
+        ));
+    }
+    findings
 }
 
 /// Looks at `folder`, or at the default one. `daemon`: a daemon uses it, whose file is not touched.
@@ -166,8 +196,8 @@ fn judge(path: &str, folder: &Folder, daemon: bool) -> Vec<Finding> {
         ),
         File::Broken(error) => findings.push(
             Finding::error(check::STATE, &file_path, format!("cannot be opened: {error}")).advise(
-                "keep a copy and move it away: the daemon then starts with nothing, and networks \
-                 must be made again",
+                "look at the disk (`dmesg`); the next start keeps it under another name, and goes on \
+                 with the networks and what else can be read",
             ),
         ),
     }
@@ -209,6 +239,18 @@ mod tests {
             Folder::There { mode: 0o755, read_only: false, free: 1 << 30, file: File::Opens };
         all += &said(&open, false);
         insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn what_a_daemon_says() {
+        assert!(judge_told(&StateStatus::default()).is_empty());
+        let told = judge_told(&StateStatus {
+            fault: Some("cannot write the state in /state/landfall.redb: it is full".into()),
+            waiting: 3,
+            unreadable: 2,
+            set_aside: Some("/state/landfall.redb.damaged-1".into()),
+        });
+        insta::assert_snapshot!(Report::new(told).text());
     }
 
     #[test]

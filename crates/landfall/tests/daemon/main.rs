@@ -31,3 +31,4 @@ mod renewal;
 mod restart;
 mod routes;
 mod shapes;
+mod state;
