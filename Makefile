@@ -14,8 +14,11 @@ ENGINE_TESTS := binary(/^(engine|e2e)/)
 ROOT_20 := bookworm
 ROOT_26 := trixie
 ROOT_28 := forky
-# How long `make soak` repeats the engine tests.
+# `make soak`: how long the engine tests are repeated, how often the daemon is killed, how long containers come and go (in
+# seconds).
 SOAK ?= 1h
+export LANDFALL_KILLS ?= 30
+export LANDFALL_CHURN ?= 3600
 
 # Tests, demo and benchmark need root; cargo does not: as another user only the finished programs run by sudo.
 ifneq ($(shell id -u),0)
@@ -69,10 +72,12 @@ bench: ## Landfall against the others, side by side
 	@$(MAKE) --no-print-directory plugin
 	cargo run $(LOCKED) --release -p lab --bin bench
 
-soak: ## the tests that need an engine, again and again (SOAK=1h)
+soak: export LANDFALL_KILLS = 500
+soak: ## a full bridge, an hour of coming and going, 500 kills, and the tests with an engine again and again (SOAK=1h)
 	@scripts/prepare bookworm
 	@$(MAKE) --no-print-directory plugin
 	@$(SUDO) crates/lab/src/root.sh bookworm >/dev/null
+	$(nextest) --features landfall/soak -E 'binary(soak) | test(random::)' --no-capture
 	$(nextest) -E '$(ENGINE_TESTS)' --stress-duration $(SOAK)
 
 lint: ## formatting, clippy, shellcheck

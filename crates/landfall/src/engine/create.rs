@@ -59,6 +59,7 @@ impl Engine {
             return Err(Error::BadMac { endpoint: new.id, mac });
         }
         let random = random_mac()?;
+        self.undone(&new.id).await;
         let (mac, origin) = {
             let mut state = self.lock();
             let again = state.take_unfinished(&new.id);

@@ -149,6 +149,7 @@ impl Engine {
         self.delete_link(id).await?;
         point("delete: link removed");
         let Some(endpoint) = self.lock().endpoints.remove(id) else { return Ok(()) };
+        self.0.removed.notify_waiters();
         tracing::info!(
             network = %endpoint.network.id, endpoint = %id, mac = %endpoint.mac, "endpoint removed"
         );

@@ -54,7 +54,7 @@ use dhcp::v4::{Config, Defence, OnLoss};
 use ipnet::Ipv4Net;
 use net::Netlink;
 use nix::unistd::Pid;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use wire::MacAddr;
@@ -92,6 +92,8 @@ struct Inner {
     news: mpsc::UnboundedSender<LinkNews>,
     /// What is done to its end, whatever becomes of its caller; the process waits for it.
     unfinished: TaskTracker,
+    /// Whenever an endpoint has been removed.
+    removed: Notify,
     state: Mutex<State>,
 }
 
@@ -168,6 +170,7 @@ impl Engine {
             started: net::boot_now(),
             news,
             unfinished: TaskTracker::new(),
+            removed: Notify::new(),
             state: Mutex::default(),
         }));
         // Before the links are read, so that nothing can happen unseen in between.

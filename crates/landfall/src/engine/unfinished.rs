@@ -1,6 +1,7 @@
 //! Endpoints that came to nothing: an earlier run of the daemon died while it made them, or whoever
 //! wanted them never came back.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -18,6 +19,20 @@ use crate::store::Phase;
 const JOINED_WITHIN: Duration = Duration::from_secs(120);
 
 impl Engine {
+    /// Waits while an endpoint is being undone: whoever repeats a call that broke comes early.
+    pub(super) async fn undone(&self, id: &EndpointId) {
+        loop {
+            let mut removed = pin!(self.0.removed.notified());
+            // Before the look, so that no removal is missed.
+            removed.as_mut().enable();
+            let phase = self.lock().endpoints.get(id).map(|endpoint| endpoint.phase.clone());
+            if phase != Some(Phase::Releasing) {
+                return;
+            }
+            removed.await;
+        }
+    }
+
     /// Undoes an endpoint that is made and that nobody joins.
     pub(super) fn await_join(&self, id: &EndpointId) {
         let (engine, waiting) = (self.clone(), id.clone());
