@@ -31,7 +31,7 @@ fn an_address_in_use_is_declined_and_the_start_goes_on_with_another() {
         let decline = server.wait_for(MessageType::Decline, SOON);
         let options = &decline.message.options;
         let asked = options.get(code::REQUESTED_ADDRESS);
-        assert_eq!(asked.as_deref(), Some(&Lan::LAPTOP.octets()[..]));
+        assert_eq!(asked, Some(&Lan::LAPTOP.octets()[..]));
         assert!(container.ping(Lan::ROUTER));
     }
 }

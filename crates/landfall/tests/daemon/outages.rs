@@ -21,7 +21,7 @@ fn server(site: &Site) -> Server {
 fn confirms(request: &Request, last: u8) -> bool {
     let options = &request.message.options;
     request.kind == MessageType::Request
-        && options.get(code::REQUESTED_ADDRESS).as_deref() == Some(&[10, 77, 1, last][..])
+        && options.get(code::REQUESTED_ADDRESS) == Some(&[10, 77, 1, last][..])
         && options.get(code::SERVER_ID).is_none()
 }
 
@@ -104,7 +104,7 @@ fn a_bridge_that_goes_down_and_up_leads_to_another_lan() {
     server.behave(|request| {
         if request.kind == MessageType::Request && request.message.chaddr.0[5] == 2 {
             let options = &request.message.options;
-            if options.get(code::REQUESTED_ADDRESS).as_deref() == Some(&[10, 77, 1, 2][..]) {
+            if options.get(code::REQUESTED_ADDRESS) == Some(&[10, 77, 1, 2][..]) {
                 return vec![nak(request, Lan::ROUTER, "wrong network")];
             }
         }

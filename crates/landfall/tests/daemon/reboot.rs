@@ -52,7 +52,7 @@ fn after_boot(options: &[(&str, &str)], clock: bool) -> (Site, Server) {
 fn asks_whether_it_is_still_right(request: &Request) -> bool {
     let options = &request.message.options;
     request.kind == MessageType::Request
-        && options.get(code::REQUESTED_ADDRESS).as_deref() == Some(&[10, 77, 1, 66][..])
+        && options.get(code::REQUESTED_ADDRESS) == Some(&[10, 77, 1, 66][..])
         && options.get(code::SERVER_ID).is_none()
         && request.message.ciaddr.is_unspecified()
 }
