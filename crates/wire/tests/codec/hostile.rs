@@ -88,6 +88,7 @@ fn address_lists_of_odd_length_are_missing() {
     for length in [1, 2, 3, 5, 7, 9] {
         assert_eq!(option(code::ROUTER, &vec![1; length]).routers(), [] as [Ipv4Addr; 0]);
         assert_eq!(option(code::DNS_SERVER, &vec![1; length]).dns_servers(), [] as [Ipv4Addr; 0]);
+        assert_eq!(option(code::NTP_SERVER, &vec![1; length]).ntp_servers(), [] as [Ipv4Addr; 0]);
     }
 }
 
@@ -191,7 +192,8 @@ fn names_that_could_do_harm_are_none() {
     let longer = [longest, vec![b'd']].concat();
     assert_eq!(option(code::DOMAIN_NAME, &longer).domain_name(), None);
     for name in ["web", "Web-1", "_srv.example", "web\0\0", "1.lan"] {
-        assert!(option(code::HOST_NAME, name.as_bytes()).host_name().is_some(), "{name:?}");
+        let read = option(code::HOST_NAME, name.as_bytes()).host_name();
+        assert_eq!(read.as_deref(), Some(name.trim_end_matches('\0')), "{name:?}");
     }
 }
 
