@@ -124,7 +124,9 @@ fn an_offer_without_an_ack() {
     let refusal = refusal(&site);
     assert!(refusal.contains("offered an address but did not acknowledge"), "{refusal}");
     assert!(refusal.contains("1 OFFERs, 1 REQUESTs"), "{refusal}");
-    assert_eq!(server.count(MessageType::Request), 1);
+    // On a busy machine it is repeated, after 0.75 s at the earliest, before the endpoint is undone.
+    let requests = server.count(MessageType::Request);
+    assert!((1..=2).contains(&requests), "{requests}");
 }
 
 #[test]
