@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// All points, in the order of a container's life.
-#[cfg(any(test, feature = "fault-points"))]
+#[cfg(feature = "fault-points")]
 pub(crate) const POINTS: [&str; 34] = [
     "network: known",
     "network: recorded",
