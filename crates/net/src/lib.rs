@@ -17,6 +17,7 @@
 //! | `visit` | one thread that visits the namespaces of containers |
 //! | [`port_table`] | what a segment's port hears, by a table of addresses in the kernel (eBPF) |
 //! | [`dhcp_guard`] | DHCP servers and routers are not heard behind a link (tc with BPF) |
+//! | [`privileges`] | what this process may do, once it has given up the rest |
 //! | [`clock`], [`process`], [`host_name`], [`sysctl`] | boot time, processes of a namespace, changes of host names, `/proc/sys/net` |
 #![allow(unsafe_code)]
 
@@ -38,6 +39,7 @@ pub mod netns;
 pub mod packet;
 pub mod persistent;
 pub mod port_table;
+pub mod privileges;
 pub mod process;
 pub mod route;
 pub mod sysctl;

@@ -56,6 +56,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     logging::start(args.log_level.clone()).map_err(Failure::Failed)?;
+    // Before there is another thread: each has its own rights.
+    give_up_privileges();
     // Two workers: while one waits for the disk the other answers. Everything else is asleep.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -66,6 +68,24 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     // What still runs on blocking threads must not hold up the end.
     runtime.shutdown_background();
     done
+}
+
+/// Keeps the rights that links and namespaces take, and no others. A kernel that cannot do that is no
+/// reason not to serve.
+fn give_up_privileges() {
+    use net::privileges::{Capability, keep_capabilities, refuse_system_calls};
+    let kept = [
+        Capability::NetAdmin,
+        Capability::NetRaw,
+        Capability::SysAdmin,
+        Capability::SysChroot,
+        Capability::SysPtrace,
+    ];
+    for result in [keep_capabilities(&kept), refuse_system_calls()] {
+        if let Err(error) = result {
+            warn!(%error, "runs with more rights than it needs");
+        }
+    }
 }
 
 async fn daemon(args: Args) -> Result<(), Failure> {

@@ -180,8 +180,9 @@ impl Options {
             interface_prefix: match get(name::INTERFACE_PREFIX) {
                 None => "eth".to_owned(),
                 Some((name, value)) => {
-                    if !is_interface_name(value) || value.len() > LONGEST_PREFIX {
-                        let reason = "the beginning of an interface name, at most 12 characters";
+                    if !is_plain(value) || value.len() > LONGEST_PREFIX {
+                        let reason = "the beginning of an interface name: at most 12 letters, \
+                                      digits, '-', '_' or '.'";
                         return Err(invalid(name, value, reason));
                     }
                     value.to_owned()
@@ -265,6 +266,12 @@ fn is_interface_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':')
 }
 
+/// What scripts in containers may take for a name without quoting it.
+fn is_plain(text: &str) -> bool {
+    is_interface_name(text)
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
 fn nearest(wrong: &str) -> Option<&'static str> {
     name::ALL
         .into_iter()
@@ -345,6 +352,7 @@ mod tests {
             ("skip_routes", "yes"),
             ("ignore_conflicts", ""),
             ("interface_prefix", "thirteenchars"),
+            ("interface_prefix", "$(reboot)"),
             ("interface_prefix", ""),
         ] {
             let mut options = vec![(name, value)];

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -126,9 +127,20 @@ pub(super) fn content(bytes: Vec<u8>) -> Result<Content, String> {
     })
 }
 
+/// Makes a folder for root only, if it is not there: who has which address is nobody else's business.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        fs::create_dir_all(above)?;
+    }
+    fs::DirBuilder::new().mode(0o700).create(folder)
+}
+
 fn open_for_writing(path: &Path) -> Result<Database, Refusal> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|e| Refusal::Reason(e.to_string()))?;
+        make_folder(folder).map_err(|e| Refusal::Reason(e.to_string()))?;
     }
     let empty = fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
     let mut in_use = false;

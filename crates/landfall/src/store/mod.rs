@@ -27,7 +27,7 @@ mod record;
 mod tests;
 mod writer;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -111,7 +111,7 @@ impl Store {
             return Err(error("its folder is a file; name another with --state-dir"));
         }
         // If it cannot be made, opening the file will tell.
-        let _ = fs::create_dir_all(dir);
+        let _ = file::make_folder(dir);
         let lock = lock(dir).map_err(error)?;
         let (opened, copy) = (file::open(&path), copy::read(&dir.join(COPY)));
         if matches!(opened.writing, Err(file::Refusal::InUse)) {

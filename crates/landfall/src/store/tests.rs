@@ -1,6 +1,8 @@
 //! The store on folders of all kinds.
 
 use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use dhcp::v4::Lease;
@@ -125,7 +127,9 @@ fn set_aside(dir: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn what_was_committed_is_there_again() {
     let folder = temporary();
-    let (store, first) = Store::open(folder.path()).unwrap();
+    let dir = folder.path().join("a/state");
+    let (store, first) = Store::open(&dir).unwrap();
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!((first.networks.len(), first.endpoints.len()), (0, 0));
     store.commit(put_network("lan")).await.unwrap();
     store.commit(put_endpoint("web", "lan", 1)).await.unwrap();
@@ -134,8 +138,8 @@ async fn what_was_committed_is_there_again() {
     store.commit(Change::DeleteEndpoint(endpoint("gone", "lan", 3).id)).await.unwrap();
     store.flush().await.unwrap();
     assert_eq!(store.health(), Health::default());
-    end(store, folder.path());
-    let (_store, again) = Store::open(folder.path()).unwrap();
+    end(store, &dir);
+    let (_store, again) = Store::open(&dir).unwrap();
     assert_eq!(again.instance, first.instance);
     assert_eq!(again.networks, [network("lan")]);
     assert_eq!(again.endpoints, [endpoint("web", "lan", 2)]);

@@ -29,6 +29,7 @@ mod places;
 mod reboot;
 mod renewal;
 mod restart;
+mod rights;
 mod routes;
 mod shapes;
 mod state;
