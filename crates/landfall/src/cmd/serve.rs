@@ -98,6 +98,11 @@ async fn daemon(args: Args) -> Result<(), Failure> {
     let (plugin_listener, plugin_file) = bind(&args.plugin_socket)?;
     let (admin_listener, admin_file) = bind(&args.admin_socket)?;
 
+    // A mistake on the command line, and not a disk that may come back.
+    if std::fs::metadata(&args.state_dir).is_ok_and(|found| !found.is_dir()) {
+        let path = args.state_dir.display();
+        return Err(Failure::Failed(format!("{path} is no folder: name another by --state-dir")));
+    }
     let engine = tokio::select! {
         engine = Engine::open(&args.state_dir) => {
             engine.map_err(|error| Failure::Failed(error.to_string()))?

@@ -98,7 +98,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store in `dir`, making both if they are not there, and reads all that can be read.
     ///
-    /// Fails only if another process uses the folder, or it is none. Nothing that cannot be read is thrown away, and
+    /// Fails only if another process uses the folder. Nothing that cannot be read is thrown away, and
     /// what cannot be written waits.
     pub(crate) fn open(dir: &Path) -> Result<(Store, Loaded), Error> {
         let path: Arc<Path> = dir.join(FILE).into();
@@ -107,9 +107,6 @@ impl Store {
             path: path.to_path_buf(),
             reason: reason.into(),
         };
-        if fs::metadata(dir).is_ok_and(|found| !found.is_dir()) {
-            return Err(error("its folder is a file; name another with --state-dir"));
-        }
         // If it cannot be made, opening the file will tell.
         let _ = file::make_folder(dir);
         let lock = lock(dir).map_err(error)?;

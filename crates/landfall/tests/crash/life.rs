@@ -169,7 +169,13 @@ impl Crashing {
     /// Nothing of any endpoint is left: not at the server, not in the kernel, not in the daemon.
     pub(crate) fn nothing_is_left(&self) {
         eventually("nothing is left", SOON * 2, || {
-            same(self.leases(), &BTreeSet::new())?;
+            let leases = self.leases();
+            if let Some((mac, ip)) = leases.first() {
+                let log = self.site.landfall.log();
+                let (ours, theirs) =
+                    (log.grep(mac).join("\n"), self.server.log().grep(mac).join("\n"));
+                return Err(format!("{ip} is leased to {mac}\n{ours}\n{theirs}"));
+            }
             same(self.site.endpoint_links(), &vec![])?;
             same(self.site.status()["endpoints"].clone(), &json!([]))
         });

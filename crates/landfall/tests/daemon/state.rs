@@ -284,6 +284,28 @@ fn a_disk_that_becomes_full() {
 }
 
 #[test]
+fn a_disk_that_is_full_when_the_daemon_comes_back() {
+    let mut site = on_a_small_disk("4m");
+    let server = server_by_mac(&site.lan);
+    site.network("lan", &[]);
+    let container = site.run("lan", "c1", &mac(1));
+    // Killed, so that the file takes a repair.
+    site.landfall.kill9().unwrap();
+    sh(&site, &format!("dd if=/dev/zero of={FOLDER}/full bs=4k 2>/dev/null || true"));
+    site.landfall.restart().unwrap();
+    assert_eq!(site.shown("c1")["address"], "10.77.1.1/16");
+    starts_a_container(&site, 21);
+    sh(&site, &format!("rm {FOLDER}/full"));
+    eventually("no fault", NEXT_TRY, || {
+        same(site.status()["state"]["fault"].clone(), &Value::Null)
+    });
+    assert_eq!(site.status()["state"]["set_aside"], Value::Null);
+    assert!(container.ping(Lan::ROUTER));
+    assert_eq!(server.count(MessageType::Discover), 2);
+    assert_eq!(site.stop_and_read_store(), (vec![id("lan")], vec![id("c1")]));
+}
+
+#[test]
 fn a_disk_that_is_full_at_the_start() {
     let mut site = Site::new();
     let server = server_by_mac(&site.lan);
