@@ -379,7 +379,7 @@ impl Drop for Undo<'_> {
     }
 }
 
-pub(super) async fn undo(engine: Engine, id: EndpointId) {
+async fn undo(engine: Engine, id: EndpointId) {
     if let Err(error) = engine.undo(&id).await {
         tracing::error!(endpoint = %id, %error, "something of an unfinished endpoint is left");
     }

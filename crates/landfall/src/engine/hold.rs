@@ -24,12 +24,17 @@ impl Engine {
     /// The endpoint's container has ended: its lease is held for as long as its network says, or
     /// given back at once.
     pub(super) async fn ended(&self, id: &EndpointId) {
+        self.ended_if(id, |_| true).await;
+    }
+
+    /// The same if the endpoint is as it was when that was decided.
+    pub(super) async fn ended_if(&self, id: &EndpointId, is_so: impl Fn(&Endpoint) -> bool) {
         if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.remembered.is_some()) {
             return self.wait_again(id).await;
         }
         let held = {
             let mut state = self.lock();
-            let Some(endpoint) = state.endpoints.get_mut(id) else { return };
+            let Some(endpoint) = state.endpoints.get_mut(id).filter(|e| is_so(e)) else { return };
             let delay = endpoint.network.options.release_delay;
             match endpoint.phase {
                 Phase::Held(_) | Phase::Releasing => return,
@@ -44,7 +49,10 @@ impl Engine {
                 }
             }
         };
-        let Some((segment, mac, delay)) = held else { return self.release(id).await };
+        let Some((segment, mac, delay)) = held else {
+            self.release_if(id, is_so).await;
+            return;
+        };
         point("hold: known");
         if let Err(error) = self.keep(id).await {
             // After a crash the endpoint counts as one that died, and is held again.
@@ -89,12 +97,7 @@ impl Engine {
 
     /// Gives a lease back that waits for nobody any more, unless somebody goes on with it.
     pub(super) async fn give_up(self, id: EndpointId) {
-        if !self.lock().endpoints.get(&id).is_some_and(|endpoint| endpoint.is_nobodys()) {
-            return;
-        }
-        if let Err(error) = self.remove(&id).await {
-            tracing::error!(endpoint = %id, %error, "something of a held endpoint is left");
-        }
+        self.give_up_if(id, Endpoint::is_nobodys).await;
     }
 
     /// Gives back the lease on the segment that has been held for longest. Says whether there

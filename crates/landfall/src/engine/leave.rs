@@ -7,7 +7,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::ids::{EndpointId, NetworkId};
 use super::sandbox::{Sandbox, open_netns};
-use super::{Engine, Error, host_link};
+use super::{Endpoint, Engine, Error, host_link};
 use crate::fault::point;
 use crate::store::{Change, Phase};
 
@@ -114,17 +114,29 @@ impl Engine {
 
     /// Releases an endpoint's lease, if it has one still.
     pub(super) async fn release(&self, id: &EndpointId) {
+        self.release_if(id, |_| true).await;
+    }
+
+    /// The same if the endpoint is as it was when that was decided: it may have another life by now.
+    /// Says whether it was.
+    pub(super) async fn release_if(
+        &self,
+        id: &EndpointId,
+        is_so: impl Fn(&Endpoint) -> bool,
+    ) -> bool {
         let (segment, mac) = {
             let mut state = self.lock();
-            let Some(endpoint) = state.endpoints.get_mut(id) else { return };
+            let Some(endpoint) = state.endpoints.get_mut(id).filter(|e| is_so(e)) else {
+                return false;
+            };
             if endpoint.phase == Phase::Releasing {
-                return;
+                return true;
             }
             endpoint.phase = Phase::Releasing;
             if let Some(pending) = endpoint.pending.take() {
                 pending.abort();
             }
-            let Some(segment) = endpoint.segment.clone() else { return };
+            let Some(segment) = endpoint.segment.clone() else { return true };
             let (leased, mac) = (endpoint.lease().is_some(), endpoint.mac);
             state.counters.released += u64::from(leased);
             (segment, mac)
@@ -140,6 +152,17 @@ impl Engine {
         point("leave: given back");
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
             endpoint.released = Some(released);
+        }
+        true
+    }
+
+    /// Removes an endpoint that nobody wants any more, if it still `is_so`: a task of its own, which
+    /// is not aborted together with the timer that began it.
+    pub(super) async fn give_up_if(self, id: EndpointId, is_so: impl Fn(&Endpoint) -> bool) {
+        if self.release_if(&id, is_so).await
+            && let Err(error) = self.remove(&id).await
+        {
+            tracing::error!(endpoint = %id, %error, "something of an endpoint is left");
         }
     }
 

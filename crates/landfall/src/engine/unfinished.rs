@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 use wire::MacAddr;
 
-use super::create::undo;
 use super::ids::EndpointId;
-use super::{Engine, State};
+use super::{Endpoint, Engine, State};
 use crate::fault;
 use crate::segments::Begin;
 use crate::store::Phase;
@@ -38,17 +37,30 @@ impl Engine {
         let (engine, waiting) = (self.clone(), id.clone());
         let timer = async move {
             sleep(fault::patience(JOINED_WITHIN)).await;
-            if engine.lock().waits_for_join(&waiting) {
-                tracing::warn!(endpoint = %waiting, "made and never joined: undone");
-                // In a task of its own, which is not aborted with this one.
-                engine.0.unfinished.spawn(undo(engine.clone(), waiting));
-            }
+            // In a task of its own, which is not aborted with this one.
+            engine.0.unfinished.spawn(engine.clone().never_joined(waiting));
         };
-        let mut state = self.lock();
-        if state.waits_for_join(id)
-            && let Some(endpoint) = state.endpoints.get_mut(id)
-        {
+        if let Some(endpoint) = self.lock().endpoints.get_mut(id).filter(|e| e.waits_for_join()) {
             endpoint.pending = Some(tokio::spawn(timer).abort_handle());
+        }
+    }
+
+    async fn never_joined(self, id: EndpointId) {
+        tracing::warn!(endpoint = %id, "made and never joined: undone");
+        if self.lock().endpoints.get(&id).is_some_and(|endpoint| endpoint.claimed) {
+            // What it came back for waits again.
+            self.ended_if(&id, Endpoint::waits_for_join).await;
+            let phase = self.lock().endpoints.get(&id).map(|endpoint| endpoint.phase.clone());
+            let left = match phase {
+                Some(Phase::Held(_)) => self.delete_link(&id).await,
+                Some(Phase::Releasing) => self.remove(&id).await,
+                _ => Ok(()),
+            };
+            if let Err(error) = left {
+                tracing::error!(endpoint = %id, %error, "something of an endpoint is left");
+            }
+        } else {
+            self.give_up_if(id, Endpoint::waits_for_join).await;
         }
     }
 
@@ -66,17 +78,19 @@ impl Engine {
         let reclaim = tokio::spawn(async move {
             // Without an answer there is nothing that could be given back.
             let _ = segment.acquire(&id, config, Begin::Known, patience).await;
-            engine.0.unfinished.spawn(undo(engine.clone(), id));
+            engine.0.unfinished.spawn(engine.clone().give_up_if(id, |e| e.unfinished));
         });
         endpoint.pending = Some(reclaim.abort_handle());
     }
 }
 
-impl State {
-    fn waits_for_join(&self, id: &EndpointId) -> bool {
-        self.endpoints.get(id).is_some_and(|endpoint| endpoint.phase == Phase::Created)
+impl Endpoint {
+    fn waits_for_join(&self) -> bool {
+        self.phase == Phase::Created
     }
+}
 
+impl State {
     /// Takes out an endpoint that an earlier run did not finish, since its engine asks for it once
     /// more; what is left of it is the MAC that it had.
     pub(super) fn take_unfinished(&mut self, id: &EndpointId) -> Option<MacAddr> {

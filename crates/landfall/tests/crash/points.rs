@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::fault::POINTS;
 use crate::life::Crashing;
-use crate::site::{SOON, id};
+use crate::site::{SOON, endpoint_argument, eventually, id, same};
 
 const MAC: &str = "02:00:00:00:00:42";
 /// Those that come by when the lease of a container is held for its return.
@@ -97,7 +97,7 @@ fn nobody_asks_again() {
         let mut site = Crashing::new(200);
         site.network("0");
         site.arm(point);
-        let argument = crate::site::endpoint_argument("lan", "web", MAC);
+        let argument = endpoint_argument("lan", "web", MAC);
         assert_eq!(site.once("CreateEndpoint", &argument), None);
         assert!(site.died_at(point), "{point} was not come by");
         site.revive();
@@ -107,4 +107,28 @@ fn nobody_asks_again() {
         }
         site.end();
     }
+}
+
+/// Neither does it lose what it came back for.
+#[test]
+fn a_return_that_is_never_joined() {
+    let mut site = Crashing::new(300);
+    site.network("10m");
+    let guest = site.start("web", MAC);
+    site.agree_on(&guest);
+    site.stop(guest);
+    let held = |site: &Crashing, name: &str| site.site.shown(name)["held_until"].is_string();
+    assert!(held(&site, "web"));
+    let address = site.site.shown("web")["address"].clone();
+    let argument = endpoint_argument("lan", "again", MAC);
+    assert_eq!(site.call("CreateEndpoint", &argument)["Interface"]["Address"], address);
+    eventually("held again", SOON, || same(held(&site, "again"), &true));
+    eventually("no link of it", SOON, || same(site.site.endpoint_links(), &vec![]));
+    let guest = site.start("third", MAC);
+    site.agree_on(&guest);
+    assert_eq!(site.site.shown("third")["address"], address);
+    assert_eq!(site.server.logged(Message::Discover, MAC).len(), 1);
+    site.stop(guest);
+    site.call("DeleteNetwork", &json!({ "NetworkID": id("lan") }));
+    site.end();
 }
