@@ -157,7 +157,6 @@ impl Client {
             return Err(Reason::BadLeaseTime);
         }
         bump(&mut self.progress.acks);
-        self.naks = 0;
         self.wanted = Some(lease.address);
         self.take(lease, Then::Rest, now);
         Ok(())
@@ -190,6 +189,7 @@ impl Client {
     /// BOUND: the lease is in use from now on.
     pub(crate) fn bind(&mut self, lease: Lease, then: Then, now: Instant) {
         self.eager = false;
+        self.refusals = 0;
         self.overdue = false;
         // The server may have granted another address than it offered.
         self.check.take_if(|check| check.address != lease.address);
@@ -216,7 +216,6 @@ impl Client {
     pub(crate) fn refused(&mut self, refusal: Refusal, now: Instant) -> Result<(), Reason> {
         let began = self.requested_of(refusal.server)?.began;
         bump(&mut self.progress.naks);
-        bump(&mut self.naks);
         self.eager = false;
         let message = refusal.message.clone();
         self.progress.last_nak = Some(Box::new(refusal.clone()));
@@ -225,14 +224,20 @@ impl Client {
 
         // What has just been refused is not asked for again.
         self.wanted = self.config.requested_address;
-        let delay = after_nak(self.naks, &mut self.rng);
+        self.start_over(now, began);
+        Ok(())
+    }
+
+    /// INIT after an exchange that brought nothing: at once the first time, then ever later.
+    pub(crate) fn start_over(&mut self, now: Instant, began: Instant) {
+        bump(&mut self.refusals);
+        let delay = after_nak(self.refusals, &mut self.rng);
         if delay.is_zero() {
             self.discover(now, began);
         } else {
             self.check = None;
             self.phase = Phase::Init { until: now + delay, began };
         }
-        Ok(())
     }
 
     /// Gives the lease up, if there is one, and says why.

@@ -30,8 +30,8 @@ pub struct Client {
     pub(crate) held: bool,
     /// Whether somebody waits for the first lease.
     pub(crate) eager: bool,
-    /// DHCPNAKs since the last DHCPACK.
-    pub(crate) naks: u32,
+    /// DHCPNAKs since there was a lease, and grants that were over before they could be used.
+    pub(crate) refusals: u32,
     /// The address to ask for in DISCOVER.
     pub(crate) wanted: Option<Ipv4Addr>,
     /// A lease whose address is in use while the phase is about another: one that is over
@@ -67,7 +67,7 @@ impl Client {
             announcement: Announcement::Done,
             held: false,
             eager: false,
-            naks: 0,
+            refusals: 0,
             kept: None,
             overdue: false,
             check: None,
@@ -105,7 +105,7 @@ impl Client {
     pub fn start(&mut self, now: Instant) {
         if let Phase::Stopped = self.phase {
             self.eager = true;
-            self.naks = 0;
+            self.refusals = 0;
             self.discover(now, now);
         }
     }

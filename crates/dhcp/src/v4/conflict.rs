@@ -160,7 +160,8 @@ impl Client {
             Phase::Probing { lease, then } if lease.expires_at > now => self.bind(lease, then, now),
             Phase::Probing { .. } => match self.kept.take_if(|_| !self.overdue) {
                 Some(kept) => self.go_on_with(*kept, now),
-                None => self.discover(now, now),
+                // If it was not the machine that slept, the next grant will be as short.
+                None => self.start_over(now, now),
             },
             other => self.phase = other,
         }

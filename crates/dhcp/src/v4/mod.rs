@@ -29,7 +29,8 @@
 //! - **Short leases**: §4.4.5 waits at least 60 s between two attempts to renew, so that a lease of
 //!   two minutes would hang on a single packet. Below 20 minutes the floor is a twentieth of the
 //!   lease (at least 1 s).
-//! - **NAK**: the first leads to a DISCOVER at once, further ones in a row after 1, 2, 4 … 64 s.
+//! - **NAK**: the first leads to a DISCOVER at once, further ones in a row after 1, 2, 4 … 64 s. A grant
+//!   that is over before its address is checked counts as one.
 //! - **Address conflict detection** (RFC 5227) costs a healthy start nothing that can be felt: see
 //!   [`ConflictCheck::Fast`].
 //! - **Conflicts**: the RFC's pause of 10 s before the next DISCOVER (§3.1, step 5) is left out after

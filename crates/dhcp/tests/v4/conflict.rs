@@ -298,6 +298,27 @@ fn a_lease_that_ends_while_it_is_probed_is_never_used() {
 }
 
 #[test]
+fn a_server_whose_leases_end_while_they_are_probed_is_asked_ever_more_rarely() {
+    let mut bench = started(ConflictCheck::Full);
+    let mut asked = Vec::new();
+    for _ in 0..9 {
+        let discover = bench.discover();
+        asked.push(bench.seconds(bench.now));
+        bench.answer(offer(&discover).lease(1));
+        let request = bench.request();
+        bench.answer(ack(&request).lease(1));
+        while bench.client.state() != State::Selecting {
+            bench.next_deadline();
+        }
+        (0..3).for_each(|_| drop(bench.probe(ADDRESS)));
+    }
+    let waits: Vec<_> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    for (wait, pause) in waits.iter().zip([0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]) {
+        assert!((pause + 3.0..=pause + 8.0).contains(wait), "{waits:?}");
+    }
+}
+
+#[test]
 fn a_host_name_set_while_probing_reaches_the_server() {
     let mut bench = started(ConflictCheck::Full);
     bench.exchange();
