@@ -109,8 +109,7 @@ pub struct Coverage {
 
 impl Coverage {
     pub(crate) fn count(&mut self, state: State, input: Input) {
-        let row = INPUTS.iter().position(|(other, _)| *other == input).expect("all are there");
-        let column = STATES.iter().position(|other| *other == state).expect("all are there");
+        let (row, column) = place(state, input);
         self.counts[row][column] += 1;
     }
 
@@ -125,8 +124,8 @@ impl Coverage {
 
     /// How often `input` came in `state`.
     pub fn of(&self, state: State, input: Input) -> u64 {
-        let all = self.pairs().find(|(s, i, _)| (*s, *i) == (state, input));
-        all.map_or(0, |(_, _, count)| count)
+        let (row, column) = place(state, input);
+        self.counts[row][column]
     }
 
     /// All pairs, with their counts.
@@ -135,6 +134,12 @@ impl Coverage {
             row.iter().zip(STATES).map(move |(count, state)| (state, input, *count))
         })
     }
+}
+
+fn place(state: State, input: Input) -> (usize, usize) {
+    let row = INPUTS.iter().position(|(other, _)| *other == input).expect("all are there");
+    let column = STATES.iter().position(|other| *other == state).expect("all are there");
+    (row, column)
 }
 
 impl fmt::Display for Coverage {

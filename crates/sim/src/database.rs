@@ -105,14 +105,18 @@ impl Database {
     }
 
     fn bind(&mut self, client: &[u8], address: Ipv4Addr, granted: bool, until: Instant) {
+        // What was granted before is the client's until its end: it may not hear of what is new.
         if let Some(old) = self.by_client.insert(client.into(), address)
             && old != address
+            && self.bindings.get(&old).is_some_and(|binding| !binding.granted)
         {
             self.bindings.remove(&old);
         }
+        let until = self.granted_until(client, address).map_or(until, |old| until.max(old));
         let binding = Binding { client: client.into(), granted, until };
         if let Some(old) = self.bindings.insert(address, binding)
             && *old.client != *client
+            && self.of_client(&old.client) == Some(address)
         {
             self.by_client.remove(&old.client);
         }
@@ -190,6 +194,20 @@ mod tests {
         assert_eq!(choose(&database, b"c", 5), None, "exhausted");
         assert_eq!(choose(&database, b"c", 11), Some(address(1)));
         assert_eq!(choose(&database, b"b", 11), Some(address(2)));
+    }
+
+    #[test]
+    fn what_was_granted_is_the_clients_until_its_end() {
+        let mut database = Database::default();
+        database.grant(b"a", address(1), at(0), at(10));
+        database.grant(b"a", address(2), at(5), at(15));
+        assert_eq!(database.of_client(b"a"), Some(address(2)));
+        assert_eq!(database.granted_until(b"a", address(1)), Some(at(10)));
+        assert!(!database.grant(b"b", address(1), at(9), at(19)));
+        assert!(database.grant(b"b", address(1), at(10), at(20)));
+        assert_eq!(database.of_client(b"a"), Some(address(2)));
+        database.grant(b"a", address(2), at(6), at(7));
+        assert_eq!(database.granted_until(b"a", address(2)), Some(at(15)));
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 
 use dhcp::Instant;
-use dhcp::v4::{Client, Event, Listening, Loss, State};
+use dhcp::v4::{Client, Config, Event, Listening, Loss, State};
 use wire::MacAddr;
 use wire::arp::{Arp, Operation};
-use wire::dhcp4::{Message, MessageType, Op};
+use wire::dhcp4::{Message, MessageType, Op, port};
 use wire::frame::{Frame, Payload, Udp4};
 
 use crate::coverage::Input;
@@ -68,6 +68,39 @@ impl Endpoint {
     /// The MAC.
     pub fn mac(&self) -> MacAddr {
         self.client.config().mac
+    }
+
+    /// A command follows, see [`Rules::command`].
+    pub fn command(&mut self) {
+        self.rules.command();
+    }
+
+    /// The daemon starts anew, with the lease that its store has. [`Endpoint::step`] must follow.
+    pub fn restart(&mut self, seed: u64, now: Instant) {
+        let config = self.client.config().clone();
+        let client = match self.client.lease().cloned() {
+            Some(lease) => Client::resume(config, lease, seed, now),
+            None => started(config, seed, now),
+        };
+        self.replace(client, self.configured);
+    }
+
+    /// The machine boots: the container is gone, and its lease remembered. [`Endpoint::step`] must
+    /// follow.
+    pub fn reboot(&mut self, seed: u64, now: Instant) {
+        let config = self.client.config().clone();
+        let client = match self.client.lease().cloned() {
+            Some(lease) => Client::reboot_with_lease(config, lease, seed, now),
+            None => started(config, seed, now),
+        };
+        self.replace(client, None);
+    }
+
+    fn replace(&mut self, client: Client, address: Option<Ipv4Addr>) {
+        self.client = client;
+        self.configured = address;
+        self.rules.renewed(address);
+        self.client.hold(!self.up);
     }
 
     /// Does to the container what the event asks for.
@@ -197,7 +230,17 @@ impl Endpoint {
         }
     }
 
-    /// Whether an ARP packet passes the filter that the client asks for.
+    /// Whether a frame passes the filter that the client asks for.
+    pub fn listens_to(&self, frame: &Frame<'_>) -> bool {
+        match &frame.payload {
+            Payload::Arp(arp) => self.hears(arp),
+            Payload::Udp4(datagram) => {
+                datagram.destination.port() == port::CLIENT && self.client.listening().dhcp
+            }
+        }
+    }
+
+    /// The same of an ARP packet.
     pub(crate) fn hears(&self, arp: &Arp) -> bool {
         let Listening { conflicts, requests, resolving, .. } = self.client.listening();
         let foreign = arp.sender_mac != self.mac();
@@ -213,4 +256,10 @@ impl Endpoint {
         (self.up && asked && arp.operation == Operation::Request && !arp.is_gratuitous())
             .then(|| arp.reply_to(self.mac()).emit(arp.sender_mac))
     }
+}
+
+fn started(config: Config, seed: u64, now: Instant) -> Client {
+    let mut client = Client::new(config, seed);
+    client.start(now);
+    client
 }

@@ -12,7 +12,6 @@ use dhcp::v4::{Client, Config, State};
 use fastrand::Rng;
 use wire::MacAddr;
 use wire::arp::Arp;
-use wire::dhcp4::port;
 use wire::frame::{Checksum, Frame, Payload};
 
 use crate::command::Command;
@@ -200,6 +199,11 @@ impl Lan {
         self.watch.shares()
     }
 
+    /// The last frames, for a failure's report.
+    pub fn trace(&self) -> impl fmt::Display {
+        &self.trace
+    }
+
     /// How many endpoints have an address.
     pub fn bound(&self) -> usize {
         self.endpoints.iter().filter(|endpoint| endpoint.configured.is_some()).count()
@@ -227,7 +231,7 @@ impl Lan {
     pub fn command(&mut self, endpoint: usize, command: Command) {
         let place = &mut self.endpoints[endpoint];
         self.coverage.count(place.client.state(), command.input());
-        place.rules.command();
+        place.command();
         self.step(endpoint, |client, now| command.give(client, now));
     }
 
@@ -259,40 +263,14 @@ impl Lan {
     /// The daemon of an endpoint starts anew, with the lease that its store has.
     pub fn restart(&mut self, endpoint: usize) {
         let seed = self.rng.u64(..);
-        let now = self.now;
-        let place = &mut self.endpoints[endpoint];
-        let config = place.client.config().clone();
-        let started = match place.client.lease().cloned() {
-            Some(lease) => Client::resume(config, lease, seed, now),
-            None => {
-                let mut client = Client::new(config, seed);
-                client.start(now);
-                client
-            }
-        };
-        place.client = started;
-        place.rules.renewed(place.configured.filter(|_| place.client.state() != State::Selecting));
-        place.client.hold(!place.up);
+        self.endpoints[endpoint].restart(seed, self.now);
         self.step(endpoint, |_, _| {});
     }
 
     /// The machine of an endpoint boots: its container is gone, and its lease remembered.
     pub fn reboot(&mut self, endpoint: usize) {
         let seed = self.rng.u64(..);
-        let now = self.now;
-        let place = &mut self.endpoints[endpoint];
-        let config = place.client.config().clone();
-        place.client = match place.client.lease().cloned() {
-            Some(lease) => Client::reboot_with_lease(config, lease, seed, now),
-            None => {
-                let mut client = Client::new(config, seed);
-                client.start(now);
-                client
-            }
-        };
-        place.configured = None;
-        place.rules.renewed(None);
-        place.client.hold(!place.up);
+        self.endpoints[endpoint].reboot(seed, self.now);
         self.step(endpoint, |_, _| {});
     }
 
@@ -391,11 +369,11 @@ impl Lan {
         // What is no frame is dropped by the socket.
         let Ok(frame) = Frame::parse(bytes, Checksum::Verify) else { return };
         let endpoint = &mut self.endpoints[number];
-        let (passed, reply) = match &frame.payload {
-            Payload::Arp(arp) => (endpoint.hears(arp), endpoint.kernel_reply(arp)),
-            Payload::Udp4(_) => (endpoint.client.listening().dhcp, None),
+        let reply = match &frame.payload {
+            Payload::Arp(arp) => endpoint.kernel_reply(arp),
+            Payload::Udp4(_) => None,
         };
-        if passed || self.unfiltered {
+        if self.unfiltered || endpoint.listens_to(&frame) {
             let progress = endpoint.client.progress();
             let (state, answers) = (endpoint.client.state(), progress.acks + progress.naks);
             let heard = endpoint.hear(&frame, self.now);
@@ -468,15 +446,11 @@ impl Lan {
         }
         for number in 0..self.endpoints.len() {
             let endpoint = &self.endpoints[number];
-            let passed = match &parsed.payload {
-                Payload::Arp(arp) => {
-                    endpoint.configured == Some(arp.target_ip) || endpoint.hears(arp)
-                }
-                Payload::Udp4(datagram) => {
-                    datagram.destination.port() == port::CLIENT && endpoint.client.listening().dhcp
-                }
+            let asked = match &parsed.payload {
+                Payload::Arp(arp) => endpoint.configured == Some(arp.target_ip),
+                Payload::Udp4(_) => false,
             };
-            if passed || self.unfiltered {
+            if asked || self.unfiltered || endpoint.listens_to(&parsed) {
                 self.deliver(from, Station::Endpoint(number), &frame);
             }
         }

@@ -35,7 +35,11 @@
 //! | `squatter` | a machine with addresses that nobody gave it |
 //! | `server` | a DHCP server: what it answers, and how it misbehaves |
 //! | `database` | which client has which address |
-//! | `watch` | what must hold at every step |
+//! | `rules` | what one client may do |
+//! | `watch` | what must hold among all, at every step |
+//! | `coverage` | which input a client got in which state |
+//! | `command` | what a caller may tell a client |
+//! | `byzantine` | what a hostile server makes of a valid reply |
 //! | `trace` | the last frames, for a failure's report |
 //! | `seeds` | many runs, and the one that failed again |
 

@@ -56,10 +56,11 @@ impl Conditions {
 
     /// The copies of a frame that arrive.
     pub(crate) fn deliveries(&self, rng: &mut Rng) -> impl Iterator<Item = Delivery> + use<> {
-        let mut delivery = || {
-            let (shortest, longest) = self.delay;
-            let delay = shortest + longest.saturating_sub(shortest).mul_f64(rng.f64());
-            Delivery { delay, overtaken: rng.f64() < self.reordering }
+        let (shortest, longest) = self.delay;
+        let spread = u64::try_from(longest.saturating_sub(shortest).as_nanos()).unwrap_or(u64::MAX);
+        let mut delivery = || Delivery {
+            delay: shortest + Duration::from_nanos(rng.u64(..=spread)),
+            overtaken: rng.f64() < self.reordering,
         };
         let (first, second) = (delivery(), delivery());
         let arrives = rng.f64() >= self.loss;

@@ -16,8 +16,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const OUTBOX: u32 = 8;
 /// Grants and REQUESTs that are remembered.
 const REMEMBERED: usize = 32;
-/// Frames that a command may cost: a confirmation is three REQUESTs and three probes.
-const COMMAND: f64 = 6.0;
+/// Frames that a command may cost: a renewal before T1 is five REQUESTs, with three questions by ARP
+/// before each but the first.
+const COMMAND: f64 = 17.0;
 
 /// The rules for one client, with what they have to remember. What is returned is what is wrong.
 #[derive(Debug)]
@@ -72,9 +73,10 @@ fn budget(state: State) -> Budget {
         // 0, 1, 3, 7 … 127 s, and once more after some refusals.
         State::Selecting | State::Probing | State::Bound => (8.0, 4),
         State::Confirming => (10.0, 4),
-        State::Requesting => (12.0, 4),
+        // Three REQUESTs and three probes; and after NAKs in a row, 0, 1, 2, 4 s apart, as many.
+        State::Requesting => (20.0, 4),
         // The interval is the lease's.
-        State::Renewing | State::Rebinding => (12.0, 15),
+        State::Renewing | State::Rebinding => (18.0, 15),
     };
     Budget { burst, interval: SECOND * seconds }
 }
@@ -211,7 +213,9 @@ impl Rules {
                     return Err(format!("sends from {source} for {}", message.ciaddr));
                 }
                 let unbound = matches!(client.state(), State::Stopped | State::Releasing);
-                if !(source.is_unspecified() || before == Some(source) || unbound) {
+                // What became a lease in this step may be used at once: the events follow.
+                let leased = client.lease().is_some_and(|lease| lease.address == source);
+                if !(source.is_unspecified() || before == Some(source) || leased || unbound) {
                     return Err(format!("sends from {source}, which it has not"));
                 }
                 if message.message_type() == Some(MessageType::Request) {
@@ -306,10 +310,10 @@ impl Rules {
                 return Err(format!("nobody granted {lease:?}; last grants {:?}", self.told));
             };
             self.used = Some(told);
-            let floor = (lease.lifetime() / 20).clamp(SECOND, SECOND * 60);
-            let until_t1 = lease.renew_at.saturating_since(lease.start);
-            self.period = floor.min(until_t1).max(SECOND / 10);
         }
+        let floor = (lease.lifetime() / 20).clamp(SECOND, SECOND * 60);
+        let until_t1 = lease.renew_at.saturating_since(lease.start);
+        self.period = floor.min(until_t1).max(SECOND / 10);
         Ok(())
     }
 

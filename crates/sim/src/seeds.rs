@@ -8,19 +8,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 const VARIABLE: &str = "LANDFALL_SIM_SEED";
 
 /// Runs `scenario` for each seed. If a run fails, its seed is printed and the test ends there;
-/// `LANDFALL_SIM_SEED=<seed>` then runs that seed alone.
+/// `LANDFALL_SIM_SEED=<seed>` then runs that seed alone. Returns whether all were run, so that their
+/// sums can be judged.
 ///
 /// # Panics
 ///
 /// As the scenario does; and if the variable is set to something else than a number.
-pub fn seeds(scenario: &str, seeds: Range<u64>, run: impl Fn(u64)) {
+pub fn seeds(scenario: &str, seeds: Range<u64>, run: impl Fn(u64)) -> bool {
     match std::env::var(VARIABLE) {
-        Ok(seed) => run(seed.parse().expect("LANDFALL_SIM_SEED is a number")),
+        Ok(seed) => {
+            run(seed.parse().expect("LANDFALL_SIM_SEED is a number"));
+            false
+        }
         Err(_) => {
             if let Err((seed, panic)) = first_failure(seeds, run) {
                 eprintln!("{scenario}: seed {seed} failed; run it alone with {VARIABLE}={seed}");
                 resume_unwind(panic);
             }
+            true
         }
     }
 }

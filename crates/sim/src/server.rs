@@ -382,6 +382,7 @@ impl Server {
             message.ciaddr
         };
         if self.gives_to_all == Some(address) {
+            self.honest = false;
             return Some(self.grant(message, MessageType::Ack, address));
         }
         let known = self.database.of_client(client);
