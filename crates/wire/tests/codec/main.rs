@@ -13,6 +13,7 @@ mod common;
 mod differential;
 mod frames;
 mod hostile;
+mod oracle;
 mod properties;
 mod readers;
 mod rfc;
