@@ -14,6 +14,8 @@ ENGINE_TESTS := binary(/^(engine|e2e)/)
 ROOT_20 := bookworm
 ROOT_26 := trixie
 ROOT_28 := forky
+# How long `make fuzz` runs each of its targets.
+FUZZ ?= 30s
 # `make soak`: how long the engine tests are repeated, how often the daemon is killed, how long containers come and go (in
 # seconds).
 SOAK ?= 1h
@@ -32,7 +34,7 @@ export LANDFALL_BIN := $(BINARY)
 FAULTS := --features landfall/fault-points
 nextest = cargo nextest run $(LOCKED) --workspace $(FAULTS) --profile $(PROFILE)
 
-.PHONY: help build demo test test-engines bench plugin lint soak prepare
+.PHONY: help build demo test test-engines bench plugin lint fuzz soak prepare
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +81,9 @@ soak: ## a full bridge, an hour of coming and going, 500 kills, and the tests wi
 	@$(SUDO) crates/lab/src/root.sh bookworm >/dev/null
 	$(nextest) --features landfall/soak -E 'binary(soak) | test(random::)' --no-capture
 	$(nextest) -E '$(ENGINE_TESTS)' --stress-duration $(SOAK)
+
+fuzz: ## the fuzz targets, each for a while (FUZZ=30s)
+	scripts/fuzz $(FUZZ)
 
 lint: ## formatting, clippy, shellcheck
 	@LINT=1 scripts/prepare
