@@ -6,7 +6,10 @@ use super::Table;
 
 /// What is to be written: a record, or its end.
 #[derive(Debug, Default)]
-pub(super) struct Pending(BTreeMap<(Table, Box<str>), Option<Box<[u8]>>>);
+pub(super) struct Pending(BTreeMap<(Table, Box<str>), Record>);
+
+/// The bytes that are to be kept; none: nothing is.
+type Record = Option<Box<[u8]>>;
 
 impl Pending {
     /// Puts a change in place of an earlier one of the same network or endpoint.
