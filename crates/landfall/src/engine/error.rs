@@ -28,7 +28,9 @@ pub(crate) enum Error {
         why: Unreadable,
     },
     /// The same of an endpoint.
-    #[error("the record of endpoint {endpoint} cannot be read, and was left as it is: {why}. {}", remedy(.why))]
+    #[error(
+        "the record of endpoint {endpoint} cannot be read, and was left as it is: {why}. Stop the container and start it again: it gets a new endpoint"
+    )]
     UnreadableEndpoint {
         /// Of the call.
         endpoint: EndpointId,
