@@ -20,13 +20,22 @@ pub enum Capability {
     NetAdmin = 12,
     /// Packet sockets.
     NetRaw = 13,
-    /// Entering another mount namespace.
+    /// Entering another mount namespace, and paths as the host sees them.
     SysChroot = 18,
     /// Namespaces of other processes, by `/proc`.
     SysPtrace = 19,
     /// Entering and making namespaces, bpf(2).
     SysAdmin = 21,
 }
+
+/// All that this crate makes use of.
+pub const NEEDED: [Capability; 5] = [
+    Capability::NetAdmin,
+    Capability::NetRaw,
+    Capability::SysChroot,
+    Capability::SysPtrace,
+    Capability::SysAdmin,
+];
 
 /// No capability has a higher number than fits into the sets.
 const LAST_CAPABILITY: u32 = 63;
@@ -72,9 +81,9 @@ const REFUSED: &[c_long] = &[
     libc::SYS_clock_adjtime,
     libc::SYS_sethostname,
     libc::SYS_setdomainname,
-    // file systems, but for mount(2) and umount(2), which keep a namespace
+    // file systems, but for mount(2) and umount(2), which keep a namespace, and chroot(2), by which a
+    // managed plugin follows a path of the host's
     libc::SYS_pivot_root,
-    libc::SYS_chroot,
     libc::SYS_open_by_handle_at,
     libc::SYS_mknodat,
     libc::SYS_fsopen,
@@ -188,6 +197,7 @@ mod tests {
     use std::{fs, thread};
 
     use super::*;
+    use crate::Netns;
 
     fn of_this_thread() -> io::Result<String> {
         fs::read_to_string("/proc/thread-self/status")
@@ -238,6 +248,27 @@ mod tests {
             let unshared = unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_FS) };
             assert_eq!(unshared, 0, "the rest is let through");
             assert_eq!(field(&of_this_thread().unwrap(), "Seccomp"), "2");
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn what_this_crate_does_goes_on() {
+        thread::spawn(|| {
+            keep_capabilities(&NEEDED).unwrap();
+            refuse_system_calls().unwrap();
+            let me = nix::unistd::Pid::this();
+            let other = Netns::create().unwrap();
+            // As a managed plugin looks from the host's root.
+            let here = Netns::open_as_seen_by(me, "/proc/self/ns/net".as_ref()).unwrap();
+            assert_ne!(here.inode().unwrap(), other.inode().unwrap());
+            crate::sysctl::disable_ipv6_of_new_links(&other).unwrap();
+            let told = crate::process::uts_host_name(me).unwrap();
+            assert_eq!(told, nix::unistd::gethostname().unwrap().to_string_lossy());
+            assert!(crate::process::is_in_netns(me, here.inode().unwrap()));
+            let table = crate::PortTable::new(4);
+            assert!(table.is_ok(), "bpf(2): {:?}", table.err());
         })
         .join()
         .unwrap();

@@ -73,15 +73,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 /// Keeps the rights that links and namespaces take, and no others. A kernel that cannot do that is no
 /// reason not to serve.
 fn give_up_privileges() {
-    use net::privileges::{Capability, keep_capabilities, refuse_system_calls};
-    let kept = [
-        Capability::NetAdmin,
-        Capability::NetRaw,
-        Capability::SysAdmin,
-        Capability::SysChroot,
-        Capability::SysPtrace,
-    ];
-    for result in [keep_capabilities(&kept), refuse_system_calls()] {
+    use net::privileges::{NEEDED, keep_capabilities, refuse_system_calls};
+    for result in [keep_capabilities(&NEEDED), refuse_system_calls()] {
         if let Err(error) = result {
             warn!(%error, "runs with more rights than it needs");
         }
