@@ -27,6 +27,7 @@ mod bpf;
 pub mod clock;
 mod closer;
 pub mod dhcp_guard;
+mod dhcp_reply;
 mod ear;
 mod error;
 pub mod filter;

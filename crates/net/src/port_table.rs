@@ -15,6 +15,7 @@ use wire::MacAddr;
 use crate::bpf::Program;
 use crate::bpf::extended::{Alu, Instruction, R0, R1, R2, R6, R7, R10, Size, Test};
 use crate::bpf::system_call::{Loaded, Table, load_socket_filter};
+use crate::dhcp_reply::{Ways, dhcp_replies};
 use crate::{Error, PacketSocket, Result};
 
 /// What is to be heard about one IPv4 address.
@@ -130,17 +131,7 @@ impl PacketSocket {
     }
 }
 
-// Offsets in the context (`struct __sk_buff`).
-const VLAN_PRESENT: i16 = 20;
-const VLAN_TAG: i16 = 24;
-
 // Offsets in the frame.
-const ETHERTYPE: i32 = 12;
-const IP: i32 = 14;
-const IP_FRAGMENT: i32 = IP + 6;
-const IP_PROTOCOL: i32 = IP + 9;
-/// Behind the variable header length.
-const UDP_DESTINATION_PORT: i32 = IP + 2;
 const ARP: i32 = 14;
 const ARP_LENGTHS: i32 = ARP + 4;
 const ARP_OPERATION: i32 = ARP + 6;
@@ -148,13 +139,6 @@ const ARP_SENDER_MAC: i32 = ARP + 8;
 const ARP_SENDER_IP: i32 = ARP + 14;
 const ARP_TARGET_IP: i32 = ARP + 24;
 
-const ETHERTYPE_IPV4: i32 = 0x0800;
-const ETHERTYPE_ARP: i32 = 0x0806;
-const VLAN_ID_BITS: i32 = 0x0fff;
-const UDP: i32 = 17;
-/// More fragments, or an offset (RFC 791 §3.1); not "don't fragment".
-const FRAGMENT_BITS: i32 = 0x3fff;
-const DHCP_CLIENT_PORT: i32 = 68;
 /// Hardware type Ethernet, protocol type IPv4; then the lengths of their addresses (RFC 826).
 const ETHERNET_IPV4: i32 = 0x0001_0800;
 const SIX_AND_FOUR: i32 = 0x0604;
@@ -167,30 +151,10 @@ const TARGET_IP: i16 = -8;
 /// The program over the table with that descriptor. It returns how much of the frame passes.
 fn program(table: i32) -> Vec<Instruction> {
     let mut p = Program::new();
-    let [untagged, arp, by_target, probed, pass, drop] = std::array::from_fn(|_| p.label());
+    let [arp, by_target, probed, pass, drop] = std::array::from_fn(|_| p.label());
     p.copy(R6, R1);
 
-    // Some kernels leave an old tag in place when they clear the flag.
-    p.load(Size::Word, R0, R6, VLAN_PRESENT);
-    p.jump_if(R0, Test::Equal, 0, untagged);
-    p.load(Size::Word, R0, R6, VLAN_TAG);
-    p.jump_if(R0, Test::Bits, VLAN_ID_BITS, drop);
-    p.place(untagged);
-    p.frame(Size::Half, ETHERTYPE);
-    p.jump_if(R0, Test::Equal, ETHERTYPE_ARP, arp);
-    p.jump_if(R0, Test::NotEqual, ETHERTYPE_IPV4, drop);
-
-    p.frame(Size::Byte, IP_PROTOCOL);
-    p.jump_if(R0, Test::NotEqual, UDP, drop);
-    p.frame(Size::Half, IP_FRAGMENT);
-    p.jump_if(R0, Test::Bits, FRAGMENT_BITS, drop);
-    p.frame(Size::Byte, IP);
-    p.alu(R0, Alu::And, 0xf); // the header's length in words
-    p.alu(R0, Alu::ShiftLeft, 2);
-    p.copy(R7, R0);
-    p.frame_behind(Size::Half, R7, UDP_DESTINATION_PORT);
-    p.jump_if(R0, Test::Equal, DHCP_CLIENT_PORT, pass);
-    p.exit(0);
+    dhcp_replies(&mut p, Ways { arp, pass, drop });
 
     // The last field first: no verdict on a packet that ends early.
     p.place(arp);

@@ -51,6 +51,7 @@ fn it_is_handed_to_the_container_that_comes_back() {
     assert!(site.lan.ping(Place::Laptop, ip).unwrap());
     assert_eq!(site.shown("one"), Value::Null);
     assert!(!held(&site, "two"));
+    assert_eq!(site.leases("handed_over"), 1);
 
     // What the engine still has to say of the first is no matter of the second's.
     site.ok("Leave", &endpoint_ref(&one));

@@ -98,6 +98,7 @@ fn a_running_container_defends_its_address_and_gives_it_up_in_the_end() {
     });
     assert_eq!(server.count(MessageType::Decline), 1);
     assert!(container.ping(Lan::ROUTER));
+    assert_eq!(site.leases("in_conflict"), 1);
 }
 
 /// RFC 2131 §4.4.5 against the option that keeps the address.
@@ -112,6 +113,8 @@ fn a_lease_that_no_server_prolongs() {
         let mark = server.mark();
         server.wait_after(mark, "a search for a server", SOON, |r| r.kind == MessageType::Discover);
         eventually(keep, SOON, || same(container.cidrs(), &left));
+        let ended = if keep == "keep" { "overdue" } else { "expired" };
+        assert_eq!(site.leases(ended), 1);
         if keep == "keep" {
             // The kernel would end it a moment later.
             eventually("no end of its life", SOON, || same(container.lifetime(), &FOREVER));

@@ -177,6 +177,9 @@ fn a_nak_takes_the_address_away_and_the_next_one_is_applied() {
     assert_eq!(shown["address"], "10.77.1.6/16");
     assert_eq!(shown["docker_shows"], "10.77.1.5/16");
     site.landfall.log().wait_for("wrong network", SOON).unwrap();
+    // The first lease of the start, and the second after the first was refused.
+    assert_eq!(site.leases("granted"), 2);
+    assert_eq!(site.leases("refused"), 1);
 }
 
 #[test]

@@ -189,6 +189,12 @@ impl Site {
         endpoints.clone().find(|e| e["id"] == id(name)).cloned().unwrap_or(Value::Null)
     }
 
+    /// How many leases `landfall status` counts under that name.
+    pub(crate) fn leases(&self, counter: &str) -> u64 {
+        let status = self.status();
+        status["leases"][counter].as_u64().unwrap_or_else(|| panic!("{counter}: {status}"))
+    }
+
     /// The names of the links in the Docker host's namespace, sorted.
     pub(crate) fn links(&self) -> Vec<String> {
         link_names(self.host())
