@@ -4,7 +4,7 @@
 //! After any of it the LAN behind the bridge may be another one. So every lease is confirmed, by
 //! asking whether it is still right (RFC 2131 §3.7), while its container goes on using it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use wire::MacAddr;
 
 use super::hold::now;
 use super::ids::EndpointId;
+use super::worker::LinkNews;
 use super::{Engine, Error, State};
 use crate::segments::Segment;
 use crate::store::Phase;
@@ -154,17 +155,18 @@ impl State {
         bridges.changed(link, used, ours)
     }
 
-    /// Takes note of how the bridges of all networks are now, which is no news.
-    pub(super) fn look_at_bridges(&mut self, links: &[Link]) {
+    /// Takes note of how the bridges of all networks are now: news only of those that were known.
+    pub(super) fn look_at_bridges(&mut self, links: &[Link]) -> Vec<LinkNews> {
         let used: Vec<String> =
             self.networks.values().map(|network| network.options.bridge.clone()).collect();
+        let known: HashSet<String> = self.bridges.by_name.keys().cloned().collect();
         used.iter().for_each(|bridge| self.bridges.missing(bridge));
         let (bridges, others): (Vec<_>, Vec<_>) =
             links.iter().partition(|link| link.kind.as_deref() == Some("bridge"));
         // A port's bridge must be known.
-        for link in bridges.into_iter().chain(others) {
-            self.bridge_changed(link);
-        }
+        let news = bridges.into_iter().chain(others).filter_map(|link| self.bridge_changed(link));
+        let of_known = news.filter(|(bridge, _)| known.contains(bridge));
+        of_known.map(|(bridge, news)| LinkNews::Bridge(bridge, news)).collect()
     }
 }
 
@@ -221,11 +223,14 @@ impl Engine {
             let network = endpoint.network.clone();
             (endpoint.mac, live, stored, endpoint.host_name.clone(), network)
         };
+        let config = self.client_config(&network.options, mac, host_name);
         if let Some(stored) = stored {
-            let config = self.client_config(&network.options, mac, host_name);
             if segment.resume(id, config, stored.lease, live).await.is_err() {
                 tracing::error!(endpoint = %id, %mac, "two endpoints with one MAC");
             }
+        } else if live.is_some() && segment.view(mac).is_none() {
+            // Neither a client nor a lease: the daemon started without the bridge.
+            let _ = segment.seek(id, config, live).await;
         } else {
             match live {
                 Some(link) => segment.link_up(mac, link).await,

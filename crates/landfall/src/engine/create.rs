@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dhcp::v4::{Config, Progress};
+use ipnet::Ipv4Net;
 use net::{Link, Peer, Veth};
 use tokio::sync::oneshot;
 use wire::MacAddr;
@@ -151,10 +152,11 @@ impl Engine {
         self.count_start(lease.is_some(), origin);
         point("create: granted");
         let address = lease.as_ref().map(with_prefix);
-        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
-            endpoint.told = address;
-            endpoint.phase = Phase::Created;
-            endpoint.remembered = None;
+        if !self.is_made(id, address) {
+            // Deleted meanwhile, by a call that could not know of these.
+            drop(segment.release(id, mac).await);
+            let _ = self.0.host.delete_link_named(&host_link(id)).await;
+            return Err(Error::Busy(id.clone()));
         }
         self.keep(id).await?;
         point("create: lease recorded");
@@ -169,6 +171,17 @@ impl Engine {
             ),
         }
         Ok(Attachment { mac, address })
+    }
+
+    /// Notes what an endpoint got; says whether it is still there.
+    fn is_made(&self, id: &EndpointId, address: Option<Ipv4Net>) -> bool {
+        let mut state = self.lock();
+        let endpoint = state.endpoints.get_mut(id).filter(|e| e.phase == Phase::Creating);
+        let Some(endpoint) = endpoint else { return false };
+        endpoint.told = address;
+        endpoint.phase = Phase::Created;
+        endpoint.remembered = None;
+        true
     }
 
     fn count_start(&self, leased: bool, origin: &Origin) {
@@ -198,11 +211,20 @@ impl Engine {
             return Ok(Some(lease));
         }
         let config = self.client_config(&network.options, mac, host_name);
-        let acquired = segment.acquire(id, config.clone(), origin.begin(), patience);
-        let acquired = tokio::select! {
-            acquired = acquired => acquired,
-            never = self.make_room_for(segment, mac) => match never {},
+        let acquire = async || {
+            tokio::select! {
+                acquired = segment.acquire(id, config.clone(), origin.begin(), patience) => acquired,
+                never = self.make_room_for(segment, mac) => match never {},
+            }
         };
+        let mut acquired = acquire().await;
+        if let Err(AcquireError::MacInUse(holder)) = &acquired
+            && self.is_releasing(holder)
+        {
+            // It was held for this container until a moment ago.
+            self.undone(holder).await;
+            acquired = acquire().await;
+        }
         match acquired {
             Ok(lease) => Ok(Some(lease)),
             Err(AcquireError::MacInUse(holder)) => Err(Error::MacInUse {
@@ -221,6 +243,10 @@ impl Engine {
         }
     }
 
+    fn is_releasing(&self, id: &EndpointId) -> bool {
+        self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.phase == Phase::Releasing)
+    }
+
     /// What becomes of a container for which no server has a word.
     async fn without_server(
         &self,
@@ -233,7 +259,10 @@ impl Engine {
     ) -> Result<Option<dhcp::v4::Lease>, Error> {
         match (network.options.no_server, origin) {
             (NoServer::Wait, _) => Ok(None),
-            (NoServer::Last, Origin::Remembered(Remembered::Unsure(last))) => {
+            // Unless it was seen in use by another machine.
+            (NoServer::Last, Origin::Remembered(Remembered::Unsure(last)))
+                if progress.last_conflict.is_none_or(|found| found.address != last.address) =>
+            {
                 tracing::warn!(
                     endpoint = %id, mac = %config.mac, address = %last.address,
                     "no DHCP server answers: goes on with its last address"
@@ -379,7 +408,7 @@ impl Drop for Undo<'_> {
     }
 }
 
-async fn undo(engine: Engine, id: EndpointId) {
+pub(super) async fn undo(engine: Engine, id: EndpointId) {
     if let Err(error) = engine.undo(&id).await {
         tracing::error!(endpoint = %id, %error, "something of an unfinished endpoint is left");
     }

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use dhcp::Instant;
+use futures_util::future::join_all;
 use tokio::time::sleep;
 use wire::MacAddr;
 
@@ -70,7 +71,12 @@ impl Engine {
         let (client, until) = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id) else { return };
-            let Some(stored) = &endpoint.remembered else { return };
+            let answered = endpoint.segment.as_ref().is_some_and(|s| s.is_answered(endpoint.mac));
+            let Some(stored) = &mut endpoint.remembered else { return };
+            if answered {
+                // Given back below, or refused: only the address is worth asking for.
+                stored.lease.expires_at = stored.lease.start;
+            }
             let until = Remembered::of(stored, net::wall_clock_is_set()).until(now());
             endpoint.phase = Phase::Held(until);
             (endpoint.segment.take().map(|segment| (segment, endpoint.mac)), until)
@@ -117,17 +123,21 @@ impl Engine {
         true
     }
 
-    /// Gives back all leases of a network that are held, or were never made use of.
-    pub(super) async fn give_up_all(&self, network: &NetworkId) {
-        let held: Vec<EndpointId> = {
+    /// Ends all endpoints of a network that is no more. An engine removes none that is in use: these are
+    /// held, were never made use of, or their end went unheard.
+    pub(super) async fn end_all(&self, network: &NetworkId) {
+        let all: Vec<EndpointId> = {
             let state = self.lock();
-            let held =
-                state.endpoints.iter().filter(|(_, e)| e.is_nobodys() && e.network.id == *network);
-            held.map(|(id, _)| id.clone()).collect()
+            let all = state.endpoints.iter().filter(|(_, e)| e.network.id == *network);
+            all.map(|(id, _)| id.clone()).collect()
         };
-        for id in held {
-            self.clone().give_up(id).await;
-        }
+        // Side by side: each waits for the disk.
+        join_all(all.iter().map(async |id| {
+            if let Err(error) = self.remove(id).await {
+                tracing::error!(endpoint = %id, %error, "something of an endpoint is left");
+            }
+        }))
+        .await;
     }
 
     /// Takes the link of an endpoint away.
@@ -175,15 +185,23 @@ impl State {
         network: &NetworkId,
         candidates: &'a [Container],
     ) -> Option<&'a Container> {
-        let alive = |container: &Container| {
-            self.endpoints.values().any(|endpoint| {
+        let mut possible = None;
+        for container in candidates {
+            let mut there = self.endpoints.values().filter(|endpoint| {
                 endpoint.network.id == *network
                     && endpoint.container.as_deref() == Some(&*container.id)
                     && !matches!(endpoint.phase, Phase::Held(_) | Phase::Releasing)
-            })
-        };
-        let mut possible = candidates.iter().filter(|container| !alive(container));
-        possible.next().filter(|_| possible.next().is_none())
+            });
+            match there.next() {
+                None if possible.replace(container).is_some() => return None,
+                None => {}
+                // Seen in its sandbox, and up in it: the call is not for this one.
+                Some(endpoint) if endpoint.confirmed && endpoint.carrier => {}
+                // It may be left of an engine that died, and the call be for a new start of it.
+                Some(_) => return None,
+            }
+        }
+        possible
     }
 
     /// Takes out the held endpoint with whose lease a new one goes on: itself, if an earlier run
@@ -243,4 +261,75 @@ impl Endpoint {
 
 pub(super) fn now() -> Instant {
     Instant::from_boot(net::boot_now())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use super::super::options::Options;
+    use super::*;
+
+    fn candidate(id: &str) -> Container {
+        Container { id: id.into(), name: id.into(), host_name: None }
+    }
+
+    /// A network with an endpoint of the container `a`, in that phase.
+    fn state(phase: Phase, confirmed: bool, carrier: bool) -> State {
+        let options = BTreeMap::from([("bridge".to_owned(), "br0".to_owned())]);
+        let network = Arc::new(NetworkRecord {
+            id: NetworkId::new("lan").unwrap(),
+            options: Options::parse(&options).unwrap(),
+            internal: false,
+        });
+        let mut endpoint = Endpoint::new(network, phase, MacAddr([2, 0, 0, 0, 0, 1]));
+        endpoint.container = Some("a".into());
+        (endpoint.confirmed, endpoint.carrier) = (confirmed, carrier);
+        let mut state = State::default();
+        state.endpoints.insert(EndpointId::new("e").unwrap(), Box::new(endpoint));
+        state
+    }
+
+    fn sole(state: &State, candidates: &[&str]) -> Option<String> {
+        let candidates: Vec<Container> = candidates.iter().map(|id| candidate(id)).collect();
+        let lan = NetworkId::new("lan").unwrap();
+        state.sole_candidate(&lan, &candidates).map(|found| found.id.to_string())
+    }
+
+    #[test]
+    fn an_only_candidate_is_taken_and_several_are_not() {
+        let state = State::default();
+        assert_eq!(sole(&state, &[]), None);
+        assert_eq!(sole(&state, &["b"]).as_deref(), Some("b"));
+        assert_eq!(sole(&state, &["b", "c"]), None);
+    }
+
+    #[test]
+    fn one_that_has_started_is_not_meant() {
+        let state = state(Phase::Joined(PathBuf::from("/run/netns/a")), true, true);
+        assert_eq!(sole(&state, &["a", "b"]).as_deref(), Some("b"));
+        assert_eq!(sole(&state, &["a"]), None);
+    }
+
+    #[test]
+    fn what_an_engine_that_died_has_left_leaves_it_open_who_is_meant() {
+        let joined = || Phase::Joined(PathBuf::from("/run/netns/a"));
+        for (phase, confirmed, carrier) in [
+            (Phase::Creating, false, false),
+            (Phase::Created, false, false),
+            (joined(), false, true),
+            (joined(), true, false),
+        ] {
+            let state = state(phase.clone(), confirmed, carrier);
+            assert_eq!(sole(&state, &["a", "b"]), None, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn one_whose_lease_is_held_may_come_back() {
+        let state = state(Phase::Held(Instant::NEVER), true, false);
+        assert_eq!(sole(&state, &["a"]).as_deref(), Some("a"));
+    }
 }

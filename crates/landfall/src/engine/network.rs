@@ -66,7 +66,7 @@ impl Engine {
         self.0.segments.get(&record.options.bridge).await?;
         point("network: port made");
         let links = self.0.host.links().await?;
-        self.lock().look_at_bridges(&links);
+        self.lock().look_at_bridges(&links).into_iter().for_each(|news| self.tell(news));
         tracing::info!(network = %record.id, bridge = record.options.bridge, "network made");
         Ok(())
     }
@@ -81,14 +81,9 @@ impl Engine {
     async fn forget_network(&self, id: &NetworkId) -> Result<(), Error> {
         let (network, unreadable) = {
             let mut state = self.lock();
-            let network = state.networks.remove(id).map(|network| {
-                let bridge = &network.options.bridge;
-                let last = !state.networks.values().any(|other| other.options.bridge == *bridge);
-                (network, last)
-            });
-            (network, state.unreadable_networks.remove(id))
+            (state.networks.remove(id), state.unreadable_networks.remove(id))
         };
-        let Some((network, last)) = network else {
+        let Some(network) = network else {
             if unreadable.is_some() {
                 self.0.store.commit(Change::DeleteNetwork(id.clone())).await?;
                 tracing::info!(network = %id, "network forgotten, whose record was unreadable");
@@ -96,11 +91,13 @@ impl Engine {
             return Ok(());
         };
         point("forget: network known");
-        self.give_up_all(id).await;
+        self.end_all(id).await;
         self.0.store.commit(Change::DeleteNetwork(id.clone())).await?;
         point("forget: network recorded");
-        if last {
-            self.0.segments.close(&network.options.bridge).await;
+        let bridge = &network.options.bridge;
+        let unused = || !self.lock().networks.values().any(|other| other.options.bridge == *bridge);
+        if unused() {
+            self.0.segments.close(bridge, unused).await;
             point("forget: port removed");
         }
         tracing::info!(network = %id, bridge = network.options.bridge, "network forgotten");

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dhcp::v4::OnLoss;
 use net::Link;
 
 use super::hold::now;
 use super::ids::NetworkId;
+use super::options::NoServer;
 use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, host_link};
 use crate::segments::AcquireError;
@@ -95,7 +97,18 @@ impl Engine {
     ) {
         let EndpointRecord { id, mut phase, mac, lease, .. } = record.clone();
         if let Some(stored) = lease.as_ref().filter(|lease| lease.boot_id != self.0.boot_id) {
-            self.remember(&record, network, stored);
+            if link.is_some()
+                && let Err(error) = self.0.host.delete_link_named(&host_link(&id)).await
+            {
+                // Made for the container that came back, when this daemon's last run died.
+                tracing::error!(endpoint = %id, %error, "its link is left");
+            }
+            if phase == Phase::Releasing {
+                // Given back, or as good as that.
+                self.0.store.commit_later(Change::DeleteEndpoint(id));
+            } else {
+                self.remember(&record, network, stored);
+            }
             return;
         }
         let mut endpoint = Endpoint::new(network.clone(), phase.clone(), mac);
@@ -149,13 +162,25 @@ impl Engine {
             // Until there is a bridge.
             endpoint.remembered = lease.clone().map(Box::new);
         }
-        if let (Some(segment), Some(lease)) = (&segment, lease) {
+        if let Some(segment) = &segment {
             let live = link.filter(|link| link.carrier && !dead && held.is_none());
             let live = live.map(|link| link.index);
-            let config = self.client_config(&network.options, mac, record.host_name);
-            if let Err(AcquireError::MacInUse(holder)) =
-                segment.resume(&id, config, lease.lease, live).await
-            {
+            let mut config = self.client_config(&network.options, mac, record.host_name);
+            let resumed = match lease {
+                Some(lease) => {
+                    if network.options.no_server == NoServer::Last
+                        && lease.lease.expires_at <= now()
+                    {
+                        // It was given this address without a server's word.
+                        config.on_loss = OnLoss::Keep;
+                    }
+                    segment.resume(&id, config, lease.lease, live).await
+                }
+                // Lost, or not there yet, and looked for.
+                None if live.is_some() => segment.seek(&id, config, live).await,
+                None => Ok(()),
+            };
+            if let Err(AcquireError::MacInUse(holder)) = resumed {
                 tracing::error!(endpoint = %id, %mac, %holder, "two endpoints with one MAC");
             }
         }
@@ -177,6 +202,9 @@ impl Engine {
             self.hold_for(&id, until.saturating_since(now()));
         } else if let Some(link) = link {
             self.await_join(&id);
+            if matches!(phase, Phase::Joined(_)) && link.peer_netnsid.is_none() {
+                self.await_sandbox(&id, link.index);
+            }
             self.link_changed(link);
         }
     }

@@ -4,9 +4,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 use wire::MacAddr;
 
+use super::create::undo;
 use super::ids::EndpointId;
 use super::{Endpoint, Engine, State};
 use crate::fault;
@@ -16,19 +17,21 @@ use crate::store::Phase;
 /// Between CreateEndpoint and Join an engine only writes down what it was answered. When it died
 /// meanwhile it has not, and never asks for the endpoint again, nor has it deleted.
 const JOINED_WITHIN: Duration = Duration::from_secs(120);
+/// What an endpoint that is being removed waits for: the disk, and the kernel.
+const UNDONE_WITHIN: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Waits while an endpoint is being undone: whoever repeats a call that broke comes early.
     pub(super) async fn undone(&self, id: &EndpointId) {
+        let until = Instant::now() + UNDONE_WITHIN;
         loop {
             let mut removed = pin!(self.0.removed.notified());
             // Before the look, so that no removal is missed.
             removed.as_mut().enable();
             let phase = self.lock().endpoints.get(id).map(|endpoint| endpoint.phase.clone());
-            if phase != Some(Phase::Releasing) {
+            if phase != Some(Phase::Releasing) || timeout_at(until, removed).await.is_err() {
                 return;
             }
-            removed.await;
         }
     }
 
@@ -42,6 +45,23 @@ impl Engine {
         };
         if let Some(endpoint) = self.lock().endpoints.get_mut(id).filter(|e| e.waits_for_join()) {
             endpoint.pending = Some(tokio::spawn(timer).abort_handle());
+        }
+    }
+
+    /// Ends an endpoint whose link is back with us, though nobody left it: its container ended while no
+    /// daemon ran. Or its engine has just been told of the link and moves it in a moment.
+    pub(super) fn await_sandbox(&self, id: &EndpointId, host_link: u32) {
+        let (engine, ended) = (self.clone(), id.clone());
+        let timer = tokio::spawn(async move {
+            sleep(fault::patience(JOINED_WITHIN)).await;
+            let link = engine.0.host.link_by_index(host_link).await;
+            if matches!(link, Ok(Some(link)) if link.peer_netnsid.is_none()) {
+                tracing::warn!(endpoint = %ended, "its container has ended unheard");
+                engine.0.unfinished.spawn(undo(engine.clone(), ended));
+            }
+        });
+        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
+            endpoint.pending = Some(timer.abort_handle());
         }
     }
 

@@ -158,7 +158,7 @@ impl Engine {
         links.iter().for_each(|link| self.link_changed(link));
     }
 
-    fn tell(&self, news: LinkNews) {
+    pub(super) fn tell(&self, news: LinkNews) {
         // The worker ends with the process.
         let _ = self.0.news.send(news);
     }

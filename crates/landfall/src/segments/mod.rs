@@ -95,14 +95,16 @@ impl Segments {
         let now = port::find_bridge(&self.host, bridge).await?;
         let old: Vec<Arc<Segment>> = {
             let mut open = self.open.lock().await;
-            if let Some(segment) = open.get(&now.index)
-                && port::is_there(&self.host, segment.port(), &now).await?
-            {
-                return Ok((segment.clone(), now));
-            }
+            // One that was opened meanwhile, by whoever was first to need it, is empty yet.
+            let whole = match open.get(&now.index) {
+                Some(segment) => port::is_there(&self.host, segment.port(), &now).await?,
+                None => false,
+            };
             let here: Vec<u32> = open
                 .iter()
-                .filter(|(_, segment)| segment.bridge() == bridge)
+                .filter(|(index, segment)| {
+                    segment.bridge() == bridge && !(whole && **index == now.index)
+                })
                 .map(|(index, _)| *index)
                 .collect();
             here.iter().filter_map(|index| open.remove(index)).collect()
@@ -151,8 +153,8 @@ impl Segments {
     }
 
     /// Stops the segment of a bridge that no network uses any more and removes its port, once
-    /// the leases that are being given back there are given back.
-    pub(crate) async fn close(&self, bridge: &str) {
+    /// the leases that are being given back there are given back: if it is still `unused` then.
+    pub(crate) async fn close(&self, bridge: &str, unused: impl Fn() -> bool) {
         // Several where a bridge of that name was deleted and made anew meanwhile.
         let here: Vec<(u32, Arc<Segment>)> = {
             let open = self.open.lock().await;
@@ -162,6 +164,9 @@ impl Segments {
         for (index, segment) in here {
             segment.all_released().await;
             let mut open = self.open.lock().await;
+            if !unused() {
+                return;
+            }
             open.remove(&index);
             segment.stop();
             if let Err(error) = self.host.delete_link(segment.port()).await

@@ -200,11 +200,13 @@ impl Segment {
         begin: Begin,
         patience: Duration,
     ) -> Result<Lease, AcquireError> {
-        let mac = config.mac;
+        let (mac, until) = (config.mac, tokio::time::Instant::now() + patience);
         let fresh = matches!(begin, Begin::Fresh);
         let _turn = match begin {
-            // Never closed, so there is nothing to acquire in vain.
-            Begin::With(_) | Begin::Asking(_) => self.reboots.acquire().await.ok(),
+            Begin::With(_) | Begin::Asking(_) => {
+                let turn = tokio::time::timeout_at(until, self.reboots.acquire()).await;
+                Some(turn.map_err(|_| AcquireError::TimedOut(Progress::default()))?)
+            }
             Begin::Fresh | Begin::Known => None,
         };
         let (bound, lease) = oneshot::channel();
@@ -224,7 +226,7 @@ impl Segment {
         } else {
             self.with(mac, |client, _| client.hold(true));
         }
-        match tokio::time::timeout(patience, lease).await {
+        match tokio::time::timeout_at(until, lease).await {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(_)) => Err(AcquireError::Abandoned),
             Err(_) => match self.lock().clients.get(&mac) {
@@ -265,6 +267,32 @@ impl Segment {
         }
         self.settle(&mut self.lock(), mac);
         Ok(())
+    }
+
+    /// Looks for a lease for an endpoint that lives without one; [`Event::Bound`] tells of it. `link` as
+    /// for [`Self::resume`].
+    pub(crate) async fn seek(
+        &self,
+        owner: &EndpointId,
+        config: Config,
+        link: Option<u32>,
+    ) -> Result<(), AcquireError> {
+        let mac = config.mac;
+        self.insert(owner, Client::new(config, seed()), link, None)?;
+        if link.is_none() {
+            self.hold(mac).await;
+        }
+        self.with(mac, |client, now| client.start(now));
+        Ok(())
+    }
+
+    /// Whether a server has told the client of that MAC anything about a lease: what was known before
+    /// counts no more.
+    pub(crate) fn is_answered(&self, mac: MacAddr) -> bool {
+        self.lock().clients.get(&mac).is_some_and(|entry| {
+            let progress = entry.client.progress();
+            entry.client.lease().is_some() || progress.acks > 0 || progress.naks > 0
+        })
     }
 
     /// Hands a client over to another endpoint, with the lease that it has.
@@ -404,8 +432,11 @@ impl Segment {
 
     fn give_back(&self, owner: &EndpointId, mac: MacAddr) {
         let mut state = self.lock();
-        let entry = state.clients.get_mut(&mac).filter(|entry| entry.owner == *owner);
-        let Some(entry) = entry else { return };
+        // Its endpoint may be made once more by now, and have another client.
+        let releasing = |entry: &&mut Box<Entry>| {
+            entry.owner == *owner && matches!(entry.waiting, Some(Waiting::Released { .. }))
+        };
+        let Some(entry) = state.clients.get_mut(&mac).filter(releasing) else { return };
         entry.client.release(now());
         self.settle(&mut state, mac);
         // One that never began has nothing to give back, and no event tells of its end.

@@ -132,3 +132,18 @@ fn a_return_that_is_never_joined() {
     site.call("DeleteNetwork", &json!({ "NetworkID": id("lan") }));
     site.end();
 }
+
+/// The engine stopped the container while no daemon ran, and does not say so again.
+#[test]
+fn a_container_that_ended_unheard() {
+    let mut site = Crashing::new(300);
+    site.network("0");
+    let mut guest = site.start("web", MAC);
+    site.agree_on(&guest);
+    site.site.landfall.kill9().unwrap();
+    guest.leave_alone();
+    guest.move_out(site.site.host());
+    guest.unbind(&site.site);
+    site.revive();
+    site.end();
+}

@@ -41,16 +41,27 @@ fn all_confirmed(server: &Server, mark: usize) {
 
 #[test]
 fn a_bridge_that_is_deleted_and_made_again() {
+    deleted_and_made_again(|site, lines| {
+        lines.iter().for_each(|l| site.host().ip_batch(l).unwrap())
+    });
+}
+
+/// Before the daemon has heard of the first half.
+#[test]
+fn a_bridge_that_is_deleted_and_made_again_at_once() {
+    deleted_and_made_again(|site, lines| site.host().ip_batch(&lines.concat()).unwrap());
+}
+
+fn deleted_and_made_again(act: impl Fn(&Site, [&str; 2])) {
     let site = Site::new();
     let server = server(&site);
     site.network("lan", &[("release_delay", "1h")]);
     let containers = three(&site);
     let mark = server.mark();
-    site.host().ip_batch("link delete br0\n").unwrap();
     // The lab's own ports of it are the test's to put back.
     let again = "link add br0 type bridge\nlink set router master br0\nlink set laptop master br0\n\
                  link set br0 up\n";
-    site.host().ip_batch(again).unwrap();
+    act(&site, ["link delete br0\n", again]);
     all_confirmed(&server, mark);
     for container in &containers {
         eventually("the router reached", SOON, || same(container.ping(Lan::ROUTER), &true));

@@ -178,6 +178,22 @@ fn a_lease_that_ended_while_the_daemon_was_away() {
 }
 
 #[test]
+fn a_lease_that_was_lost_before_the_daemon_ended() {
+    let mut site = Site::new();
+    let server = Server::granting(&site.lan, Grant::new([10, 77, 1, 5]).times(1, 2, 3));
+    site.network("lan", &[]);
+    let container = site.run("lan", "web", MAC);
+    server.behave(|_| vec![]);
+    eventually("the end of the lease", SOON, || same(container.cidrs(), &vec![]));
+    eventually("the status", SOON, || same(site.shown("web")["address"].clone(), &Value::Null));
+    assert!(site.landfall.stop().unwrap().success());
+    server.grant(Grant::new([10, 77, 1, 5]).times(60, 90, 120));
+    site.landfall.restart().unwrap();
+    eventually("an address again", SOON, || same(container.cidrs(), &vec!["10.77.1.5/16".into()]));
+    assert!(container.ping(Lan::ROUTER));
+}
+
+#[test]
 fn killed_while_a_container_runs() {
     let mut site = Site::new();
     let server = server_by_mac(&site.lan);

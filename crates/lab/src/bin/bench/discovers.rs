@@ -49,5 +49,12 @@ pub(crate) fn leases_left(site: &Site, before: &BTreeSet<String>) -> Result<usiz
     let none = |leases: &[lab::Lease]| leases.iter().all(|lease| before.contains(&lease.mac));
     // What is still there then is counted, and is no failure to measure.
     let _ = site.server.wait_leases("no new lease", SOON, &none);
-    Ok(site.leases()?.difference(before).count())
+    let leases = site.leases()?;
+    let left = leases.difference(before);
+    // How they came to be left is in the server's log.
+    for mac in left.clone() {
+        let (server, ours) = (site.server.log().grep(mac), site.landfall.log().grep(mac));
+        eprintln!("bench: left at the server: {}", [server, ours].concat().join("\n  "));
+    }
+    Ok(left.count())
 }

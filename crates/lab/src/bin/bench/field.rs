@@ -153,7 +153,7 @@ impl Field {
         let endpoints = status.get("endpoints").and_then(Value::as_array).ok_or("no endpoints")?;
         let whole = |e: &&Value| {
             let has = |key| e.get(key).is_some_and(|value| !value.is_null());
-            has("address") && has("interface") && e.get("held_until").is_some_and(Value::is_null)
+            has("address") && e.get("held_until").is_some_and(Value::is_null)
         };
         let adopted = endpoints.iter().filter(whole).count();
         if adopted != self.made {
