@@ -404,19 +404,20 @@ impl Segment {
     /// its MAC must not end the lease of the one that holds it.
     pub(crate) async fn release(&self, owner: &EndpointId, mac: MacAddr) -> oneshot::Receiver<()> {
         let (released, receiver) = oneshot::channel();
-        let wait = {
+        let leased = {
             let mut state = self.lock();
-            let State { clients, pace, .. } = &mut *state;
-            let Some(entry) = clients.get_mut(&mac).filter(|e| e.owner == *owner) else {
+            let Some(entry) = state.clients.get_mut(&mac).filter(|e| e.owner == *owner) else {
                 return receiver;
             };
             entry.waiting =
                 Some(Waiting::Released { done: released, _on_its_way: self.releasing.token() });
             entry.link = None;
             entry.ear = None;
-            entry.client.lease().map_or(Duration::ZERO, |_| pace.wait(now()))
+            entry.client.lease().is_some()
         };
         self.hold(mac).await;
+        // Only now, since the kernel lets those who wait for it go all together.
+        let wait = if leased { self.lock().pace.wait(now()) } else { Duration::ZERO };
         match self.me.upgrade() {
             Some(segment) if !wait.is_zero() => {
                 let owner = owner.clone();
