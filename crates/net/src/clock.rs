@@ -1,6 +1,6 @@
 //! The clock that leases run on: time since boot, suspend included.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -81,22 +81,7 @@ impl BootTimer {
     pub fn set(&self, when: Option<Duration>) -> Result<()> {
         // Zero would mean "never".
         let value = when.map_or(Duration::ZERO, |when| when.max(Duration::from_nanos(1)));
-        let zero = *TimeSpec::from_duration(Duration::ZERO).as_ref();
-        let spec = libc::itimerspec {
-            it_interval: zero,
-            it_value: *TimeSpec::from_duration(value).as_ref(),
-        };
-        // SAFETY: `spec` is valid and outlives the call; no old value is asked for.
-        let result = unsafe {
-            libc::timerfd_settime(
-                self.fd.as_raw_fd(),
-                libc::TFD_TIMER_ABSTIME,
-                &raw const spec,
-                std::ptr::null_mut(),
-            )
-        };
-        Errno::result(result)
-            .map(drop)
+        set_once(self.fd.as_raw_fd(), libc::TFD_TIMER_ABSTIME, TimeSpec::from_duration(value))
             .map_err(|e| Error::os(format!("set a timer to {when:?}"), e))
     }
 
@@ -123,6 +108,15 @@ impl BootTimer {
     }
 }
 
+/// Sets the timer behind that descriptor to fire once.
+fn set_once(fd: RawFd, flags: libc::c_int, when: TimeSpec) -> nix::Result<()> {
+    let never_again = TimeSpec::from_duration(Duration::ZERO);
+    let spec = libc::itimerspec { it_interval: *never_again.as_ref(), it_value: *when.as_ref() };
+    // SAFETY: `spec` is valid and outlives the call; no old value is asked for.
+    let result = unsafe { libc::timerfd_settime(fd, flags, &raw const spec, std::ptr::null_mut()) };
+    Errno::result(result).map(drop)
+}
+
 /// Tells when the machine wakes from suspend.
 #[derive(Debug)]
 pub struct Wakings {
@@ -145,17 +139,9 @@ impl Wakings {
             TimerFd::new(ClockId::CLOCK_REALTIME, flags).map_err(|e| Error::os(tried, e))?;
         let fd = OwnedFd::from(timer);
         // Never due.
-        let never = libc::timespec { tv_sec: libc::time_t::MAX, tv_nsec: 0 };
-        let spec = libc::itimerspec {
-            it_interval: *TimeSpec::from_duration(Duration::ZERO).as_ref(),
-            it_value: never,
-        };
+        let never = TimeSpec::new(libc::time_t::MAX, 0);
         let flags = libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET;
-        // SAFETY: `spec` is valid and outlives the call; no old value is asked for.
-        let result = unsafe {
-            libc::timerfd_settime(fd.as_raw_fd(), flags, &raw const spec, std::ptr::null_mut())
-        };
-        Errno::result(result).map_err(|e| Error::os(tried, e))?;
+        set_once(fd.as_raw_fd(), flags, never).map_err(|e| Error::os(tried, e))?;
         let fd = Readable::new(fd).map_err(|e| Error::os(tried, e))?;
         Ok(Self { fd, slept: slept() })
     }

@@ -133,6 +133,28 @@ fn a_return_that_is_never_joined() {
     site.end();
 }
 
+/// One that lives is not taken for such a one.
+#[test]
+fn a_container_that_lives_on() {
+    let mut site = Crashing::new(300);
+    site.network("0");
+    let guest = site.start("web", MAC);
+    site.agree_on(&guest);
+    site.site.landfall.kill9().unwrap();
+    let renewals = |site: &Crashing| site.server.logged(Message::Ack, MAC).len();
+    let before = renewals(&site);
+    site.revive();
+    // Seconds apart: far beyond the patience of 300 ms.
+    eventually("two renewals", SOON, || {
+        let now = renewals(&site) - before;
+        if now >= 2 { Ok(()) } else { Err(format!("{now}")) }
+    });
+    site.agree_on(&guest);
+    assert!(site.site.landfall.log().grep("ended unheard").is_empty());
+    site.stop(guest);
+    site.end();
+}
+
 /// The engine stopped the container while no daemon ran, and does not say so again.
 #[test]
 fn a_container_that_ended_unheard() {
