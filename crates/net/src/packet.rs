@@ -108,6 +108,20 @@ impl PacketSocket {
         }
     }
 
+    /// The next frame, if one has come; otherwise as [`PacketSocket::recv`].
+    ///
+    /// # Errors
+    /// As [`PacketSocket::recv`].
+    pub fn try_recv(&self, buffer: &mut [u8]) -> Result<Option<Received>> {
+        match receive(self.socket.as_raw_fd(), buffer) {
+            Ok(received) => Ok(Some(received)),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(e) => {
+                Err(Error::os(format!("receive on link {}", self.ifindex), io::Error::from(e)))
+            }
+        }
+    }
+
     /// Sends a frame, Ethernet header included, without waiting.
     ///
     /// # Errors

@@ -70,8 +70,10 @@ fn budget(state: State) -> Budget {
         // The second announcement, and the RELEASE.
         State::Stopped | State::Releasing => (4.0, 60),
         State::Init | State::Rebooting => (6.0, 10),
-        // 0, 1, 3, 7 … 127 s, and once more after some refusals.
-        State::Selecting | State::Probing | State::Bound => (8.0, 4),
+        // 0, 1, 3, 7 … 127 s; while somebody waits the first two conflicts and the first NAK begin that
+        // anew, at once or after a second.
+        State::Selecting => (16.0, 4),
+        State::Probing | State::Bound => (8.0, 4),
         State::Confirming => (10.0, 4),
         // Three REQUESTs and three probes; and after NAKs in a row, 0, 1, 2, 4 s apart, as many.
         State::Requesting => (20.0, 4),

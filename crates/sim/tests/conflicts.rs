@@ -107,7 +107,7 @@ fn in_a_slow_lan_the_background_finds_the_squatter() {
     sim::seeds("a squatter in a slow LAN", 0..8, |seed| {
         let (mut lan, server) = lan(seed, 20);
         let squatter = lan.add_squatter(Squatter::new(SQUATTER, (0..10).map(|n| pool(50 + n))));
-        // No answer comes within the 3 ms.
+        // No answer comes within the 2 ms.
         let delay = (Duration::from_millis(20), Duration::from_millis(200));
         lan.conditions = Conditions { delay, ..Conditions::good() };
         lan.run_for(10 * MINUTE);
@@ -392,5 +392,5 @@ fn a_healthy_start_costs_three_milliseconds_and_two_probes_more() {
     let (off, none) = bound_after(ConflictCheck::Off);
     let (fast, probes) = bound_after(ConflictCheck::Fast);
     assert_eq!((none, probes), (0, 3));
-    assert!(fast - off <= Duration::from_millis(3), "{fast:?} and {off:?}");
+    assert!(fast - off <= Duration::from_millis(2), "{fast:?} and {off:?}");
 }

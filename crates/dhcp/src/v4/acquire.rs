@@ -30,6 +30,7 @@ impl Client {
             exchange: Exchange::new(&mut self.rng, began, now),
             timer: Retransmission::new(self.pace(), now),
             secs: 0,
+            offer: None,
         };
         self.acquire_timeout(now);
     }
@@ -65,7 +66,7 @@ impl Client {
                 }
                 return;
             }
-            Phase::Selecting { exchange, timer, secs } if now >= timer.at => {
+            Phase::Selecting { exchange, timer, secs, .. } if now >= timer.at => {
                 timer.step(now, &mut self.rng);
                 *secs = exchange.secs(now);
                 (Intent::Discover { wanted }, exchange.xid, *secs)
@@ -123,19 +124,32 @@ impl Client {
 
     /// A DHCPOFFER. The first one that is valid is taken.
     pub(crate) fn offered(&mut self, grant: Grant, now: Instant) -> Result<(), Reason> {
-        let (mut exchange, secs) = match &self.phase {
-            Phase::Selecting { exchange, secs, .. } => (*exchange, *secs),
+        match &self.phase {
+            Phase::Selecting { .. } => {}
             // A second server's, or a second copy.
             Phase::Requesting { .. } => {
                 bump(&mut self.progress.offers);
                 return Ok(());
             }
             _ => return Err(Reason::Unexpected),
-        };
+        }
         if self.declined_lately(grant.address, now) {
             return Err(Reason::DeclinedAddress);
         }
         bump(&mut self.progress.offers);
+        match &mut self.phase {
+            Phase::Selecting { offer, .. } if self.patient => {
+                offer.get_or_insert_with(|| Box::new(grant));
+            }
+            _ => self.take_offer(grant, now),
+        }
+        Ok(())
+    }
+
+    /// Asks for what was offered.
+    pub(crate) fn take_offer(&mut self, grant: Grant, now: Instant) {
+        let Phase::Selecting { exchange, secs, .. } = &self.phase else { return };
+        let (mut exchange, secs) = (*exchange, *secs);
         self.progress.last_offer = Some(Offered { server: grant.server, address: grant.address });
         exchange.asked = now;
         let offer = Unicast::of(&grant.into_lease(now, &mut self.rng));
@@ -146,7 +160,6 @@ impl Client {
             offer,
         };
         self.acquire_timeout(now);
-        Ok(())
     }
 
     /// A DHCPACK: there is a lease now, or the one there is goes on.

@@ -30,6 +30,8 @@ pub struct Client {
     pub(crate) held: bool,
     /// Whether somebody waits for the first lease.
     pub(crate) eager: bool,
+    /// Whether an offer has to wait until it may be taken.
+    pub(crate) patient: bool,
     /// DHCPNAKs since there was a lease, and grants that were over before they could be used.
     pub(crate) refusals: u32,
     /// The address to ask for in DISCOVER.
@@ -67,6 +69,7 @@ impl Client {
             announcement: Announcement::Done,
             held: false,
             eager: false,
+            patient: false,
             refusals: 0,
             kept: None,
             overdue: false,
@@ -107,6 +110,23 @@ impl Client {
             self.eager = true;
             self.refusals = 0;
             self.discover(now, now);
+        }
+    }
+
+    /// The same, but takes no offer before [`Client::request`]: what is granted should be known to the
+    /// disk by then, and a server can be asked meanwhile. The first valid offer is kept until then.
+    pub fn start_asking(&mut self, now: Instant) {
+        self.patient = true;
+        self.start(now);
+    }
+
+    /// Takes the offer that [`Client::start_asking`] has brought, or the first that it brings.
+    pub fn request(&mut self, now: Instant) {
+        self.patient = false;
+        if let Phase::Selecting { offer, .. } = &mut self.phase
+            && let Some(grant) = offer.take()
+        {
+            self.take_offer(*grant, now);
         }
     }
 
@@ -284,6 +304,15 @@ impl Client {
     /// it may be over, see [`Client::is_overdue`].
     pub fn lease(&self) -> Option<&Lease> {
         self.phase.lease().or(self.kept.as_deref())
+    }
+
+    /// A lease that a server has granted and whose address is still being checked: written down
+    /// meanwhile, it is not lost with the process. Only when [`Client::lease`] has it may it be used.
+    pub fn granted(&self) -> Option<&Lease> {
+        match &self.phase {
+            Phase::Probing { lease, .. } => Some(lease),
+            _ => None,
+        }
     }
 
     /// Whether the address is in use although its lease is over, see [`Event::Overdue`].

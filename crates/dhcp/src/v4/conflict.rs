@@ -32,8 +32,8 @@ const ANNOUNCE_WAIT: Duration = Duration::from_secs(2);
 /// DEFEND_INTERVAL.
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 /// For how long [`ConflictCheck::Fast`] waits after its first probe: a machine on the LAN answers
-/// ARP from its kernel, within a fraction of that.
-const FAST_WAIT: Duration = Duration::from_millis(3);
+/// ARP from its kernel, within a fraction of that. What answers later is met in the background.
+const FAST_WAIT: Duration = Duration::from_millis(2);
 /// The same packet so soon after it is a copy and no second conflict: the port and the endpoint's
 /// own link may both have heard it. Another packet is one: the other machine's defence, for example,
 /// which must not leave both with the address.

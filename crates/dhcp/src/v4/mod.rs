@@ -93,7 +93,7 @@ pub struct Config {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictCheck {
-    /// The first ARP probe goes out together with the DHCPREQUEST, and [`Event::Bound`] comes 3 ms
+    /// The first ARP probe goes out together with the DHCPREQUEST, and [`Event::Bound`] comes 2 ms
     /// after it at the earliest: on a LAN a machine that has the address answers within that time
     /// (RFC 5227 §2.2 foresees shorter times for such links). Two more probes follow in the
     /// background, 1 to 2 s apart; what is heard until 2 s after the last one ends the lease.

@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::State;
 use super::backoff::Backoff;
-use super::lease::Lease;
+use super::lease::{Grant, Lease};
 use super::next_hop::{Resolve, Unicast};
 use crate::Instant;
 
@@ -70,6 +70,8 @@ pub(crate) enum Phase {
         timer: Retransmission,
         /// `secs` of the last DISCOVER, which the REQUEST must repeat (RFC 2131 §4.4.1).
         secs: u16,
+        /// The first valid offer, while none may be taken.
+        offer: Option<Box<Grant>>,
     },
     Requesting {
         exchange: Exchange,

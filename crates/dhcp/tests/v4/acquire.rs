@@ -54,6 +54,38 @@ fn four_messages_make_a_lease() {
 }
 
 #[test]
+fn an_offer_is_kept_until_it_may_be_taken() {
+    let mut bench = Bench::new();
+    bench.run(|client, now| client.start_asking(now));
+    let discover = bench.discover();
+    bench.until(0.01);
+    bench.answer(offer(&discover));
+    bench.answer(offer(&discover).server(OTHER_SERVER));
+    bench.silent();
+    bench.state(State::Selecting);
+    assert_eq!(bench.client.progress().offers, 2);
+
+    bench.until(0.02);
+    bench.run(|client, now| client.request(now));
+    bench.state(State::Requesting);
+    let request = bench.request();
+    assert_eq!(request.at, at(0.02));
+    assert_eq!(request.message.options.get(code::SERVER_ID), Some(&SERVER.octets()[..]));
+    bench.answer(ack(&request));
+    assert_eq!(bench.event(), Event::Bound);
+    assert_eq!(bench.client.lease().unwrap().start, at(0.02));
+
+    // Without an offer so far, the next one is taken at once.
+    let mut bench = Bench::new();
+    bench.run(|client, now| client.start_asking(now));
+    let discover = bench.discover();
+    bench.run(|client, now| client.request(now));
+    bench.silent();
+    bench.answer(offer(&discover));
+    bench.request();
+}
+
+#[test]
 fn discovers_go_out_at_0_1_3_and_7_seconds_then_at_the_pace_of_the_rfc() {
     for seed in 0..50 {
         let mut bench = Bench::of(dhcp::v4::Client::new(plain(), seed));

@@ -10,11 +10,11 @@ use wire::dhcp4::MessageType;
 
 use super::bench::*;
 
-/// A client in BOUND 3 ms after second 0, with the first probe sent and two to come.
+/// A client in BOUND 2 ms after second 0, with the first probe sent and two to come.
 fn bound_fast() -> Bench {
     let mut bench = started(ConflictCheck::Fast);
     bench.exchange();
-    bench.until(0.003);
+    bench.until(0.002);
     bench.probe(ADDRESS);
     assert_eq!(bench.event(), Event::Bound);
     bench.silent();
@@ -27,7 +27,7 @@ fn fast_is_the_default() {
 }
 
 #[test]
-fn fast_probes_with_the_request_and_is_bound_three_milliseconds_later() {
+fn fast_probes_with_the_request_and_is_bound_two_milliseconds_later() {
     let mut bench = started(ConflictCheck::Fast);
     let discover = bench.discover();
     bench.answer(offer(&discover));
@@ -37,9 +37,9 @@ fn fast_probes_with_the_request_and_is_bound_three_milliseconds_later() {
     bench.answer(ack(&request));
     bench.state(State::Probing);
     assert_eq!(bench.client.lease(), None, "not before the address is known to be free");
-    bench.until(0.002_999);
+    bench.until(0.001_999);
     bench.silent();
-    bench.until(0.003);
+    bench.until(0.002);
     assert_eq!(bench.event(), Event::Bound);
     bench.state(State::Bound);
     // The lease counts from the REQUEST as ever.
@@ -163,7 +163,7 @@ fn what_is_a_conflict_while_probing() {
         for check in [ConflictCheck::Fast, ConflictCheck::Full] {
             let mut bench = started(check);
             bench.exchange();
-            bench.until(0.002);
+            bench.until(0.001);
             bench.state(State::Probing);
             bench.hear_arp(arp);
             bench.state(State::Selecting);
@@ -194,7 +194,7 @@ fn what_is_no_conflict_while_probing() {
         for check in [ConflictCheck::Fast, ConflictCheck::Full] {
             let mut bench = started(check);
             bench.exchange();
-            bench.until(0.002);
+            bench.until(0.001);
             bench.hear_arp(arp);
             bench.until(10.0);
             assert_eq!(bench.event(), Event::Bound, "{what}");
@@ -257,7 +257,7 @@ fn the_ears_follow_the_check() {
     assert_eq!(bench.client.listening(), Listening { dhcp: true, ..probing });
     bench.answer(ack(&request));
     assert_eq!(bench.client.listening(), probing);
-    bench.until(0.003);
+    bench.until(0.002);
     let bound = Listening { conflicts: Some(ADDRESS), ..nothing };
     assert_eq!(bench.client.listening(), bound);
     assert!(bench.client.is_probing());
@@ -332,7 +332,7 @@ fn a_host_name_set_while_probing_reaches_the_server() {
 #[test]
 fn an_address_that_a_renewal_brings_is_checked_while_the_old_one_is_used() {
     for (check, least, most) in
-        [(ConflictCheck::Fast, 0.003, 0.003), (ConflictCheck::Full, 4.0, 7.0)]
+        [(ConflictCheck::Fast, 0.002, 0.002), (ConflictCheck::Full, 4.0, 7.0)]
     {
         let (mut bench, asked) = Bench::moved(check);
         bench.state(State::Probing);
@@ -398,7 +398,7 @@ fn in_init_reboot_the_probe_goes_with_the_request() {
     let request = bench.request();
     bench.probe(ADDRESS);
     bench.answer(ack(&request));
-    bench.until(0.003);
+    bench.until(0.002);
     assert_eq!(bench.event(), Event::Bound);
 
     // Somebody has the address: who is to be told is known from the ACK alone.

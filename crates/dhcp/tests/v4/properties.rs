@@ -259,7 +259,7 @@ impl World {
         let since = |at: Option<&Instant>| at.map(|at| self.now.saturating_since(*at));
         match self.client.config().conflict_check {
             ConflictCheck::Fast => {
-                assert!(since(probes.first()) >= Some(Duration::from_millis(3)), "{probes:?}");
+                assert!(since(probes.first()) >= Some(Duration::from_millis(2)), "{probes:?}");
             }
             ConflictCheck::Full => {
                 assert!(probes.len() >= 3, "{probes:?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dhcp::v4::{Config, Progress};
 use ipnet::Ipv4Net;
 use net::{Link, Peer, Veth};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 use wire::MacAddr;
 
 use super::api::{Attachment, Container, NewEndpoint};
@@ -17,7 +17,7 @@ use super::options::NoServer;
 use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, container_link, host_link, with_prefix};
 use crate::fault::point;
-use crate::segments::{AcquireError, Begin, Segment};
+use crate::segments::{AcquireError, Begin, Segment, Start};
 use crate::store::{NetworkRecord, Phase};
 
 /// Pauses that end shortly before the second, third and fourth DISCOVER (at 1, 3 and 7 s).
@@ -142,13 +142,24 @@ impl Engine {
             endpoint.segment = Some(segment.clone());
         }
         point("create: known");
-        // What will be made is on the disk before it is made.
-        self.keep(id).await?;
-        point("create: recorded");
-        let (lease, ()) = tokio::try_join!(
-            self.lease(network, &segment, id, mac, origin),
-            self.make_link(network, &bridge, id, mac)
-        )?;
+        let (is_recorded, recorded) = watch::channel(false);
+        let (granted, mut grants) = mpsc::unbounded_channel();
+        let prepare = async {
+            // What will be made is on the disk before it is made.
+            self.keep(id).await?;
+            point("create: recorded");
+            is_recorded.send_replace(true);
+            self.make_link(network, &bridge, id, mac).await?;
+            // A lease is written down while its address is still being checked.
+            let mut noted = None;
+            while let Some(lease) = grants.recv().await {
+                self.keep_granted(id, &lease).await?;
+                noted = Some(lease.address);
+            }
+            Ok(noted)
+        };
+        let lease = self.lease(network, &segment, id, mac, origin, Start { recorded, granted });
+        let (lease, noted) = tokio::try_join!(lease, prepare)?;
         self.count_start(lease.is_some(), origin);
         point("create: granted");
         let address = lease.as_ref().map(with_prefix);
@@ -158,7 +169,9 @@ impl Engine {
             let _ = self.0.host.delete_link_named(&host_link(id)).await;
             return Err(Error::Busy(id.clone()));
         }
-        self.keep(id).await?;
+        if noted.is_none() || noted != lease.as_ref().map(|lease| lease.address) {
+            self.keep(id).await?;
+        }
         point("create: lease recorded");
         match &lease {
             Some(lease) => tracing::info!(
@@ -200,10 +213,12 @@ impl Engine {
         id: &EndpointId,
         mac: MacAddr,
         origin: &Origin,
+        start: Start,
     ) -> Result<Option<dhcp::v4::Lease>, Error> {
         let patience = network.options.lease_timeout;
         let host_name = self.lock().endpoints.get(id).and_then(|e| e.host_name.clone());
         if let Origin::Held(from) = origin
+            && start.recorded().await.is_ok()
             && let Ok(lease) = segment.take_over(from, id, mac, host_name.as_deref())
         {
             point("claim: lease taken over");
@@ -212,8 +227,9 @@ impl Engine {
         }
         let config = self.client_config(&network.options, mac, host_name);
         let acquire = async || {
+            let (config, start) = (config.clone(), start.clone());
             tokio::select! {
-                acquired = segment.acquire(id, config.clone(), origin.begin(), patience) => acquired,
+                acquired = segment.acquire(id, config, origin.begin(), patience, start) => acquired,
                 never = self.make_room_for(segment, mac) => match never {},
             }
         };

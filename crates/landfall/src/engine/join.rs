@@ -38,19 +38,8 @@ impl Engine {
         if lease.is_none() && record.options.no_server != NoServer::Wait {
             return Err(Error::LeaseLost { endpoint: id, bridge: bridge.clone() });
         }
-        let (gateway, routes) = match lease {
-            Some(lease) if !record.internal => {
-                let copied = if record.options.skip_routes {
-                    Vec::new()
-                } else {
-                    let index = self.0.host.link(bridge).await?.map_or(0, |link| link.index);
-                    let routes = self.0.host.routes_v4().await?;
-                    host_routes(&routes, index, &lease)
-                };
-                (lease.gateway(), routes(&lease, copied))
-            }
-            _ => (None, Vec::new()),
-        };
+        let lease = lease.filter(|_| !record.internal);
+        let gateway = lease.as_ref().and_then(Lease::gateway);
         {
             let mut state = self.lock();
             let endpoint = state.endpoints.get_mut(&id).ok_or_else(unknown)?;
@@ -64,7 +53,15 @@ impl Engine {
             endpoint.told_gateway = gateway;
         }
         point("join: known");
-        self.keep(&id).await?;
+        // While the disk is at work.
+        let routes = async {
+            match lease {
+                Some(lease) if record.options.skip_routes => Ok(routes(&lease, Vec::new())),
+                Some(lease) => Ok(routes(&lease, self.routes_beside(bridge, &lease).await?)),
+                None => Ok(Vec::new()),
+            }
+        };
+        let ((), routes) = tokio::try_join!(self.keep(&id), routes)?;
         point("join: recorded");
         Ok(Joined {
             link: container_link(&id),
@@ -72,6 +69,14 @@ impl Engine {
             gateway,
             routes,
         })
+    }
+}
+
+impl Engine {
+    /// The host's routes through a bridge that are of use beside it.
+    async fn routes_beside(&self, bridge: &str, lease: &Lease) -> Result<Vec<StaticRoute>, Error> {
+        let index = self.0.host.link(bridge).await?.map_or(0, |link| link.index);
+        Ok(host_routes(&self.0.host.routes_v4().await?, index, lease))
     }
 }
 

@@ -253,11 +253,7 @@ impl Engine {
             told: endpoint.told,
             told_gateway: endpoint.told_gateway,
             lease: match (endpoint.lease(), &endpoint.remembered) {
-                (Some(lease), _) => Some(StoredLease {
-                    obtained: status::wall_clock(lease.start),
-                    boot_id: self.0.boot_id.clone(),
-                    lease,
-                }),
+                (Some(lease), _) => Some(self.stored(lease)),
                 (None, remembered) => remembered.as_deref().cloned(),
             },
             host_name: endpoint.host_name.clone(),
@@ -265,6 +261,23 @@ impl Engine {
             name: endpoint.name.clone(),
             confirmed: endpoint.confirmed,
         })
+    }
+
+    fn stored(&self, lease: dhcp::v4::Lease) -> StoredLease {
+        StoredLease {
+            obtained: status::wall_clock(lease.start),
+            boot_id: self.0.boot_id.clone(),
+            lease,
+        }
+    }
+
+    /// Makes a lease durable that an endpoint was granted, as if it were in use already.
+    async fn keep_granted(&self, id: &EndpointId, lease: &dhcp::v4::Lease) -> Result<(), Error> {
+        let Some(mut record) = self.record(id) else { return Ok(()) };
+        record.phase = Phase::Created;
+        record.told = Some(with_prefix(lease));
+        record.lease = Some(self.stored(lease.clone()));
+        Ok(self.0.store.commit(Change::PutEndpoint(Box::new(record))).await?)
     }
 
     /// Makes what is known of an endpoint durable.

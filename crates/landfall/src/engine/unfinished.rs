@@ -11,7 +11,7 @@ use super::create::undo;
 use super::ids::EndpointId;
 use super::{Endpoint, Engine, State};
 use crate::fault;
-use crate::segments::Begin;
+use crate::segments::{Begin, Start};
 use crate::store::Phase;
 
 /// Between CreateEndpoint and Join an engine only writes down what it was answered. When it died
@@ -97,7 +97,8 @@ impl Engine {
         let (engine, id, patience) = (self.clone(), id.clone(), options.lease_timeout);
         let reclaim = tokio::spawn(async move {
             // Without an answer there is nothing that could be given back.
-            let _ = segment.acquire(&id, config, Begin::Known, patience).await;
+            let start = Start::recorded_before();
+            let _ = segment.acquire(&id, config, Begin::Known, patience, start).await;
             engine.0.unfinished.spawn(engine.clone().give_up_if(id, |e| e.unfinished));
         });
         endpoint.pending = Some(reclaim.abort_handle());

@@ -7,7 +7,8 @@ use net::PacketSocket;
 use tokio::task::AbortHandle;
 use wire::MacAddr;
 
-use super::segment::{FRAME_BYTES, Segment};
+use super::driver::FRAME_BYTES;
+use super::segment::Segment;
 
 /// Reads at an endpoint's own link until it is dropped or the link is gone.
 pub(super) struct Ear(AbortHandle);

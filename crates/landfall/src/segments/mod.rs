@@ -1,6 +1,8 @@
 //! Segments: each bridge that a network uses, the port through which Landfall speaks on it, and
 //! the DHCP clients of all endpoints there.
 
+mod clients;
+mod driver;
 mod ear;
 mod hearing;
 mod pace;
@@ -15,7 +17,7 @@ use net::{BootTimer, Link, Netlink, Netns};
 use tokio::sync::{Mutex, mpsc};
 
 pub(crate) use port::PortError;
-pub(crate) use segment::{AcquireError, Begin, Segment};
+pub(crate) use segment::{AcquireError, Begin, Segment, Start};
 
 use crate::engine::ids::EndpointId;
 

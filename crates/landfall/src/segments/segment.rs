@@ -1,7 +1,7 @@
-//! One segment: drives the DHCP clients of its endpoints over the port's packet socket.
+//! One segment: the DHCP clients of its endpoints, and what the engine may ask of them.
 //!
 //! All clients of a segment share one socket, one timer and one task. Each mutation of a client
-//! is followed by [`State::settle`], which opens the ears it needs, sends what it has to say,
+//! is followed by [`Segment::settle`], which opens the ears it needs, sends what it has to say,
 //! passes on what happened to it, and notes when it must be woken. An idle lease is an entry in
 //! two maps and an address in the kernel's table of what the port hears.
 
@@ -11,29 +11,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::v4::{Client, Config, Event, Lease, OnLoss, Progress};
+use dhcp::v4::{Client, Config, Lease, OnLoss, Progress};
 use net::{BootTimer, FdbKind, Link, Netlink, PacketSocket};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use wire::MacAddr;
-use wire::dhcp4::port;
-use wire::frame::{Checksum, Frame, Payload};
 
 use super::LeaseEvent;
-use super::ear::Ear;
-use super::hearing::{Hearing, Wants};
+use super::clients::{Entry, Starting, State, Waiting};
+use super::hearing::Wants;
 use super::pace::Pace;
 use super::port::Port;
-use super::wake::{BURST, REST, renews, wake};
 use crate::engine::ids::EndpointId;
-use crate::fault::point;
-
-/// A jumbo frame with its header: nothing longer comes out of a packet socket here.
-pub(super) const FRAME_BYTES: usize = 9216;
-/// `chaddr` in a BOOTP message (RFC 951 §3).
-const CHADDR: std::ops::Range<usize> = 28..34;
 
 /// After a boot all containers come back at once, and a server's queue is short.
 const REBOOTS_AT_ONCE: usize = 16;
@@ -45,58 +34,20 @@ const RELEASING: Duration = Duration::from_secs(5);
 /// A bridge on which Landfall speaks for its endpoints.
 pub(crate) struct Segment {
     /// The bridge's name, and its index when the port was made.
-    bridge: String,
+    pub(super) bridge: String,
     index: u32,
     /// The index of the port's outer end.
     port: u32,
-    host: Netlink,
-    me: Weak<Segment>,
-    socket: PacketSocket,
-    timer: BootTimer,
-    events: mpsc::UnboundedSender<LeaseEvent>,
+    pub(super) host: Netlink,
+    pub(super) me: Weak<Segment>,
+    pub(super) socket: PacketSocket,
+    pub(super) timer: BootTimer,
+    pub(super) events: mpsc::UnboundedSender<LeaseEvent>,
     /// Leases on their way back.
     releasing: TaskTracker,
     /// How many may ask at a time whether their lease of an earlier boot is still right.
     reboots: Semaphore,
     state: Mutex<State>,
-}
-
-struct State {
-    /// Boxed, as the table has room for more than are in it.
-    clients: HashMap<MacAddr, Box<Entry>>,
-    timers: BTreeSet<(Instant, MacAddr)>,
-    /// What the segment's timer is set to.
-    armed: Option<Instant>,
-    /// Which ARP the port hears, and for whom.
-    hearing: Hearing,
-    /// What clients have said and their siblings have not heard yet.
-    said: VecDeque<(MacAddr, Vec<u8>)>,
-    driver: Option<AbortHandle>,
-    pace: Pace,
-}
-
-struct Entry {
-    owner: EndpointId,
-    client: Client,
-    /// When the client wants to be woken, as noted in [`State::timers`].
-    wake: Instant,
-    /// The host's end of the endpoint's veth, while a sandbox has the other end up.
-    link: Option<u32>,
-    /// Reads at `link` while an exchange is under way.
-    ear: Option<Ear>,
-    /// What the port hears for it.
-    wants: Wants,
-    waiting: Option<Waiting>,
-}
-
-/// Somebody waits for something of a client.
-enum Waiting {
-    Bound(oneshot::Sender<Lease>),
-    Released {
-        done: oneshot::Sender<()>,
-        /// What [`Segment::all_released`] waits for.
-        _on_its_way: TaskTrackerToken,
-    },
 }
 
 /// The clients of a segment, on their way to another.
@@ -113,6 +64,29 @@ pub(crate) enum Begin {
     With(Lease),
     /// The address that it had before the machine booted, and not whether its lease goes on.
     Asking(Ipv4Addr),
+}
+
+/// How an acquisition and the store keep step.
+#[derive(Debug, Clone)]
+pub(crate) struct Start {
+    /// Whether the endpoint is on the disk.
+    pub(crate) recorded: watch::Receiver<bool>,
+    /// Takes each lease that a server grants, while its address is still being checked: it can be
+    /// written down meanwhile.
+    pub(crate) granted: mpsc::UnboundedSender<Lease>,
+}
+
+impl Start {
+    /// That of an endpoint that is on the disk already.
+    pub(crate) fn recorded_before() -> Start {
+        Start { recorded: watch::channel(true).1, granted: mpsc::unbounded_channel().0 }
+    }
+
+    /// Waits until the endpoint is on the disk; fails if it will never be.
+    pub(crate) async fn recorded(&self) -> Result<(), AcquireError> {
+        let mut recorded = self.recorded.clone();
+        recorded.wait_for(|done| *done).await.map(drop).map_err(|_| AcquireError::Abandoned)
+    }
 }
 
 /// Why there is no lease.
@@ -192,6 +166,9 @@ impl Segment {
 
     /// Obtains a lease for a new endpoint.
     ///
+    /// It asks at once, and takes no lease before the endpoint is on the disk: whoever died in between
+    /// would not know of it.
+    ///
     /// Dropping the future leaves the client at work: whoever drops it calls [`Self::release`].
     pub(crate) async fn acquire(
         &self,
@@ -199,24 +176,29 @@ impl Segment {
         config: Config,
         begin: Begin,
         patience: Duration,
+        start: Start,
     ) -> Result<Lease, AcquireError> {
         let (mac, until) = (config.mac, tokio::time::Instant::now() + patience);
         let fresh = matches!(begin, Begin::Fresh);
         let _turn = match begin {
             Begin::With(_) | Begin::Asking(_) => {
+                // It asks for its lease with its first word.
+                start.recorded().await?;
                 let turn = tokio::time::timeout_at(until, self.reboots.acquire()).await;
                 Some(turn.map_err(|_| AcquireError::TimedOut(Progress::default()))?)
             }
             Begin::Fresh | Begin::Known => None,
         };
         let (bound, lease) = oneshot::channel();
-        self.insert(owner, Client::new(config.clone(), seed()), None, Some(Waiting::Bound(bound)))?;
+        let waiting = Starting { bound, granted: start.granted.clone(), told: None };
+        let waiting = Some(Waiting::Bound(Box::new(waiting)));
+        self.insert(owner, Client::new(config.clone(), seed()), None, waiting)?;
         if !fresh {
             // The MAC may have been seen elsewhere, and replies to it would go there.
             self.hold(mac).await;
         }
         self.with(mac, |client, now| match begin {
-            Begin::Fresh | Begin::Known => client.start(now),
+            Begin::Fresh | Begin::Known => client.start_asking(now),
             Begin::With(lease) => *client = Client::reboot_with_lease(config, lease, seed(), now),
             Begin::Asking(address) => *client = Client::reboot(config, address, seed(), now),
         });
@@ -226,11 +208,17 @@ impl Segment {
         } else {
             self.with(mac, |client, _| client.hold(true));
         }
+        start.recorded().await?;
+        self.with(mac, |client, now| client.request(now));
         match tokio::time::timeout_at(until, lease).await {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(_)) => Err(AcquireError::Abandoned),
-            Err(_) => match self.lock().clients.get(&mac) {
-                Some(entry) => Err(AcquireError::TimedOut(entry.client.progress().clone())),
+            Err(_) => match self.lock().clients.get_mut(&mac) {
+                Some(entry) => {
+                    // From now on it is an event like any other.
+                    entry.waiting.take_if(|waiting| matches!(waiting, Waiting::Bound(_)));
+                    Err(AcquireError::TimedOut(entry.client.progress().clone()))
+                }
                 None => Err(AcquireError::Abandoned),
             },
         }
@@ -513,220 +501,12 @@ impl Segment {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Follows up on a mutation of a client.
-    fn settle(&self, state: &mut State, mac: MacAddr) {
-        self.follow(state, mac);
-        self.arm(state);
-    }
-
-    /// The same without the timer.
-    fn follow(&self, state: &mut State, mac: MacAddr) {
-        let Some(entry) = state.clients.get_mut(&mac) else { return };
-        let listening = entry.client.listening();
-        // Ears before mouth: the answer may be there before `send` returns.
-        let asks = listening.resolving.is_some() || entry.client.is_probing();
-        self.listen_at_link(entry, listening.dhcp || asks, mac);
-        let wants = Wants::of(&entry.client);
-        if wants != entry.wants {
-            state.hear(mac, wants);
-        }
-        let Some(entry) = state.clients.get_mut(&mac) else { return };
-        while let Some(frame) = entry.client.poll_transmit() {
-            if let Err(error) = self.socket.send(&frame) {
-                // Lost on our side is lost like anywhere else: it is sent again in its time.
-                tracing::warn!(%error, bridge = self.bridge, %mac, "frame not sent");
-            }
-            point("create: frame sent");
-            state.said.push_back((mac, frame));
-        }
-        let mut ended = false;
-        while let Some(event) = entry.client.poll_event() {
-            ended |= matches!(event, Event::Released);
-            self.report(entry, event);
-        }
-        let wake = wake(&entry.client);
-        if ended {
-            state.remove(mac);
-        } else if wake != entry.wake {
-            state.timers.remove(&(entry.wake, mac));
-            entry.wake = wake;
-            if wake != Instant::NEVER {
-                state.timers.insert((wake, mac));
-            }
-        }
-    }
-
-    /// Repeats what was said, and sets the timer to what is due next.
-    fn arm(&self, state: &mut State) {
-        self.repeat(state);
-        let next = state.timers.first().map(|(at, _)| *at);
-        if next != state.armed {
-            state.armed = next;
-            if let Err(error) = self.timer.set(next.map(Instant::since_boot)) {
-                tracing::error!(%error, bridge = self.bridge, "timer not set");
-            }
-        }
-    }
-
-    fn report(&self, entry: &mut Entry, event: Event) {
-        match (&event, entry.waiting.take()) {
-            (Event::Bound, Some(Waiting::Bound(waiting))) => {
-                // Whoever gave up has released the lease, or goes on without waiting for it.
-                if let Some(lease) = entry.client.lease()
-                    && waiting.send(lease.clone()).is_ok()
-                {
-                    return;
-                }
-            }
-            (Event::Released, Some(Waiting::Released { done, .. })) => {
-                let _ = done.send(());
-                return;
-            }
-            (_, waiting) => entry.waiting = waiting,
-        }
-        // The engine ends before its segments only when the process ends.
-        let _ = self.events.send(LeaseEvent { endpoint: entry.owner.clone(), event });
-    }
-
-    /// Reads at the endpoint's own link while an exchange is under way.
-    fn listen_at_link(&self, entry: &mut Entry, listening: bool, mac: MacAddr) {
-        if !listening {
-            entry.ear = None;
-        } else if let (Some(link), None) = (entry.link, &entry.ear) {
-            match Ear::open(link, self.me.clone(), mac) {
-                Ok(ear) => entry.ear = Some(ear),
-                Err(error) => {
-                    tracing::warn!(%error, bridge = self.bridge, %mac, "cannot listen");
-                }
-            }
-        }
-    }
-
-    async fn drive(self: Arc<Self>) {
-        let mut buffer = vec![0; FRAME_BYTES];
-        loop {
-            tokio::select! {
-                received = self.socket.recv(&mut buffer) => match received {
-                    Ok(received) => {
-                        if let Some(bytes) = buffer.get(..received.len) {
-                            self.handle_frame(bytes, received.checksum);
-                        }
-                    }
-                    // It may come up again.
-                    Err(error) if error.is_down() => {
-                        tracing::warn!(%error, bridge = self.bridge, "the port is down");
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, bridge = self.bridge, "the port cannot be read");
-                        return;
-                    }
-                },
-                fired = self.timer.fired() => match fired {
-                    Ok(()) => self.handle_timeouts(),
-                    Err(error) => {
-                        tracing::error!(%error, bridge = self.bridge, "no timer any more");
-                        return;
-                    }
-                },
-            }
-        }
-    }
-
-    fn handle_timeouts(&self) {
-        let now = now();
-        let mut state = self.lock();
-        let mut renewals = 0;
-        while let Some(&(at, mac)) = state.timers.first()
-            && at <= now
-        {
-            state.timers.pop_first();
-            if let Some(entry) = state.clients.get_mut(&mac) {
-                entry.wake = Instant::NEVER;
-                if renews(&entry.client, now) {
-                    if renewals == BURST {
-                        let later = now + REST;
-                        entry.wake = later;
-                        state.timers.insert((later, mac));
-                        continue;
-                    }
-                    renewals += 1;
-                }
-                entry.client.handle_timeout(now);
-                self.follow(&mut state, mac);
-            }
-        }
-        self.arm(&mut state);
-    }
-
-    /// Hands a frame to the client that it is for.
-    pub(super) fn handle_frame(&self, bytes: &[u8], checksum: Checksum) {
-        let frame = match Frame::parse(bytes, checksum) {
-            Ok(frame) => frame,
-            Err(error) => {
-                tracing::trace!(%error, bridge = self.bridge, "frame ignored");
-                return;
-            }
-        };
-        let mut state = self.lock();
-        self.deliver(&mut state, &frame, None);
-        self.arm(&mut state);
-    }
-
-    /// Hands a frame to the clients that it is for, except its sender.
-    fn deliver(&self, state: &mut State, frame: &Frame<'_>, sender: Option<MacAddr>) {
-        let concerned = match &frame.payload {
-            Payload::Udp4(datagram) if datagram.destination.port() == port::CLIENT => {
-                let chaddr = datagram.payload.get(CHADDR).and_then(|b| b.try_into().ok());
-                chaddr.map(MacAddr).into_iter().collect()
-            }
-            Payload::Udp4(_) => BTreeSet::new(),
-            Payload::Arp(arp) => state.hearing.concerned_by(arp),
-        };
-        for mac in concerned.into_iter().filter(|mac| Some(*mac) != sender) {
-            if let Some(entry) = state.clients.get_mut(&mac) {
-                entry.client.handle_frame(frame, now());
-                self.follow(state, mac);
-            }
-        }
-    }
-
-    /// The port does not hear what it says itself: what one client says by ARP is handed to those
-    /// of its siblings that it concerns.
-    fn repeat(&self, state: &mut State) {
-        while let Some((sender, bytes)) = state.said.pop_front() {
-            if let Ok(frame) = Frame::parse(&bytes, Checksum::Verify)
-                && let Payload::Arp(_) = frame.payload
-            {
-                self.deliver(state, &frame, Some(sender));
-            }
-        }
-    }
 }
 
-impl State {
-    fn remove(&mut self, mac: MacAddr) {
-        self.hear(mac, Wants::default());
-        if let Some(entry) = self.clients.remove(&mac) {
-            self.timers.remove(&(entry.wake, mac));
-        }
-    }
-
-    /// Has the port hear what that client wants now.
-    fn hear(&mut self, mac: MacAddr, wants: Wants) {
-        let Some(entry) = self.clients.get_mut(&mac) else { return };
-        let old = std::mem::replace(&mut entry.wants, wants);
-        let State { clients, hearing, .. } = self;
-        hearing.update(mac, (old, wants), |mac| {
-            clients.get(&mac).map(|entry| entry.wants).unwrap_or_default()
-        });
-    }
-}
-
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::from_boot(net::boot_now())
 }
 

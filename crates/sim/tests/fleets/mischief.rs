@@ -18,10 +18,11 @@ const STRANGER: MacAddr = MacAddr([2, 0xfd, 0, 0, 0, 1]);
 const STRANGERS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
 /// Something happens to one endpoint, half the time to one in the state that was seen least; and
-/// perhaps more follows at once.
+/// perhaps more follows at once: in RELEASING, which is short and rare, whatever there is time for.
 pub(crate) fn act(lan: &mut Lan, rng: &mut Rng) {
     let number = pick(lan, rng);
-    for _ in 0..rng.u8(1..4) {
+    let releasing = lan.endpoints()[number].client.state() == State::Releasing;
+    for _ in 0..if releasing { 12 } else { rng.u8(1..4) } {
         happen(lan, number, rng);
         lan.run_for(Duration::ZERO);
     }

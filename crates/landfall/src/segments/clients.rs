@@ -1,0 +1,98 @@
+//! What a segment keeps of its clients.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::Ipv4Addr;
+
+use dhcp::Instant;
+use dhcp::v4::{Client, Lease};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use wire::MacAddr;
+
+use super::ear::Ear;
+use super::hearing::{Hearing, Wants};
+use super::pace::Pace;
+use crate::engine::ids::EndpointId;
+
+/// All that changes in a segment.
+pub(super) struct State {
+    /// Boxed, as the table has room for more than are in it.
+    pub(super) clients: HashMap<MacAddr, Box<Entry>>,
+    pub(super) timers: BTreeSet<(Instant, MacAddr)>,
+    /// What the segment's timer is set to.
+    pub(super) armed: Option<Instant>,
+    /// Which ARP the port hears, and for whom.
+    pub(super) hearing: Hearing,
+    /// What clients have said and their siblings have not heard yet.
+    pub(super) said: VecDeque<(MacAddr, Vec<u8>)>,
+    pub(super) driver: Option<AbortHandle>,
+    pub(super) pace: Pace,
+}
+
+/// An endpoint's client, and what the segment does for it.
+pub(super) struct Entry {
+    pub(super) owner: EndpointId,
+    pub(super) client: Client,
+    /// When the client wants to be woken, as noted in [`State::timers`].
+    pub(super) wake: Instant,
+    /// The host's end of the endpoint's veth, while a sandbox has the other end up.
+    pub(super) link: Option<u32>,
+    /// Reads at `link` while an exchange is under way.
+    pub(super) ear: Option<Ear>,
+    /// What the port hears for it.
+    pub(super) wants: Wants,
+    pub(super) waiting: Option<Waiting>,
+}
+
+/// Somebody waits for something of a client.
+pub(super) enum Waiting {
+    Bound(Box<Starting>),
+    Released {
+        done: oneshot::Sender<()>,
+        /// What [`Segment::all_released`] waits for.
+        _on_its_way: TaskTrackerToken,
+    },
+}
+
+/// What the caller of [`Segment::acquire`](super::Segment::acquire) is told, and what for.
+pub(super) struct Starting {
+    /// The lease may be used.
+    pub(super) bound: oneshot::Sender<Lease>,
+    /// A lease was granted.
+    pub(super) granted: mpsc::UnboundedSender<Lease>,
+    /// The last one that was.
+    pub(super) told: Option<Ipv4Addr>,
+}
+
+impl Entry {
+    /// Tells of a lease that was granted, so that it can be written down while its address is checked.
+    pub(super) fn tell_grant(&mut self) {
+        let Some(Waiting::Bound(start)) = &mut self.waiting else { return };
+        if let Some(lease) = self.client.granted()
+            && start.told != Some(lease.address)
+        {
+            start.told = Some(lease.address);
+            let _ = start.granted.send(lease.clone());
+        }
+    }
+}
+
+impl State {
+    pub(super) fn remove(&mut self, mac: MacAddr) {
+        self.hear(mac, Wants::default());
+        if let Some(entry) = self.clients.remove(&mac) {
+            self.timers.remove(&(entry.wake, mac));
+        }
+    }
+
+    /// Has the port hear what that client wants now.
+    pub(super) fn hear(&mut self, mac: MacAddr, wants: Wants) {
+        let Some(entry) = self.clients.get_mut(&mac) else { return };
+        let old = std::mem::replace(&mut entry.wants, wants);
+        let State { clients, hearing, .. } = self;
+        hearing.update(mac, (old, wants), |mac| {
+            clients.get(&mac).map(|entry| entry.wants).unwrap_or_default()
+        });
+    }
+}

@@ -1,0 +1,238 @@
+//! What moves a segment: frames that come in, timers that fire, and what clients say in answer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dhcp::Instant;
+use dhcp::v4::Event;
+use wire::MacAddr;
+use wire::dhcp4::port;
+use wire::frame::{Checksum, Frame, Payload};
+
+use super::LeaseEvent;
+use super::clients::{Entry, State, Waiting};
+use super::ear::Ear;
+use super::hearing::Wants;
+use super::segment::{Segment, now};
+use super::wake::{BURST, REST, renews, wake};
+use crate::fault::point;
+
+/// A jumbo frame with its header: nothing longer comes out of a packet socket here.
+pub(super) const FRAME_BYTES: usize = 9216;
+/// `chaddr` in a BOOTP message (RFC 951 §3).
+const CHADDR: std::ops::Range<usize> = 28..34;
+/// How many frames are read before a timer that has fired gets its turn.
+const FRAMES_FIRST: usize = 64;
+
+impl Segment {
+    /// Follows up on a mutation of a client.
+    pub(super) fn settle(&self, state: &mut State, mac: MacAddr) {
+        self.follow(state, mac);
+        self.arm(state);
+    }
+
+    /// The same without the timer.
+    fn follow(&self, state: &mut State, mac: MacAddr) {
+        let Some(entry) = state.clients.get_mut(&mac) else { return };
+        let listening = entry.client.listening();
+        // Ears before mouth: the answer may be there before `send` returns.
+        let asks = listening.resolving.is_some() || entry.client.is_probing();
+        self.listen_at_link(entry, listening.dhcp || asks, mac);
+        let wants = Wants::of(&entry.client);
+        if wants != entry.wants {
+            state.hear(mac, wants);
+        }
+        let Some(entry) = state.clients.get_mut(&mac) else { return };
+        while let Some(frame) = entry.client.poll_transmit() {
+            if let Err(error) = self.socket.send(&frame) {
+                // Lost on our side is lost like anywhere else: it is sent again in its time.
+                tracing::warn!(%error, bridge = self.bridge, %mac, "frame not sent");
+            }
+            point("create: frame sent");
+            state.said.push_back((mac, frame));
+        }
+        entry.tell_grant();
+        let mut ended = false;
+        while let Some(event) = entry.client.poll_event() {
+            ended |= matches!(event, Event::Released);
+            self.report(entry, event);
+        }
+        let wake = wake(&entry.client);
+        if ended {
+            state.remove(mac);
+        } else if wake != entry.wake {
+            state.timers.remove(&(entry.wake, mac));
+            entry.wake = wake;
+            if wake != Instant::NEVER {
+                state.timers.insert((wake, mac));
+            }
+        }
+    }
+
+    /// Repeats what was said, and sets the timer to what is due next.
+    pub(super) fn arm(&self, state: &mut State) {
+        self.repeat(state);
+        let next = state.timers.first().map(|(at, _)| *at);
+        if next != state.armed {
+            state.armed = next;
+            if let Err(error) = self.timer.set(next.map(Instant::since_boot)) {
+                tracing::error!(%error, bridge = self.bridge, "timer not set");
+            }
+        }
+    }
+
+    fn report(&self, entry: &mut Entry, event: Event) {
+        match (&event, entry.waiting.take()) {
+            (Event::Bound, Some(Waiting::Bound(start))) => {
+                // Whoever gave up has released the lease, or goes on without waiting for it.
+                if let Some(lease) = entry.client.lease()
+                    && start.bound.send(lease.clone()).is_ok()
+                {
+                    return;
+                }
+            }
+            (Event::Released, Some(Waiting::Released { done, .. })) => {
+                let _ = done.send(());
+                return;
+            }
+            (_, waiting) => entry.waiting = waiting,
+        }
+        // The engine ends before its segments only when the process ends.
+        let _ = self.events.send(LeaseEvent { endpoint: entry.owner.clone(), event });
+    }
+
+    /// Reads at the endpoint's own link while an exchange is under way.
+    fn listen_at_link(&self, entry: &mut Entry, listening: bool, mac: MacAddr) {
+        if !listening {
+            entry.ear = None;
+        } else if let (Some(link), None) = (entry.link, &entry.ear) {
+            match Ear::open(link, self.me.clone(), mac) {
+                Ok(ear) => entry.ear = Some(ear),
+                Err(error) => {
+                    tracing::warn!(%error, bridge = self.bridge, %mac, "cannot listen");
+                }
+            }
+        }
+    }
+
+    pub(super) async fn drive(self: Arc<Self>) {
+        let mut buffer = vec![0; FRAME_BYTES];
+        loop {
+            tokio::select! {
+                received = self.socket.recv(&mut buffer) => match received {
+                    Ok(received) => {
+                        if let Some(bytes) = buffer.get(..received.len) {
+                            self.handle_frame(bytes, received.checksum);
+                        }
+                    }
+                    // It may come up again.
+                    Err(error) if error.is_down() => {
+                        tracing::warn!(%error, bridge = self.bridge, "the port is down");
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, bridge = self.bridge, "the port cannot be read");
+                        return;
+                    }
+                },
+                fired = self.timer.fired() => match fired {
+                    Ok(()) => {
+                        self.catch_up(&mut buffer);
+                        self.handle_timeouts();
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, bridge = self.bridge, "no timer any more");
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    /// What came before a time was over counts, though nobody has read it yet.
+    fn catch_up(&self, buffer: &mut [u8]) {
+        for _ in 0..FRAMES_FIRST {
+            match self.socket.try_recv(buffer) {
+                Ok(Some(received)) => {
+                    if let Some(bytes) = buffer.get(..received.len) {
+                        self.handle_frame(bytes, received.checksum);
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, bridge = self.bridge, "the port is down");
+                    break;
+                }
+            }
+        }
+    }
+
+    fn handle_timeouts(&self) {
+        let now = now();
+        let mut state = self.lock();
+        let mut renewals = 0;
+        while let Some(&(at, mac)) = state.timers.first()
+            && at <= now
+        {
+            state.timers.pop_first();
+            if let Some(entry) = state.clients.get_mut(&mac) {
+                entry.wake = Instant::NEVER;
+                if renews(&entry.client, now) {
+                    if renewals == BURST {
+                        let later = now + REST;
+                        entry.wake = later;
+                        state.timers.insert((later, mac));
+                        continue;
+                    }
+                    renewals += 1;
+                }
+                entry.client.handle_timeout(now);
+                self.follow(&mut state, mac);
+            }
+        }
+        self.arm(&mut state);
+    }
+
+    /// Hands a frame to the client that it is for.
+    pub(super) fn handle_frame(&self, bytes: &[u8], checksum: Checksum) {
+        let frame = match Frame::parse(bytes, checksum) {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::trace!(%error, bridge = self.bridge, "frame ignored");
+                return;
+            }
+        };
+        let mut state = self.lock();
+        self.deliver(&mut state, &frame, None);
+        self.arm(&mut state);
+    }
+
+    /// Hands a frame to the clients that it is for, except its sender.
+    fn deliver(&self, state: &mut State, frame: &Frame<'_>, sender: Option<MacAddr>) {
+        let concerned = match &frame.payload {
+            Payload::Udp4(datagram) if datagram.destination.port() == port::CLIENT => {
+                let chaddr = datagram.payload.get(CHADDR).and_then(|b| b.try_into().ok());
+                chaddr.map(MacAddr).into_iter().collect()
+            }
+            Payload::Udp4(_) => BTreeSet::new(),
+            Payload::Arp(arp) => state.hearing.concerned_by(arp),
+        };
+        for mac in concerned.into_iter().filter(|mac| Some(*mac) != sender) {
+            if let Some(entry) = state.clients.get_mut(&mac) {
+                entry.client.handle_frame(frame, now());
+                self.follow(state, mac);
+            }
+        }
+    }
+
+    /// The port does not hear what it says itself: what one client says by ARP is handed to those
+    /// of its siblings that it concerns.
+    fn repeat(&self, state: &mut State) {
+        while let Some((sender, bytes)) = state.said.pop_front() {
+            if let Ok(frame) = Frame::parse(&bytes, Checksum::Verify)
+                && let Payload::Arp(_) = frame.payload
+            {
+                self.deliver(state, &frame, Some(sender));
+            }
+        }
+    }
+}
