@@ -55,6 +55,8 @@
 //! - Nothing that comes from the LAN makes a client panic, send without bound or grow.
 
 mod instant;
+pub mod ipv6;
+pub mod nd;
 pub mod v4;
 
 pub use instant::Instant;

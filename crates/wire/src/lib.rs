@@ -9,6 +9,7 @@ pub mod dhcp4;
 mod error;
 pub mod frame;
 mod mac;
+pub mod nd;
 
 pub use error::Error;
 pub use mac::MacAddr;
