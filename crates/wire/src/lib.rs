@@ -1,4 +1,5 @@
-//! Codecs for what a DHCP client sees of a LAN: Ethernet, ARP, IPv4/UDP and DHCPv4.
+//! Codecs for what a DHCP client sees of a LAN: Ethernet, ARP, IPv4/UDP and DHCPv4, IPv6/UDP and
+//! neighbour discovery.
 //!
 //! Bytes become values and values become bytes. Everything that comes in is hostile: decoders are
 //! total (they return an [`Error`], never panic), bound what they allocate by the frame they were
@@ -9,6 +10,7 @@ pub mod dhcp4;
 mod error;
 pub mod frame;
 mod mac;
+pub mod mld;
 pub mod nd;
 
 pub use error::Error;

@@ -30,6 +30,7 @@ mod readers;
 mod routes;
 
 pub use message::{Message, MessageType, Op};
+pub(crate) use names::search_list;
 pub use options::Options;
 pub use routes::ClasslessRoute;
 

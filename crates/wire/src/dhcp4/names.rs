@@ -21,7 +21,7 @@ pub(super) fn name(data: &[u8]) -> Option<String> {
 
 /// The names of a search list in order (RFC 3397 §2), at most 32; those left out that
 /// [`name`] would not take. `None` when the structure is broken.
-pub(super) fn search_list(data: &[u8]) -> Option<Vec<String>> {
+pub(crate) fn search_list(data: &[u8]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut start = 0;
     for _ in 0..MOST_NAMES {
