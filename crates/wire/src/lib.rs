@@ -1,4 +1,4 @@
-//! Codecs for what a DHCP client sees of a LAN: Ethernet, ARP, IPv4/UDP and DHCPv4.
+//! Codecs for what a DHCP client sees of a LAN: Ethernet, ARP, IPv4/UDP, DHCPv4 and DHCPv6.
 //!
 //! Bytes become values and values become bytes. Everything that comes in is hostile: decoders are
 //! total (they return an [`Error`], never panic), bound what they allocate by the frame they were
@@ -6,9 +6,11 @@
 
 pub mod arp;
 pub mod dhcp4;
+pub mod dhcp6;
 mod error;
 pub mod frame;
 mod mac;
+mod names;
 
 pub use error::Error;
 pub use mac::MacAddr;
