@@ -99,6 +99,9 @@ pub enum Error {
     /// A DHCP message type (option 53) of no message of RFC 2131.
     #[error("unknown DHCP message type {0}")]
     DhcpMessageType(u8),
+    /// A DHCPv6 message type of no message between a client and a server (RFC 8415 §7.3).
+    #[error("DHCPv6 message type {0} is none of a client or a server")]
+    Dhcp6MessageType(u8),
 }
 
 impl Error {
@@ -127,6 +130,7 @@ impl Error {
             Error::DhcpHardware { .. } => "dhcp_hardware",
             Error::DhcpCookie(_) => "dhcp_cookie",
             Error::DhcpMessageType(_) => "dhcp_message_type",
+            Error::Dhcp6MessageType(_) => "dhcp6_message_type",
         }
     }
 }

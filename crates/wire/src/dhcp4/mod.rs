@@ -23,14 +23,12 @@
 pub mod code;
 mod field;
 mod message;
-mod names;
 mod options;
 mod options_serde;
 mod readers;
 mod routes;
 
 pub use message::{Message, MessageType, Op};
-pub(crate) use names::search_list;
 pub use options::Options;
 pub use routes::ClasslessRoute;
 

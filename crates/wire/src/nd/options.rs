@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::message::Preference;
-use crate::dhcp4::search_list;
+use crate::names::plain_list;
 use crate::{Error, MacAddr};
 
 const SOURCE_MAC: u8 = 1;
@@ -176,7 +176,7 @@ impl NdOption {
             }
             SEARCH_DOMAINS => {
                 let (lifetime, rest) = lifetime(data)?;
-                let domains = search_list(rest)?;
+                let domains = plain_list(rest)?;
                 Some(NdOption::SearchDomains(SearchDomains { lifetime, domains }))
             }
             _ => None,
