@@ -56,5 +56,6 @@
 
 mod instant;
 pub mod v4;
+pub mod v6;
 
 pub use instant::Instant;
