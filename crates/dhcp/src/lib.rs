@@ -58,5 +58,6 @@ mod instant;
 pub mod ipv6;
 pub mod nd;
 pub mod v4;
+pub mod v6;
 
 pub use instant::Instant;
