@@ -20,8 +20,12 @@
 //! nobody has said anything for [`Config::patience`]. An exchange with a server that is under way
 //! may take up to 2 s longer. What comes later comes as [`Event::Changed`].
 
+mod assemble;
 mod client;
 mod configuration;
+mod ready;
+mod saved;
+mod stateful;
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -31,9 +35,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
-pub use crate::nd::{DuplicateCheck, InterfaceId};
-pub use client::{Client, Progress, Saved};
+pub use crate::nd::{DuplicateCheck, InterfaceId, Neighbour};
+pub use client::{Client, Progress};
 pub use configuration::{Address, Configuration, Delegated, OnLink, Origin, Route, Router};
+pub use saved::Saved;
 pub use wire::nd::Preference;
 
 /// Who an endpoint is and how it is to come by its addresses.
@@ -175,15 +180,4 @@ pub struct Listening {
     pub routers: bool,
     /// UDP datagrams to port 546 of the client's link-local address (to its MAC).
     pub dhcp: bool,
-}
-
-/// An address whose neighbour discovery concerns the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Neighbour {
-    /// The target of the solicitations and advertisements that matter.
-    pub address: Ipv6Addr,
-    /// Solicitations matter: the client answers them, as no container does.
-    pub held: bool,
-    /// The address is being checked: another machine's solicitation from `::` matters too.
-    pub probing: bool,
 }
