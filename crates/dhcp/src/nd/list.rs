@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn what_is_said_first_stays_and_what_is_over_goes() {
         let mut list = List::default();
-        let mut set = |list: &mut List<u8>, what: u8, until, now| {
+        let set = |list: &mut List<u8>, what: u8, until, now| {
             list.set(|other| *other == what, what, (at(until), at(now)), 2)
         };
         assert!(set(&mut list, 1, 10, 0));
