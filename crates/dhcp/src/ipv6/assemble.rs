@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::client::Client;
+use super::stateful::usable;
 use super::{Address, Configuration, Delegated, Event, OnLink, Origin, Route, Router};
 use crate::Instant;
 
@@ -59,7 +60,7 @@ impl Client {
     fn add_leased(&self, configuration: &mut Configuration) {
         let lease = self.server.as_ref().and_then(|server| server.lease());
         if let Some(lease) = lease {
-            for leased in &lease.addresses {
+            for leased in usable(lease) {
                 if !configuration.addresses.iter().any(|other| other.address == leased.address) {
                     configuration.addresses.push(Address {
                         address: leased.address,
@@ -102,6 +103,13 @@ impl Client {
         if !self.told.is_same(&new) {
             let old = std::mem::replace(&mut *self.told, new);
             self.was_told(now);
+            let told = &self.told.addresses;
+            let is_gone = |before: &&Address| {
+                let still = |now: &Address| now.address == before.address;
+                before.origin == Origin::Slaac && !told.iter().any(still)
+            };
+            let gone: Vec<_> = old.addresses.iter().filter(is_gone).map(|a| a.address).collect();
+            self.unregister(&gone, now);
             self.emit(Event::Changed { old: Box::new(old) });
         } else if self.told.times().eq(new.times()) {
             self.untold = false;

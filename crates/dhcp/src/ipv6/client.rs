@@ -156,9 +156,8 @@ impl Client {
     pub(crate) fn begin(&mut self, remembered: Option<Saved>, now: Instant) {
         self.phase = Phase::Starting(Waiting { began: now, heard_at: None });
         self.asked_unbidden = false;
-        let attempt = remembered.as_ref().map_or(0, |saved| saved.learned.attempt);
+        self.host.start(remembered.as_ref().map(|saved| &saved.learned), now);
         self.remembered = remembered.map(Box::new);
-        self.host.start(attempt, now);
         let lease = self.remembered.as_ref().and_then(|saved| saved.lease.clone());
         if let Some(lease) = lease {
             self.reboot_lease(lease, now);
@@ -217,6 +216,7 @@ impl Client {
             }
         }
         self.consult(now);
+        self.register(now);
         self.follow_server(now);
         // Both are looked at, whatever the other says.
         let changed = self.host.take_changed() | std::mem::take(&mut self.dirty);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Configuration;
 use super::client::Client;
+use super::stateful::usable;
 use crate::nd::Learned;
 use crate::v6::{Information, Lease};
 use crate::{Instant, nd};
@@ -71,7 +72,9 @@ impl Client {
     pub fn resume(config: super::Config, saved: Saved, seed: u64, now: Instant) -> Client {
         let mut client = Client::new(config, seed);
         let config = client.host.config.clone();
-        client.host = nd::Host::resume(config, saved.learned, client.rng.u64(..), now);
+        let leased = saved.lease.iter().flat_map(usable).map(|leased| leased.address).collect();
+        let seed = client.rng.u64(..);
+        client.host = nd::Host::resume(config, saved.learned, leased, seed, now);
         client.told = Box::new(saved.configuration);
         client.information = saved.information.map(Box::new);
         if let Some(lease) = saved.lease {

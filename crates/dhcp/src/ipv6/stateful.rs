@@ -2,14 +2,14 @@
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
+use wire::MacAddr;
 use wire::dhcp6::port;
 use wire::frame::{Udp6, udp6};
-use wire::{MacAddr, nd as wire_nd};
 
 use super::client::{Client, Phase};
 use super::{Event, Mode};
 use crate::Instant;
-use crate::v6::{self, Lease, State};
+use crate::v6::{self, Lease, LeasedAddress, State};
 
 impl Client {
     /// Whether a server is to be asked for a lease, by what is known now.
@@ -99,6 +99,28 @@ impl Client {
         }
     }
 
+    /// Tells a server that wants to know of the addresses that were made without it (RFC 9686).
+    pub(crate) fn register(&mut self, now: Instant) {
+        let Some(server) = self.server.as_mut().filter(|server| server.registers()) else { return };
+        for entry in self.host.learned().addresses.iter() {
+            if let Some(address) = entry.what.address
+                && !self.host.is_checked(address)
+            {
+                server.register(address, entry.what.preferred_until, entry.until, now);
+            }
+        }
+    }
+
+    /// Tells it that an address is not in use any more.
+    pub(crate) fn unregister(&mut self, gone: &[Ipv6Addr], now: Instant) {
+        if let Some(server) = self.server.as_mut().filter(|server| server.registers()) {
+            for address in gone {
+                server.unregister(*address, now);
+            }
+            self.follow_server(now);
+        }
+    }
+
     /// Sends what the DHCPv6 client has to say, and takes what happened to it.
     pub(crate) fn follow_server(&mut self, now: Instant) {
         let Some(server) = &mut self.server else { return };
@@ -118,13 +140,8 @@ impl Client {
             self.dirty = true;
             released |= matches!(event, v6::Event::Released);
         }
-        let leased: Vec<_> = server
-            .lease()
-            .into_iter()
-            .flat_map(|lease| lease.addresses.iter().map(|leased| leased.address))
-            // A link-local address, or a group, is no server's to give.
-            .filter(|address| !wire_nd::is_link_local(*address) && !address.is_multicast())
-            .collect();
+        let leased: Vec<_> =
+            server.lease().into_iter().flat_map(usable).map(|leased| leased.address).collect();
         self.host.set_leased(&leased, now);
         self.transmit_all(frames);
         if released {
@@ -170,12 +187,21 @@ impl Client {
         if let Phase::Releasing = self.phase {
             self.phase = Phase::Stopped;
             self.server = None;
+            self.information = None;
             self.host.stop();
             *self.told = super::Configuration::default();
             self.untold = false;
             self.emit(Event::Released);
         }
     }
+}
+
+/// The addresses of a lease that a server can give: no link-local ones, and no groups.
+pub(crate) fn usable(lease: &Lease) -> impl Iterator<Item = &LeasedAddress> {
+    lease
+        .addresses
+        .iter()
+        .filter(|leased| !leased.address.is_unicast_link_local() && !leased.address.is_multicast())
 }
 
 fn server_config(config: &super::Config) -> v6::Config {

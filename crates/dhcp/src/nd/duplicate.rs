@@ -12,7 +12,8 @@ use wire::mld::Membership;
 use wire::nd::{self, Message, NdOption};
 
 use super::Event;
-use super::host::Host;
+use super::answer::Again;
+use super::host::{Host, LINK_LOCAL};
 use super::progress::{Duplicate, bump};
 use crate::Instant;
 
@@ -22,7 +23,7 @@ const TRANSMITS: u8 = 2;
 /// RetransTimer (RFC 4861 §10).
 const RETRANS_TIMER: Duration = Duration::from_secs(1);
 /// IDGEN_RETRIES (RFC 7217 §6): other identifiers after the first one.
-const IDGEN_RETRIES: u8 = 3;
+pub(crate) const IDGEN_RETRIES: u8 = 3;
 /// As in RFC 5227 §1.1: the shortest time between two defences.
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -42,6 +43,9 @@ impl Host {
     /// `at` on it is checked.
     pub(crate) fn begin_use(&mut self, address: Ipv6Addr, at: Instant, now: Instant) {
         self.report(Membership::Joined, &[address]);
+        if self.held && self.reporting == Again::Done {
+            self.reporting = Again::Begun;
+        }
         self.check(address, at, now);
     }
 
@@ -99,7 +103,7 @@ impl Host {
 
     /// Nobody else has it: routers may know where it is (RFC 9131 §4.1).
     fn checked(&mut self, address: Ipv6Addr) {
-        if !nd::is_link_local(address) {
+        if !address.is_unicast_link_local() {
             self.advertise(address, nd::ALL_ROUTERS, true);
         }
     }
@@ -139,23 +143,21 @@ impl Host {
         self.checking.retain(|check| check.address != address);
         self.report(Membership::Left, &[address]);
         self.changed = true;
-        let next = |attempt: u8| attempt.checked_add(1).filter(|next| *next <= IDGEN_RETRIES);
         let (config, learned) = (&self.config, &mut self.learned);
+        let make = |prefix, attempt: u8| {
+            let address = config.interface_id.address(config.mac, prefix, attempt);
+            address.filter(|_| attempt <= IDGEN_RETRIES)
+        };
         let instead = if self.link_local == Some(address) {
-            let attempt = next(learned.attempt);
-            learned.attempt = attempt.unwrap_or(0);
-            let prefix = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
-            self.link_local = attempt
-                .and_then(|attempt| config.interface_id.address(config.mac, prefix, attempt));
+            learned.attempt = learned.attempt.saturating_add(1);
+            self.link_local = make(LINK_LOCAL, learned.attempt);
             self.link_local
         } else if let Some(entry) =
             learned.addresses.iter_mut().find(|entry| entry.what.address == Some(address))
         {
             let made = &mut entry.what;
-            let attempt = next(made.attempt);
-            made.attempt = attempt.unwrap_or(made.attempt);
-            made.address = attempt
-                .and_then(|attempt| config.interface_id.address(config.mac, made.prefix, attempt));
+            made.attempt = made.attempt.saturating_add(1);
+            made.address = make(made.prefix, made.attempt);
             made.address
         } else {
             // A server gave it, and a server may give another.

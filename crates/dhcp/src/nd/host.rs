@@ -10,7 +10,7 @@ use wire::mld::Membership;
 use wire::nd::{self, Message, Nd, NdOption};
 
 use super::answer::Again;
-use super::duplicate::Check;
+use super::duplicate::{Check, IDGEN_RETRIES};
 use super::learn::Rate;
 use super::learned::Learned;
 use super::progress::{Progress, bump};
@@ -21,6 +21,8 @@ use crate::Instant;
 /// For how long after a confirmation what was known before may be said again: an answer to all may
 /// be held back for 3 s, and half a second more (RFC 4861 §6.2.6).
 const CONFIRMATION: Duration = Duration::from_secs(4);
+/// The prefix of link-local addresses (RFC 4291 §2.5.6).
+pub(crate) const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
 /// One endpoint as a host on its link. It is driven like the [clients](crate).
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Host {
     /// `None` before the start, and when another machine has each that could be.
     pub(crate) link_local: Option<Ipv6Addr>,
     pub(crate) learned: Learned,
+    /// By prefix, identifiers that were another machine's before the machine booted.
+    pub(crate) attempts: Vec<(Ipv6Addr, u8)>,
     /// Addresses that a server gave.
     pub(crate) leased: Vec<Ipv6Addr>,
     pub(crate) checking: Vec<Check>,
@@ -70,6 +74,7 @@ impl Host {
             rng: Rng::with_seed(seed),
             link_local: None,
             learned: Learned::default(),
+            attempts: Vec::new(),
             leased: Vec::new(),
             checking: Vec::new(),
             soliciting: None,
@@ -87,11 +92,19 @@ impl Host {
         }
     }
 
-    /// A host that goes on after a restart of the daemon, within one boot, with what it had learnt.
-    /// Its addresses are not checked again; routers are asked within 10 s, at a random moment.
-    pub fn resume(config: Config, learned: Learned, seed: u64, now: Instant) -> Host {
+    /// A host that goes on after a restart of the daemon, within one boot, with what it had learnt
+    /// and what a server had leased. Its addresses are not checked again; routers are asked within
+    /// 10 s, at a random moment.
+    pub fn resume(
+        config: Config,
+        learned: Learned,
+        leased: Vec<Ipv6Addr>,
+        seed: u64,
+        now: Instant,
+    ) -> Host {
         let mut host = Host::new(config, seed);
         host.learned = learned;
+        host.leased = leased;
         host.learned.doubt(false);
         host.learned.expire(now);
         host.make_link_local();
@@ -101,13 +114,22 @@ impl Host {
     }
 
     /// Takes a link-local address and asks for routers: at once, and if none answers after
-    /// [`Config::patience`] again, then at RFC 7559's pace. `attempt`: how many link-local addresses
-    /// were another machine's before.
-    pub fn start(&mut self, attempt: u8, now: Instant) {
+    /// [`Config::patience`] again, then at RFC 7559's pace. `before`: what was known before the
+    /// machine booted. Of that only counts which identifiers were another machine's (RFC 7217 §6).
+    pub fn start(&mut self, before: Option<&Learned>, now: Instant) {
         self.eager = true;
         self.heard = false;
         self.changed = true;
-        self.learned.attempt = attempt;
+        if let Some(before) = before {
+            // After all of them had a holder it begins anew.
+            let usable = |attempt: u8| (1..=IDGEN_RETRIES).contains(&attempt);
+            self.learned.attempt = Some(before.attempt).filter(|a| usable(*a)).unwrap_or(0);
+            let made = before.addresses.iter().map(|entry| entry.what);
+            self.attempts = made
+                .filter(|made| usable(made.attempt))
+                .map(|made| (made.prefix, made.attempt))
+                .collect();
+        }
         self.make_link_local();
         // First of all, as somebody waits for the answer.
         self.soliciting = Some(Soliciting::new(now, Some(self.config.patience)));
@@ -173,7 +195,8 @@ impl Host {
     pub fn stop(&mut self) {
         let addresses: Vec<_> = self.addresses().collect();
         self.link_local = None;
-        self.learned = Learned { attempt: self.learned.attempt, ..Learned::default() };
+        self.learned = Learned::default();
+        self.attempts = Vec::new();
         self.leased = Vec::new();
         self.checking = Vec::new();
         self.soliciting = None;
@@ -185,9 +208,9 @@ impl Host {
     }
 
     fn make_link_local(&mut self) {
-        let prefix = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
-        let Config { interface_id, mac, .. } = &self.config;
-        self.link_local = interface_id.address(*mac, prefix, self.learned.attempt);
+        let (Config { interface_id, mac, .. }, attempt) = (&self.config, self.learned.attempt);
+        let address = interface_id.address(*mac, LINK_LOCAL, attempt);
+        self.link_local = address.filter(|_| attempt <= IDGEN_RETRIES);
     }
 }
 

@@ -4,9 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use wire::MacAddr;
-use wire::nd::{
-    NdOption, Options, PrefixInformation, RouteInformation, RouterAdvertisement, is_link_local,
-};
+use wire::nd::{NdOption, Options, PrefixInformation, RouteInformation, RouterAdvertisement};
 
 use super::host::Host;
 use super::learned::{DefaultRouter, Learned, Made, Prefix, RouteVia};
@@ -79,7 +77,8 @@ impl Host {
                 NdOption::Route(route) => self.take_route(mac, source, &route, now),
                 NdOption::DnsServers(dns) => {
                     for server in dns.servers {
-                        if Prefix::of(server, 128).is_for_hosts() || is_link_local(server) {
+                        if Prefix::of(server, 128).is_for_hosts() || server.is_unicast_link_local()
+                        {
                             let times = (until(dns.lifetime, now), now);
                             let list = &mut self.learned.dns;
                             list.set(|other| *other == server, server, times, Learned::DNS);
@@ -114,8 +113,11 @@ impl Host {
         if advertisement.hop_limit >= LEAST_HOP_LIMIT {
             self.learned.hop_limit = Some(advertisement.hop_limit);
         }
-        self.learned.managed = advertisement.managed;
-        self.learned.other = advertisement.other;
+        // The last one counts (RFC 4861 §6.3.4), but of several routers that answer the first
+        // question none takes back what another has promised.
+        let (managed, other) = (self.learned.managed, self.learned.other);
+        self.learned.managed = advertisement.managed || (self.eager && managed);
+        self.learned.other = advertisement.other || (self.eager && other);
     }
 
     fn take_router(&mut self, router: DefaultRouter, until: Instant, now: Instant) {
@@ -164,9 +166,10 @@ impl Host {
             entry.doubted = false;
             return;
         }
-        let id = &self.config.interface_id;
-        let address = id.address(self.config.mac, prefix, 0);
-        let made = Made { prefix, address, preferred_until, attempt: 0 };
+        let attempt = self.attempts.iter().find(|(known, _)| *known == prefix);
+        let attempt = attempt.map_or(0, |(_, attempt)| *attempt);
+        let address = self.config.interface_id.address(self.config.mac, prefix, attempt);
+        let made = Made { prefix, address, preferred_until, attempt };
         let times = (until(said.valid, now), now);
         let list = &mut self.learned.addresses;
         if list.set(|other| other.prefix == prefix, made, times, Learned::PREFIXES)

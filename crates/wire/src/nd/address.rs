@@ -19,8 +19,3 @@ pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
 pub(super) fn is_solicited_node(group: Ipv6Addr) -> bool {
     group.to_bits() & !0xff_ffff == SOLICITED_NODE
 }
-
-/// Whether it is in `fe80::/10` (RFC 4291 §2.5.6).
-pub fn is_link_local(address: Ipv6Addr) -> bool {
-    address.is_unicast_link_local()
-}

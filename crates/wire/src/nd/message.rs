@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use serde::{Deserialize, Serialize};
 use smoltcp::wire::Icmpv6Packet;
 
-use super::address::{is_link_local, is_solicited_node};
+use super::address::is_solicited_node;
 use super::options::Options;
 use crate::Error;
 use crate::frame::{Checksum, Ipv6};
@@ -190,7 +190,7 @@ impl<'a> Nd<'a> {
                 }
             }
             Message::RouterAdvertisement(_) => {
-                if !is_link_local(self.source) {
+                if !self.source.is_unicast_link_local() {
                     return Err("router's address is not link-local");
                 }
             }

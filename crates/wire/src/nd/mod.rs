@@ -27,7 +27,7 @@ mod emit;
 mod message;
 mod options;
 
-pub use address::{ALL_NODES, ALL_ROUTERS, is_link_local, solicited_node};
+pub use address::{ALL_NODES, ALL_ROUTERS, solicited_node};
 pub use emit::{emit, emit_to};
 pub use message::{Message, Nd, NeighbourAdvertisement, Preference, RouterAdvertisement};
 pub use options::{
