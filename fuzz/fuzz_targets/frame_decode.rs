@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wire::dhcp4::Message;
-use wire::frame::{Checksum, Frame, Payload, udp4};
+use wire::frame::{Checksum, Frame, Payload, udp4, udp6};
 
 #[path = "../../crates/wire/tests/codec/readers.rs"]
 mod readers;
@@ -24,6 +24,11 @@ fuzz_target!(|bytes: &[u8]| {
                 }
                 udp4(frame.source, frame.destination, udp.source, udp.destination, udp.payload)
             }
+            Payload::Udp6(udp) => {
+                udp6(frame.source, frame.destination, udp.source, udp.destination, udp.payload)
+            }
+            // Options of other kinds do not come back: `nd_decode` looks at them.
+            Payload::Nd(_) => continue,
         };
         assert_eq!(Frame::parse(&again, Checksum::Verify), Ok(frame));
     }

@@ -55,6 +55,9 @@
 //! - Nothing that comes from the LAN makes a client panic, send without bound or grow.
 
 mod instant;
+pub mod ipv6;
+pub mod nd;
 pub mod v4;
+pub mod v6;
 
 pub use instant::Instant;

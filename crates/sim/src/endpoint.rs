@@ -177,6 +177,7 @@ impl Endpoint {
         let mut input = match &frame.payload {
             Payload::Arp(arp) => self.hear_arp(arp),
             Payload::Udp4(datagram) => self.hear_datagram(datagram),
+            Payload::Udp6(_) | Payload::Nd(_) => Input::ForAnother,
         };
         let ignored = self.client.progress().ignored.total();
         let (frames, exchanges) = self.step(now, |client| client.handle_frame(frame, now))?;
@@ -237,6 +238,7 @@ impl Endpoint {
             Payload::Udp4(datagram) => {
                 datagram.destination.port() == port::CLIENT && self.client.listening().dhcp
             }
+            Payload::Udp6(_) | Payload::Nd(_) => false,
         }
     }
 

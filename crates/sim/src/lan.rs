@@ -371,7 +371,7 @@ impl Lan {
         let endpoint = &mut self.endpoints[number];
         let reply = match &frame.payload {
             Payload::Arp(arp) => endpoint.kernel_reply(arp),
-            Payload::Udp4(_) => None,
+            Payload::Udp4(_) | Payload::Udp6(_) | Payload::Nd(_) => None,
         };
         if self.unfiltered || endpoint.listens_to(&frame) {
             let progress = endpoint.client.progress();
@@ -448,7 +448,7 @@ impl Lan {
             let endpoint = &self.endpoints[number];
             let asked = match &parsed.payload {
                 Payload::Arp(arp) => endpoint.configured == Some(arp.target_ip),
-                Payload::Udp4(_) => false,
+                Payload::Udp4(_) | Payload::Udp6(_) | Payload::Nd(_) => false,
             };
             if asked || self.unfiltered || endpoint.listens_to(&parsed) {
                 self.deliver(from, Station::Endpoint(number), &frame);

@@ -225,6 +225,7 @@ impl Rules {
                     remember(&mut self.asked, (message.xid, now));
                 }
             }
+            Payload::Udp6(_) | Payload::Nd(_) => return Err("sends IPv6".to_owned()),
         }
         self.frames += 1;
         if self.frames > OUTBOX {

@@ -254,7 +254,7 @@ impl Server {
             Payload::Udp4(datagram) if datagram.destination.port() == port::SERVER => {
                 self.handle_datagram(datagram, now, rng)
             }
-            Payload::Udp4(_) => Vec::new(),
+            Payload::Udp4(_) | Payload::Udp6(_) | Payload::Nd(_) => Vec::new(),
         }
     }
 

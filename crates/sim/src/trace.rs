@@ -56,5 +56,9 @@ fn describe(frame: &Frame<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let Message { xid, ciaddr, yiaddr, chaddr, .. } = message;
             write!(f, " xid {xid:08x} chaddr {chaddr} ciaddr {ciaddr} yiaddr {yiaddr}")
         }
+        Payload::Udp6(datagram) => {
+            write!(f, "{} > {}", datagram.source.ip(), datagram.destination.ip())
+        }
+        Payload::Nd(nd) => write!(f, "{} > {} {:?}", nd.source, nd.destination, nd.message),
     }
 }

@@ -1,6 +1,7 @@
 //! Ethernet hardware addresses.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,12 @@ impl MacAddr {
     pub const BROADCAST: MacAddr = MacAddr([0xff; 6]);
     /// `00:00:00:00:00:00`, "unknown" in ARP requests.
     pub const ZERO: MacAddr = MacAddr([0; 6]);
+
+    /// Where what is sent to an IPv6 group goes (RFC 2464 §7).
+    pub fn of_group(group: Ipv6Addr) -> MacAddr {
+        let [.., a, b, c, d] = group.octets();
+        MacAddr([0x33, 0x33, a, b, c, d])
+    }
 
     /// Whether it can be the address of one station: neither group address nor all zero.
     pub fn is_unicast(self) -> bool {

@@ -170,7 +170,7 @@ impl Client {
                     self.progress.ignored.count(reason);
                 }
             }
-            Payload::Udp4(_) => {}
+            Payload::Udp4(_) | Payload::Udp6(_) | Payload::Nd(_) => {}
         }
     }
 
@@ -359,7 +359,7 @@ mod tests {
         let asked = sent.iter().find_map(|frame| {
             match Frame::parse(frame, Checksum::Verify).unwrap().payload {
                 Payload::Udp4(datagram) => Message::parse(datagram.payload).ok(),
-                Payload::Arp(_) => None,
+                _ => None,
             }
         });
         let mut message = Message::new(Op::BootReply, asked.unwrap().xid, MAC, Default::default());

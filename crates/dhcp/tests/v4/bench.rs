@@ -177,6 +177,7 @@ impl Bench {
                     assert_eq!(datagram.destination.port(), port::SERVER);
                     What::Dhcp { from: datagram.source, to: datagram.destination, message }
                 }
+                Payload::Udp6(_) | Payload::Nd(_) => panic!("IPv6 of a DHCPv4 client"),
             };
             self.sent.push_back(Sent { at: self.now, to_mac: frame.destination, what });
         }

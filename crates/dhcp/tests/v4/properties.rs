@@ -359,6 +359,7 @@ impl World {
                     }
                     self.last_xid = message.xid;
                 }
+                Payload::Udp6(_) | Payload::Nd(_) => panic!("IPv6 of a DHCPv4 client"),
             }
         }
         // After a pause: an announcement, a probe, and a REQUEST with the first probe of a new check.

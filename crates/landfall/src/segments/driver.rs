@@ -213,7 +213,7 @@ impl Segment {
                 let chaddr = datagram.payload.get(CHADDR).and_then(|b| b.try_into().ok());
                 chaddr.map(MacAddr).into_iter().collect()
             }
-            Payload::Udp4(_) => BTreeSet::new(),
+            Payload::Udp4(_) | Payload::Udp6(_) | Payload::Nd(_) => BTreeSet::new(),
             Payload::Arp(arp) => state.hearing.concerned_by(arp),
         };
         for mac in concerned.into_iter().filter(|mac| Some(*mac) != sender) {

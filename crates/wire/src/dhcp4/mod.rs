@@ -23,7 +23,6 @@
 pub mod code;
 mod field;
 mod message;
-mod names;
 mod options;
 mod options_serde;
 mod readers;

@@ -5,9 +5,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::names::{name, search_list, without_trailing_nuls};
 use super::routes::{ClasslessRoute, classless_routes};
 use super::{MessageType, Options, code};
+use crate::names::{name, search_list, without_trailing_nuls};
 
 /// The smallest MTU option 26 may say (RFC 2132 §5.1).
 const SMALLEST_MTU: u16 = 68;

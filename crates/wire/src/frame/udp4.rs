@@ -1,60 +1,21 @@
-//! Ethernet frames, as far as a DHCP client listens and talks.
+//! UDP over IPv4.
 
 use std::net::SocketAddrV4;
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr,
-    UdpPacket, UdpRepr,
+    EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
 };
 
-use crate::arp::Arp;
+use super::{Checksum, ETHERNET_HEADER, UDP_HEADER, ethernet};
 use crate::{Error, MacAddr};
 
-/// Bytes of an Ethernet header.
-pub(crate) const ETHERNET_HEADER: usize = 14;
-/// The shortest frame without its check sequence (IEEE 802.3: 64 with it).
-const ETHERNET_SHORTEST: usize = 60;
 /// Bytes of an IPv4 header without options.
 pub(crate) const IPV4_HEADER: usize = 20;
-/// Bytes of a UDP header.
-pub(crate) const UDP_HEADER: usize = 8;
 /// The most a UDP datagram over IPv4 can carry.
 pub(crate) const UDP_LONGEST: usize = 65_535 - IPV4_HEADER - UDP_HEADER;
 /// Hops a packet of ours may take (RFC 1700's default).
 const TTL: u8 = 64;
-
-/// EtherTypes of VLAN tags: 802.1Q, 802.1ad, and what switches used before 802.1ad.
-const VLAN_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
-
-/// Whether the UDP checksum of a received frame is worth a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checksum {
-    /// The frame came over a wire: a wrong checksum is a damaged frame.
-    Verify,
-    /// The kernel says it is not filled in (`TP_STATUS_CSUMNOTREADY`: sender on the same host).
-    Partial,
-}
-
-/// One received Ethernet frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame<'a> {
-    /// Ethernet source.
-    pub source: MacAddr,
-    /// Ethernet destination.
-    pub destination: MacAddr,
-    /// What it carries.
-    pub payload: Payload<'a>,
-}
-
-/// What a frame carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Payload<'a> {
-    /// ARP for IPv4.
-    Arp(Arp),
-    /// A whole (unfragmented) UDP datagram over IPv4.
-    Udp4(Udp4<'a>),
-}
 
 /// A UDP datagram over IPv4.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,35 +28,9 @@ pub struct Udp4<'a> {
     pub payload: &'a [u8],
 }
 
-impl<'a> Frame<'a> {
-    /// Reads an Ethernet II frame. Bytes behind the packet's own length are padding.
-    ///
-    /// # Errors
-    ///
-    /// Neither ARP nor a whole UDP datagram over IPv4, or damaged.
-    pub fn parse(bytes: &'a [u8], checksum: Checksum) -> Result<Frame<'a>, Error> {
-        let frame = EthernetFrame::new_checked(bytes).map_err(|_| Error::Truncated {
-            what: "Ethernet header",
-            need: ETHERNET_HEADER,
-            have: bytes.len(),
-        })?;
-        let payload = match frame.ethertype() {
-            EthernetProtocol::Arp => Payload::Arp(Arp::parse(frame.payload())?),
-            EthernetProtocol::Ipv4 => Payload::Udp4(Udp4::parse(frame.payload(), checksum)?),
-            other if VLAN_TAGS.contains(&other.into()) => return Err(Error::Vlan(other.into())),
-            other => return Err(Error::EtherType(other.into())),
-        };
-        Ok(Frame {
-            source: MacAddr(frame.src_addr().0),
-            destination: MacAddr(frame.dst_addr().0),
-            payload,
-        })
-    }
-}
-
 impl<'a> Udp4<'a> {
     /// Reads what follows the Ethernet header.
-    fn parse(bytes: &'a [u8], checksum: Checksum) -> Result<Udp4<'a>, Error> {
+    pub(super) fn parse(bytes: &'a [u8], checksum: Checksum) -> Result<Udp4<'a>, Error> {
         let Some((header, _)) = bytes.split_first_chunk::<IPV4_HEADER>() else {
             let (need, have) = (IPV4_HEADER, bytes.len());
             return Err(Error::Truncated { what: "IPv4 header", need, have });
@@ -181,20 +116,4 @@ pub fn udp4(
         );
     }
     frame
-}
-
-/// A frame with its Ethernet header and zeros for a payload of `length` bytes, padded to Ethernet's
-/// shortest.
-pub(crate) fn ethernet(
-    source: MacAddr,
-    destination: MacAddr,
-    kind: EthernetProtocol,
-    length: usize,
-) -> Vec<u8> {
-    let mut bytes = vec![0; (ETHERNET_HEADER + length).max(ETHERNET_SHORTEST)];
-    let mut frame = EthernetFrame::new_unchecked(&mut bytes);
-    frame.set_src_addr(EthernetAddress(source.0));
-    frame.set_dst_addr(EthernetAddress(destination.0));
-    frame.set_ethertype(kind);
-    bytes
 }

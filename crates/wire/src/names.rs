@@ -1,4 +1,5 @@
-//! Names: what a server may call a host or a domain, and lists of domains (RFC 3397).
+//! Names: what a server may call a host or a domain, and lists of domains: compressed in DHCPv4
+//! (RFC 3397), plain in DHCPv6 (RFC 8415 §10).
 
 /// Longest domain name in text, without the final dot (RFC 1035 §2.3.4: 255 bytes on the wire).
 const LONGEST_NAME: usize = 253;
@@ -12,7 +13,7 @@ const MOST_NAMES: usize = 32;
 const POINTER: u8 = 0xc0;
 
 /// A host or domain name in option data, without trailing NULs (RFC 2132 §2) and final dot.
-pub(super) fn name(data: &[u8]) -> Option<String> {
+pub(crate) fn name(data: &[u8]) -> Option<String> {
     let data = without_trailing_nuls(data);
     let data = data.strip_suffix(b".").unwrap_or(data);
     let text = std::str::from_utf8(data).ok()?;
@@ -21,7 +22,7 @@ pub(super) fn name(data: &[u8]) -> Option<String> {
 
 /// The names of a search list in order (RFC 3397 §2), at most 32; those left out that
 /// [`name`] would not take. `None` when the structure is broken.
-pub(super) fn search_list(data: &[u8]) -> Option<Vec<String>> {
+pub(crate) fn search_list(data: &[u8]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut start = 0;
     for _ in 0..MOST_NAMES {
@@ -37,8 +38,64 @@ pub(super) fn search_list(data: &[u8]) -> Option<Vec<String>> {
     Some(names)
 }
 
+/// The same without compression (RFC 8415 §10), a final name without its end included.
+pub(crate) fn plain_list(mut data: &[u8]) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    while !data.is_empty() && names.len() < MOST_NAMES {
+        let (name, rest) = plain_name(data)?;
+        names.extend(name);
+        data = rest;
+    }
+    Some(names)
+}
+
+/// A name of labels without compression, and what follows it. The end (an empty label) may be
+/// missing, as in a name that is to be completed (RFC 4704 §4.2). The name is `None` when
+/// [`name`] would not take it; all is `None` when the structure is broken.
+pub(crate) fn plain_name(data: &[u8]) -> Option<(Option<String>, &[u8])> {
+    let mut labels = Vec::new();
+    let mut length = 0;
+    let mut rest = data;
+    while let Some((count, after)) = rest.split_first() {
+        if *count == 0 {
+            rest = after;
+            break;
+        }
+        let count = Some(usize::from(*count)).filter(|count| *count <= LONGEST_LABEL)?;
+        let (label, after) = after.split_at_checked(count)?;
+        length += count + 1;
+        if length > LONGEST_NAME + 1 {
+            return None;
+        }
+        labels.push(label);
+        rest = after;
+    }
+    let text = || String::from_utf8_lossy(&labels.join(&b'.')).into_owned();
+    Some((is_name(labels.iter().copied()).then(text), rest))
+}
+
+/// `name` as labels without compression. One with a dot in it is qualified and has an end; one
+/// without is to be completed by who reads it and has none (RFC 4704 §4.2). `None` for what is no
+/// name.
+pub(crate) fn labels(name: &str) -> Option<Vec<u8>> {
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    if !is_name(bare.as_bytes().split(|byte| *byte == b'.')) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(bare.len() + 2);
+    for label in bare.split('.') {
+        // At most LONGEST_LABEL.
+        out.push(label.len() as u8);
+        out.extend_from_slice(label.as_bytes());
+    }
+    if name.contains('.') {
+        out.push(0);
+    }
+    Some(out)
+}
+
 /// Option data that is text: some servers count C's end of a string with it.
-pub(super) fn without_trailing_nuls(mut data: &[u8]) -> &[u8] {
+pub(crate) fn without_trailing_nuls(mut data: &[u8]) -> &[u8] {
     while let [rest @ .., 0] = data {
         data = rest;
     }

@@ -1,0 +1,139 @@
+//! Advertisements that mean no good.
+
+use std::net::Ipv6Addr;
+
+use dhcp::nd::Learned;
+use wire::MacAddr;
+use wire::nd::{DnsServers, NdOption, SearchDomains};
+
+use super::bench::*;
+use super::lan::*;
+
+#[test]
+fn a_flood_of_anything_pushes_out_nothing() {
+    let mut bench = Bench::started();
+    let honest = router().prefix(7200, 3600).route("fd00:1::", 48, 7200);
+    bench.hear(&honest.dns("2001:db8:1::53", 7200).search("lan", 7200).frame());
+    bench.host.rest();
+    for number in 0..=255 {
+        bench.until(f64::from(number) / 5.0 + 1.0);
+        let mut flood = router().number(number);
+        for n in 0..=255u16 {
+            let prefix = Ipv6Addr::new(0x2001, 0xdb8, 0xf000 | n, number.into(), 0, 0, 0, 0);
+            flood = flood
+                .option(autonomous(prefix, u32::MAX, u32::MAX))
+                .route(&format!("fd00:{n:x}:{number:x}::"), 48, u32::MAX)
+                .dns(&format!("2001:db8:53::{n:x}"), u32::MAX)
+                .search(&format!("d{n}-{number}"), u32::MAX);
+        }
+        bench.hear(&flood.frame());
+    }
+    let learned = bench.host.learned();
+    assert_eq!(learned.routers.iter().count(), Learned::ROUTERS);
+    assert_eq!(learned.on_link.iter().count(), Learned::PREFIXES);
+    assert_eq!(learned.addresses.iter().count(), Learned::PREFIXES);
+    assert_eq!(learned.routes.iter().count(), Learned::ROUTES);
+    assert_eq!(learned.dns.iter().count(), Learned::DNS);
+    assert_eq!(learned.search.iter().count(), Learned::DNS);
+    assert_eq!(
+        (8, 16, 32, 8),
+        (Learned::ROUTERS, Learned::PREFIXES, Learned::ROUTES, Learned::DNS)
+    );
+    assert_eq!(learned.routers.iter().next().unwrap().what.address, ROUTER);
+    assert_eq!(learned.made().next(), Some(ADDRESS));
+    assert_eq!(learned.dns.iter().next().unwrap().what, ip("2001:db8:1::53"));
+    assert_eq!(&*learned.search.iter().next().unwrap().what, "lan");
+}
+
+#[test]
+fn ten_advertisements_a_second_are_read() {
+    let mut bench = Bench::started();
+    for number in 0..100 {
+        bench.hear(&router().number(number).lifetime(0).frame());
+    }
+    assert_eq!(bench.host.progress().advertisements, 10);
+    assert_eq!(bench.host.progress().ignored, 90);
+    assert_eq!(bench.events.len(), 10);
+    bench.until(1.0);
+    bench.hear(&router().frame());
+    assert_eq!(bench.host.progress().advertisements, 11);
+}
+
+#[test]
+fn nobody_is_a_router_at_our_address_or_with_our_mac() {
+    let mut bench = Bench::started();
+    let mut ours = router();
+    ours.source = LINK_LOCAL;
+    bench.hear(&ours.frame());
+    let mut ours = router();
+    ours.mac = MAC;
+    bench.hear(&ours.frame());
+    let mut ours = router();
+    ours.options = vec![NdOption::SourceMac(MAC)];
+    bench.hear(&ours.frame());
+    let mut nobody = router();
+    nobody.options = vec![NdOption::SourceMac(MacAddr([0xff; 6]))];
+    bench.hear(&nobody.frame());
+    assert!(bench.host.learned().is_empty());
+    assert_eq!(bench.events, []);
+}
+
+#[test]
+fn routes_into_the_link_are_not_taken() {
+    let mut bench = Bench::started();
+    let said = router()
+        .prefix(7200, 3600)
+        // The link itself, half of it, a neighbour, ourselves.
+        .route("2001:db8:1::", 64, 7200)
+        .route("2001:db8:1::", 65, 7200)
+        .route("2001:db8:1::99", 128, 7200)
+        .route("2001:db8:1:0:0:ff:fe00:42", 128, 7200)
+        // No place that packets go to.
+        .route("fe80::", 10, 7200)
+        .route("fe80::1", 128, 7200)
+        .route("ff00::", 8, 7200)
+        .route("::1", 128, 7200)
+        // What contains one of those is none either.
+        .route("8000::", 1, 7200);
+    bench.hear(&said.frame());
+    assert!(bench.host.learned().routes.is_empty());
+    // What contains the link is fine: the link itself is more specific.
+    bench.hear(&router().route("2001:db8::", 32, 7200).frame());
+    assert_eq!(bench.host.learned().routes.iter().count(), 1);
+
+    // Our own address, when the link is not known to be one.
+    let mut bench = Bench::told(config(), &router());
+    bench.run(|host, now| host.set_leased(&[ip("2001:db8:9::50")], now));
+    bench.hear(&router().route("2001:db8:9::40", 122, 7200).frame());
+    assert!(bench.host.learned().routes.is_empty());
+}
+
+#[test]
+fn many_in_one_option_are_as_bounded_as_many_options() {
+    let mut bench = Bench::started();
+    let servers = (1..60).map(|n| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n)).collect();
+    let domains = (0..60).map(|n| format!("d{n}")).collect();
+    let said = router()
+        .option(NdOption::DnsServers(DnsServers { lifetime: 600, servers }))
+        .option(NdOption::SearchDomains(SearchDomains { lifetime: 600, domains }));
+    bench.hear(&said.frame());
+    assert_eq!(bench.host.learned().dns.iter().count(), Learned::DNS);
+    assert_eq!(bench.host.learned().search.iter().count(), Learned::DNS);
+}
+
+#[test]
+fn a_neighbour_that_always_has_the_address_is_answered_a_few_times() {
+    let mut bench = Bench::with(stable());
+    bench.hear(&router().prefix(7200, 3600).frame());
+    bench.sent.clear();
+    for _ in 0..100 {
+        for address in bench.addresses() {
+            bench.hear(&claim(OTHER_MAC, address));
+        }
+        if let Some(address) = bench.host.link_local() {
+            bench.hear(&claim(OTHER_MAC, address));
+        }
+    }
+    assert!(bench.sent.len() <= 30, "{} frames", bench.sent.len());
+    assert_eq!(bench.host.link_local(), None);
+}

@@ -1,0 +1,14 @@
+//! The DHCPv6 client from outside: tables of what goes in and what comes out, with the time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+mod acquire;
+mod bench;
+mod inform;
+mod keep;
+mod release;
