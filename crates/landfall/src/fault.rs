@@ -10,12 +10,13 @@ use std::time::Duration;
 
 /// All points, in the order of a container's life.
 #[cfg(feature = "fault-points")]
-pub(crate) const POINTS: [&str; 35] = [
+pub(crate) const POINTS: [&str; 36] = [
     "network: known",
     "network: recorded",
     "network: port made",
     "create: known",
     "create: recorded",
+    "create: link to be made",
     "create: link made",
     "create: frame sent",
     "create: granted",
