@@ -61,7 +61,7 @@ fn the_engine_asks_again() {
         site.arm(point);
         let argument = endpoint_argument("lan", "again", MAC);
         assert_eq!(site.once("CreateEndpoint", &argument), None);
-        assert!(site.died_at(point), "{point} was not come by");
+        site.dies_at(point);
         site.revive();
         is_back(site, "again", &address);
     }
@@ -76,7 +76,7 @@ fn the_engine_starts_it_once_more() {
         site.arm(point);
         let argument = endpoint_argument("lan", "again", MAC);
         assert_eq!(site.once("CreateEndpoint", &argument), None);
-        assert!(site.died_at(point), "{point} was not come by");
+        site.dies_at(point);
         site.revive();
         // Whichever of the two endpoints it is that waits now.
         eventually("one that waits", SOON, || {

@@ -95,12 +95,17 @@ impl Crashing {
         if self.revived {
             return;
         }
+        self.dies_at(point);
+        self.revive();
+    }
+
+    /// Waits for the daemon's death at that point: a broken connection may be there before its last words.
+    pub(crate) fn dies_at(&self, point: &str) {
         let log = self.site.landfall.log();
         log.wait_for(&format!("fault point: {point}"), SOON).unwrap_or_else(|error| {
             panic!("{error}\n{}\n{}", log.tail(60), self.server.log().tail(60))
         });
         self.wait_for_end();
-        self.revive();
     }
 
     /// Waits until the daemon that was killed is gone.
