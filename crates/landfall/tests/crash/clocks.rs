@@ -28,6 +28,8 @@ fn site() -> Site {
     let binary = Path::new(env!("CARGO_BIN_EXE_landfall"));
     let library = binary.with_file_name("examples").join("libclocks.so");
     let mut site = Site::with(Lan::new(LanOptions::default()).unwrap(), binary, &[]);
+    // Cargo builds it beside the tests, unless it is told which of them to build.
+    assert!(library.exists(), "{} is missing: `cargo build --examples`", library.display());
     site.machine().copy_in(&library, LIBRARY).unwrap();
     site.machine().ok(&["mkfifo", FIFO]).unwrap();
     let (preload, clocks) = (format!("LD_PRELOAD={LIBRARY}"), format!("LAB_CLOCKS={FIFO}"));
