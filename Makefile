@@ -75,10 +75,10 @@ bench: ## Landfall against the others, side by side
 	cargo run $(LOCKED) --release -p lab --bin bench
 
 soak: export LANDFALL_KILLS = 500
-soak: ## a full bridge, an hour of coming and going, 500 kills, and the tests with an engine again and again (SOAK=1h)
-	@scripts/prepare bookworm
+soak: ## a full bridge, an hour of coming and going, 500 kills, systemd, and the tests with an engine again and again (SOAK=1h)
+	@scripts/prepare bookworm forky
 	@$(MAKE) --no-print-directory plugin
-	@$(SUDO) crates/lab/src/root.sh bookworm >/dev/null
+	@for root in bookworm forky; do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
 	$(nextest) --features landfall/soak -E 'binary(soak) | test(random::)' --no-capture
 	$(nextest) -E '$(ENGINE_TESTS)' --stress-duration $(SOAK)
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::cgroup::Cgroup;
 use crate::error::success;
@@ -14,6 +16,11 @@ use crate::{Error, Namespace, Process, Result};
 
 /// What the first process of a machine does.
 const SCRIPT: &str = include_str!("machine.sh");
+
+/// A process 1 that only holds the namespaces.
+const HOLD: &str = "hold";
+/// How long systemd has until it answers.
+const SYSTEMD: Duration = Duration::from_secs(30);
 
 /// What a program in a machine finds in its environment; nothing of ours.
 const ENVIRONMENT: [&str; 3] = [
@@ -44,7 +51,7 @@ impl Machine {
         net: &Namespace,
         folders: &[(PathBuf, String)],
     ) -> Result<Self> {
-        Self::boot(name, root, net, None, folders)
+        Self::boot(name, root, net, None, HOLD, folders)
     }
 
     /// The same, which also has cgroups of its own and so can run containers.
@@ -54,7 +61,23 @@ impl Machine {
         net: &Namespace,
         folders: &[(PathBuf, String)],
     ) -> Result<Self> {
-        Self::boot(name, root, net, Some(Cgroup::new()), folders)
+        Self::boot(name, root, net, Some(Cgroup::new()), HOLD, folders)
+    }
+
+    /// One whose process 1 is systemd, on a root that has it (`forky`), with all units that are enabled there: an engine
+    /// among them. Its cgroups are those of version 2, with the controllers that are free.
+    pub fn start_with_systemd(name: &str, root: &Path, net: &Namespace) -> Result<Self> {
+        let machine = Self::boot(name, root, net, Some(Cgroup::new()), "systemd", &[])?;
+        let until = Instant::now() + SYSTEMD;
+        // Its socket is there before long, and no event tells.
+        while !machine.path("/run/systemd/private").exists() {
+            if machine.init.status().is_some() || Instant::now() > until {
+                return Err(machine.init.ended());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        machine.ok(&["systemctl", "is-system-running", "--wait"])?;
+        Ok(machine)
     }
 
     fn boot(
@@ -62,6 +85,7 @@ impl Machine {
         root: &Path,
         net: &Namespace,
         cgroup: Option<Cgroup>,
+        init: &str,
         folders: &[(PathBuf, String)],
     ) -> Result<Self> {
         let mountpoint = root.with_file_name("mnt");
@@ -73,6 +97,7 @@ impl Machine {
         argv.extend([root.display().to_string(), mountpoint.display().to_string()]);
         argv.push(name.to_owned());
         argv.push(cgroup.as_ref().map(|c| c.name().to_owned()).unwrap_or_default());
+        argv.push(init.to_owned());
         for (folder, inside) in folders {
             argv.extend([folder.display().to_string(), inside.clone()]);
         }

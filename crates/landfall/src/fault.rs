@@ -3,17 +3,20 @@
 //! They exist only with the feature `fault-points`, which the shipped binary is built without: there
 //! a point is nothing at all. With it the environment variable `LANDFALL_FAULT` names the point at
 //! which the process ends as by `kill -9`, and `name#3` the third time that it comes by there.
+//! `LANDFALL_HALT`, `name=PATH`, names one at which it waits for the test: PATH is a FIFO, which the test
+//! opens for writing when it may come by there, and closes when it may go on.
 
 use std::time::Duration;
 
 /// All points, in the order of a container's life.
 #[cfg(feature = "fault-points")]
-pub(crate) const POINTS: [&str; 34] = [
+pub(crate) const POINTS: [&str; 36] = [
     "network: known",
     "network: recorded",
     "network: port made",
     "create: known",
     "create: recorded",
+    "create: link to be made",
     "create: link made",
     "create: frame sent",
     "create: granted",
@@ -42,6 +45,7 @@ pub(crate) const POINTS: [&str; 34] = [
     "delete: forgotten",
     "forget: network known",
     "forget: network recorded",
+    "forget: port unused",
     "forget: port removed",
 ];
 
@@ -56,12 +60,12 @@ pub(crate) fn patience(long: Duration) -> Duration {
     long
 }
 
-/// The process may end here.
+/// The process may end here, or wait.
 #[cfg(not(feature = "fault-points"))]
 #[inline(always)]
 pub(crate) fn point(_name: &'static str) {}
 
-/// The process may end here.
+/// The process may end here, or wait.
 #[cfg(feature = "fault-points")]
 pub(crate) fn point(name: &'static str) {
     use std::sync::OnceLock;
@@ -71,6 +75,8 @@ pub(crate) fn point(name: &'static str) {
 
     /// What is left until the process ends at that point.
     static FAULT: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
+    /// Where it waits, and for whom.
+    static HALT: OnceLock<Option<(String, String)>> = OnceLock::new();
 
     assert!(POINTS.contains(&name), "{name} is not among the fault points");
     let fault = FAULT.get_or_init(|| {
@@ -85,5 +91,15 @@ pub(crate) fn point(name: &'static str) {
         // Said before, since the process has no last words.
         eprintln!("fault point: {name}");
         let _ = raise(Signal::SIGKILL);
+    }
+    let halt = HALT.get_or_init(|| {
+        let asked = std::env::var("LANDFALL_HALT").ok()?;
+        asked.split_once('=').map(|(point, fifo)| (point.to_owned(), fifo.to_owned()))
+    });
+    if let Some((point, fifo)) = halt
+        && point == name
+    {
+        // Everything else goes on. Where the FIFO is no more, nobody waits for anybody.
+        let _ = tokio::task::block_in_place(|| std::fs::read(fifo));
     }
 }

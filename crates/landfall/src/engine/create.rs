@@ -356,6 +356,7 @@ impl Engine {
         // To its end, since only what is there can be removed.
         self.to_its_end(async move {
             let _ended = ended;
+            point("create: link to be made");
             let made = engine.0.host.create_veth(&veth).await;
             let kernel =
                 |source| Error::Kernel { network: network.clone(), endpoint: id.clone(), source };

@@ -97,6 +97,7 @@ impl Engine {
         let bridge = &network.options.bridge;
         let unused = || !self.lock().networks.values().any(|other| other.options.bridge == *bridge);
         if unused() {
+            point("forget: port unused");
             self.0.segments.close(bridge, unused).await;
             point("forget: port removed");
         }

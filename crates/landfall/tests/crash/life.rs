@@ -1,9 +1,12 @@
 //! An engine that takes a container through its life, whatever becomes of the daemon.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use lab::{Answer, DhcpServer, Dnsmasq, Lan, LanOptions, Namespace, Process, ServerOptions};
+use nix::libc::O_NONBLOCK;
 use serde_json::{Value, json};
 
 use crate::site::{SOON, Site, endpoint_argument, eventually, id, ip_json, same};
@@ -19,6 +22,12 @@ pub(crate) struct Crashing {
     /// Whether the daemon was started again after its death.
     revived: bool,
 }
+
+/// A point at which the daemon will wait.
+pub(crate) struct Halt(PathBuf);
+
+/// The daemon waits at a point until this is dropped; later it passes there.
+pub(crate) struct Halted(#[expect(dead_code, reason = "it is open")] File);
 
 /// A container as an engine knows it that went through CreateEndpoint and Join.
 pub(crate) struct Guest {
@@ -45,10 +54,26 @@ impl Crashing {
 
     /// From the next start on the daemon dies at that point.
     pub(crate) fn arm(&mut self, point: &str) {
-        let fault = format!("LANDFALL_FAULT={point}");
-        let env = self.env.iter().map(String::as_str).chain([fault.as_str()]);
+        self.restart_with(&format!("LANDFALL_FAULT={point}"));
+    }
+
+    /// From the next start on the daemon waits when it comes to that point.
+    pub(crate) fn halt(&mut self, point: &str) -> Halt {
+        const FIFO: &str = "/run/halt";
+        self.site.machine().ok(&["mkfifo", FIFO]).unwrap();
+        self.restart_with(&format!("LANDFALL_HALT={point}={FIFO}"));
+        Halt(self.site.machine().path(FIFO))
+    }
+
+    fn restart_with(&mut self, word: &str) {
+        let env = self.env.iter().map(String::as_str).chain([word]);
         self.site.landfall.set_env(&env.collect::<Vec<_>>());
         self.site.landfall.restart().unwrap();
+    }
+
+    /// The machine boots while the daemon runs, and the daemon with it.
+    pub(crate) fn boot(&mut self) {
+        self.site.boot(true);
     }
 
     /// Starts the daemon again, without a point at which it dies.
@@ -70,12 +95,17 @@ impl Crashing {
         if self.revived {
             return;
         }
+        self.dies_at(point);
+        self.revive();
+    }
+
+    /// Waits for the daemon's death at that point: a broken connection may be there before its last words.
+    pub(crate) fn dies_at(&self, point: &str) {
         let log = self.site.landfall.log();
         log.wait_for(&format!("fault point: {point}"), SOON).unwrap_or_else(|error| {
             panic!("{error}\n{}\n{}", log.tail(60), self.server.log().tail(60))
         });
         self.wait_for_end();
-        self.revive();
     }
 
     /// Waits until the daemon that was killed is gone.
@@ -199,6 +229,23 @@ impl Crashing {
 
 fn options() -> ServerOptions {
     ServerOptions { lease: 120, renew: Some(T1), ..ServerOptions::default() }
+}
+
+impl Halt {
+    /// Waits until the daemon is there.
+    pub(crate) fn met(self) -> Halted {
+        let Halt(fifo) = self;
+        let file = open_fifo(&fifo);
+        fs::remove_file(&fifo).unwrap();
+        Halted(file)
+    }
+}
+
+/// Waits until the daemon reads from that FIFO.
+pub(crate) fn open_fifo(path: &Path) -> File {
+    let open = || OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path);
+    // Without a reader there is an error, and no event when one comes.
+    eventually("a reader", SOON, || open().map_err(|error| format!("{}: {error}", path.display())))
 }
 
 impl Guest {

@@ -101,7 +101,7 @@ fn nobody_asks_again() {
         site.arm(if point == "create: frame sent" { &second } else { point });
         let argument = endpoint_argument("lan", "web", MAC);
         assert_eq!(site.once("CreateEndpoint", &argument), None);
-        assert!(site.died_at(point), "{point} was not come by");
+        site.dies_at(point);
         site.revive();
         if point != "create: known" {
             // What is undone is not shown, and takes its time.

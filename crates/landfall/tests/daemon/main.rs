@@ -25,6 +25,7 @@ mod links;
 mod many;
 mod no_lease;
 mod outages;
+mod pace;
 mod places;
 mod reboot;
 mod renewal;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Message, Namespace, ServerOptions};
 
 use crate::container::{Container, endpoint_ref};
-use crate::site::{SOON, Site, eventually, id, ip_json, same};
+use crate::site::{SOON, Site, at_once, eventually, id, ip_json, same};
 
 const COUNT: usize = 200;
 /// What the kernel gives a bridge.
@@ -18,16 +18,6 @@ const MOST_PORTS: usize = 1023;
 fn held(site: &Site) -> (usize, usize) {
     let entries = |of| fs::read_dir(format!("/proc/{}/{of}", site.landfall.pid())).unwrap().count();
     (entries("fd"), entries("task"))
-}
-
-/// Does something for each at the same time.
-fn at_once<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> =
-            items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
 }
 
 /// The next run takes all of them up again; neither a container nor the server notices.

@@ -1,38 +1,22 @@
 //! The machine boots: the kernel is empty, the state directory is not.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use serde_json::{Value, json};
+use wire::MacAddr;
 use wire::dhcp4::{MessageType, code};
 
 use crate::container::{Container, FOREVER, endpoint_ref};
 use crate::server::{Grant, Request, Server, nak};
-use crate::site::{SOON, Site, eventually, same};
+use crate::site::{SOON, Site, at_once, eventually, same};
 
 const MAC: &str = "02:00:00:00:00:42";
 
 fn grant() -> Grant {
     Grant::new([10, 77, 1, 66]).times(1800, 3150, 3600)
-}
-
-/// Boots: every link of Landfall's is gone, and the boot has another identifier. `clock`: whether there is one on a
-/// battery, so that the time of day can be trusted.
-fn boot(site: &mut Site, clock: bool) {
-    site.landfall.kill9().unwrap();
-    for link in site.links().iter().filter(|name| name.starts_with("lf")) {
-        // One end goes with the other.
-        let _ = site.host().run(&["ip", "link", "delete", link]).unwrap();
-    }
-    let hctosys = u8::from(clock);
-    let script = format!(
-        "set -e; umount /run/netns/landfall-* || true; rm -f /run/netns/landfall-*\n\
-         echo 00000000-1111-4222-8333-444444444444 > /run/boot_id\n\
-         mount --bind /run/boot_id /proc/sys/kernel/random/boot_id\n\
-         mount -t tmpfs none /sys/class; mkdir -p /sys/class/rtc/rtc0\n\
-         echo {hctosys} > /sys/class/rtc/rtc0/hctosys"
-    );
-    site.machine().ok(&["sh", "-c", &script]).unwrap();
-    site.landfall.restart().unwrap();
 }
 
 /// A site where a container had a lease when the machine went down.
@@ -43,7 +27,7 @@ fn after_boot(options: &[(&str, &str)], clock: bool) -> (Site, Server) {
     let container = site.run("lan", "one", MAC);
     assert_eq!(container.endpoint.address, "10.77.1.66/16");
     drop(container);
-    boot(&mut site, clock);
+    site.boot(clock);
     assert_ne!(site.shown("one")["held_until"], Value::Null);
     (site, server)
 }
@@ -74,6 +58,72 @@ fn a_container_has_its_address_again_in_one_round_trip() {
         assert_eq!(site.run("lan", "three", MAC).endpoint.address, "10.77.1.66/16");
         assert_eq!(server.count(MessageType::Discover), 1);
     }
+}
+
+/// All containers come back at once after a boot, and a server's queue is short.
+#[test]
+fn sixty_containers_ask_sixteen_at_a_time() {
+    const COUNT: usize = 60;
+    const AT_ONCE: usize = 16;
+    let mut site = Site::new();
+    let by_mac = |mac: MacAddr| Grant::new([10, 77, 1, mac.0[5]]);
+    let server = Server::start(site.lan.router_ns(), "eth0", move |request| {
+        by_mac(request.message.chaddr).answer(request)
+    });
+    let macs: Vec<String> = (1..=COUNT).map(|n| format!("02:00:00:00:00:{n:02x}")).collect();
+    site.network("lan", &[("lease_timeout", "25s")]);
+    at_once(macs.iter().collect(), |mac| site.create("lan", &format!("a{}", &mac[15..]), mac));
+    // Without a clock nobody goes on before there is an answer.
+    site.boot(false);
+
+    /// Who has asked and has no answer yet, and how many these were at most.
+    #[derive(Default)]
+    struct Asking {
+        open: BTreeMap<MacAddr, Request>,
+        answered: BTreeSet<MacAddr>,
+        most: usize,
+    }
+    let asking = Arc::new(Mutex::new(Asking::default()));
+    let heard = asking.clone();
+    server.behave(move |request| {
+        let mut asking = heard.lock().unwrap();
+        let mac = request.message.chaddr;
+        if request.kind == MessageType::Request && !asking.answered.contains(&mac) {
+            asking.open.insert(mac, request.clone());
+            asking.most = asking.most.max(asking.open.len());
+        }
+        vec![]
+    });
+    let mark = server.mark();
+    let made = thread::scope(|scope| {
+        let made = scope.spawn(|| {
+            let create = |mac: &String| site.create("lan", &format!("b{}", &mac[15..]), mac);
+            at_once(macs.iter().collect(), create)
+        });
+        // By the time that one of them asks again everybody has come.
+        eventually("a second REQUEST of one", SOON, || {
+            let said = server.requests();
+            let who: BTreeSet<MacAddr> = said[mark..].iter().map(|r| r.message.chaddr).collect();
+            if said.len() - mark > who.len() { Ok(()) } else { Err(format!("{who:?}")) }
+        });
+        assert_eq!(asking.lock().unwrap().open.len(), AT_ONCE);
+        // For each that has its answer another one asks.
+        for _ in 0..COUNT {
+            let request = eventually("the next REQUEST", SOON, || {
+                let mut asking = asking.lock().unwrap();
+                let (mac, request) = asking.open.pop_first().ok_or("nobody asks")?;
+                asking.answered.insert(mac);
+                Ok(request)
+            });
+            let grant = by_mac(request.message.chaddr);
+            server.send(&grant.reply(&request, MessageType::Ack));
+        }
+        made.join().unwrap()
+    });
+    let addresses: BTreeSet<Ipv4Addr> = made.iter().map(|endpoint| endpoint.ip()).collect();
+    assert_eq!(addresses.len(), COUNT);
+    assert_eq!(asking.lock().unwrap().most, AT_ONCE);
+    assert_eq!(server.count(MessageType::Discover), COUNT, "none after the boot");
 }
 
 #[test]

@@ -207,6 +207,26 @@ impl Site {
         links
     }
 
+    /// Boots: every link of Landfall's is gone, and the boot has another identifier. `clock`: whether there is one on a
+    /// battery, so that the time of day can be trusted.
+    pub(crate) fn boot(&mut self, clock: bool) {
+        self.landfall.kill9().unwrap();
+        for link in self.links().iter().filter(|name| name.starts_with("lf")) {
+            // One end goes with the other.
+            let _ = self.host().run(&["ip", "link", "delete", link]).unwrap();
+        }
+        let hctosys = u8::from(clock);
+        let script = format!(
+            "set -e; umount /run/netns/landfall-* || true; rm -f /run/netns/landfall-*\n\
+             echo 00000000-1111-4222-8333-444444444444 > /run/boot_id\n\
+             mount --bind /run/boot_id /proc/sys/kernel/random/boot_id\n\
+             mount -t tmpfs none /sys/class; mkdir -p /sys/class/rtc/rtc0\n\
+             echo {hctosys} > /sys/class/rtc/rtc0/hctosys"
+        );
+        self.machine().ok(&["sh", "-c", &script]).unwrap();
+        self.landfall.restart().unwrap();
+    }
+
     /// Stops the daemon and reads its state folder: the identifiers of the networks, and of the endpoints.
     pub(crate) fn stop_and_read_store(&mut self) -> (Vec<String>, Vec<String>) {
         assert!(self.landfall.stop().unwrap().success(), "{}", self.landfall.log().tail(30));
@@ -281,6 +301,16 @@ pub(crate) fn ip_json(ns: &Namespace, args: &[&str]) -> Value {
     let argv: Vec<&str> = ["ip", "-json", "-details"].iter().chain(args).copied().collect();
     let output = ns.ok(&argv).unwrap();
     if output.trim().is_empty() { json!([]) } else { serde_json::from_str(&output).unwrap() }
+}
+
+/// Does something for each at the same time.
+pub(crate) fn at_once<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> =
+            items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
 }
 
 /// Waits until `look` finds what it looks for; `seen` tells what there is instead.

@@ -1,4 +1,5 @@
-//! What takes longer than a change may wait for: a full bridge, and an hour of coming and going. Run by `make soak`.
+//! What takes longer than a change may wait for, or needs more of the machine: a full bridge, an hour of coming and going, a
+//! systemd. Run by `make soak`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, dead_code)] // helpers of tests are tests
 
@@ -6,6 +7,7 @@
 mod container;
 #[path = "../daemon/site.rs"]
 mod site;
+mod systemd;
 
 use std::collections::BTreeSet;
 use std::env;
