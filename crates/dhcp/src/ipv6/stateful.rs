@@ -47,6 +47,7 @@ impl Client {
             self.asked_unbidden = false;
             if !self.wants_lease() {
                 self.server = None;
+                self.dirty = true;
             }
         }
         if self.wants_lease() {
@@ -84,6 +85,7 @@ impl Client {
         self.server.as_ref().is_some_and(|server| {
             server.lease().is_none()
                 && server.progress().advertises == 0
+                && server.progress().replies == 0
                 && matches!(server.state(), State::Init | State::Soliciting)
         })
     }

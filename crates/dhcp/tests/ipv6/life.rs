@@ -182,6 +182,25 @@ fn after_a_boot_a_server_confirms_the_lease() {
 }
 
 #[test]
+fn a_confirmed_lease_that_ends_is_told_although_no_router_knows_of_leases() {
+    let mut bench = Bench::started();
+    bench.until(0.25);
+    bench.lease();
+    bench.until(0.5);
+    bench.ready();
+    let saved = bench.client.saved();
+    let mut bench = Bench::of(Client::reboot(Config::new(MAC), saved, 2, at(0.0)));
+    bench.until(2.5);
+    bench.ready();
+    bench.advertise(&router().lifetime(9000));
+    bench.changed();
+    assert_eq!(bench.addresses(), [LEASED]);
+    bench.until(8000.0);
+    bench.changed();
+    assert!(bench.addresses().is_empty());
+}
+
+#[test]
 fn after_a_boot_silence_leaves_all_as_it_was() {
     let before = both();
     let saved = before.client.saved();

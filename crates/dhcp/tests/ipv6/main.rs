@@ -14,5 +14,6 @@ mod changes;
 #[allow(dead_code, reason = "shared with the tests of neighbour discovery")]
 mod lan;
 mod life;
+mod memory;
 mod properties;
 mod start;
