@@ -124,6 +124,26 @@ fn it_is_told_anew_when_its_end_has_moved() {
 }
 
 #[test]
+fn an_end_that_has_hardly_moved_is_not_told_but_many_small_moves_are() {
+    let told = |step: f64| {
+        let mut bench = informed(true);
+        register(&mut bench, 1000.0, 10_000.0);
+        let first = bench.sent();
+        bench.hear(&noted(&first, OWN));
+        bench.event();
+        for round in 1..=9 {
+            let round = f64::from(round);
+            bench.until(round * 1000.0);
+            register(&mut bench, 1000.0, 10_000.0 + round * step);
+        }
+        bench.until(9990.0);
+        bench.all_sent().len()
+    };
+    assert_eq!(told(0.5), 0);
+    assert!(told(40.0) > 0);
+}
+
+#[test]
 fn an_address_that_lives_for_ever_is_told_so() {
     let mut bench = informed(true);
     bench.run(|client, now| client.register(OWN, Instant::NEVER, Instant::NEVER, now));
