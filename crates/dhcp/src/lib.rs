@@ -1,6 +1,8 @@
 //! DHCP clients as pure state machines: no sockets, no clocks, no threads, no hidden randomness.
 //!
-//! A [`v4::Client`] is one endpoint's DHCPv4 client from the first DISCOVER to the RELEASE. Bytes,
+//! A [`v4::Client`] is one endpoint's DHCPv4 client from the first DISCOVER to the RELEASE. An
+//! [`ipv6::Client`] is all of its IPv6: an [`nd::Host`] that hears routers, makes addresses and speaks
+//! for them, and a [`v6::Client`], its DHCPv6 client from the first Solicit to the Release. Bytes,
 //! time and a seed go in; frames, events and the next deadline come out. The same sequence of calls
 //! gives the same frames, on a real segment as in the simulator.
 //!
@@ -42,6 +44,9 @@
 //! assert_eq!(sent, 3);
 //! assert_eq!(client.state(), State::Selecting);
 //! ```
+//!
+//! The DHCPv6 client takes and gives messages, not frames: `handle_message` and the payloads of
+//! [`v6::Transmit`]. What is said of frames below is true of them.
 //!
 //! What a caller may rely on:
 //!

@@ -7,6 +7,8 @@ use super::client::Client;
 use super::stateful::usable;
 use super::{Address, Configuration, Delegated, Event, OnLink, Origin, Route, Router};
 use crate::Instant;
+use crate::nd::{DefaultRouter, Entry, Prefix, RouteVia};
+use crate::v6::LeasedPrefix;
 
 /// A time that comes this much earlier than it was told is the rounding of lifetimes that are
 /// counted down in whole seconds.
@@ -23,27 +25,12 @@ impl Client {
             hop_limit: learned.hop_limit,
             dns: learned.dns.iter().map(|entry| entry.what).collect(),
             search: learned.search.iter().map(|entry| entry.what.clone()).collect(),
+            routers: learned.routers.iter().map(Router::from).collect(),
+            on_link: learned.on_link.iter().map(OnLink::from).collect(),
+            routes: learned.routes.iter().map(Route::from).collect(),
             ..Configuration::default()
         };
-        configuration.routers.extend(learned.routers.iter().map(|entry| Router {
-            address: entry.what.address,
-            mac: entry.what.mac,
-            preference: entry.what.preference,
-            until: entry.until,
-        }));
         configuration.routers.sort_by_key(|router| std::cmp::Reverse(router.preference));
-        configuration.on_link.extend(learned.on_link.iter().map(|entry| OnLink {
-            prefix: entry.what.address,
-            length: entry.what.length,
-            until: entry.until,
-        }));
-        configuration.routes.extend(learned.routes.iter().map(|entry| Route {
-            destination: entry.what.destination.address,
-            length: entry.what.destination.length,
-            router: entry.what.router,
-            preference: entry.what.preference,
-            until: entry.until,
-        }));
         for entry in learned.addresses.iter() {
             configuration.addresses.extend(entry.what.address.map(|address| Address {
                 address,
@@ -54,6 +41,10 @@ impl Client {
             }));
         }
         self.add_leased(&mut configuration);
+        // It is kept, in thousands of clients.
+        configuration.addresses.shrink_to_fit();
+        configuration.dns.shrink_to_fit();
+        configuration.search.shrink_to_fit();
         configuration
     }
 
@@ -71,12 +62,7 @@ impl Client {
                     });
                 }
             }
-            configuration.delegated.extend(lease.prefixes.iter().map(|leased| Delegated {
-                prefix: leased.prefix,
-                length: leased.length,
-                preferred_until: leased.preferred_until,
-                valid_until: leased.valid_until,
-            }));
+            configuration.delegated = lease.prefixes.iter().map(Delegated::from).collect();
         }
         let (dns, search) = match (lease, self.information()) {
             (Some(lease), _) => (&lease.dns[..], &lease.search[..]),
@@ -127,6 +113,34 @@ impl Client {
         self.untold = false;
         let next = self.told.times().filter(|at| *at > now).min().unwrap_or(Instant::NEVER);
         self.retell_at = now + next.saturating_since(now) / 2;
+    }
+}
+
+impl From<&Entry<DefaultRouter>> for Router {
+    fn from(entry: &Entry<DefaultRouter>) -> Router {
+        let DefaultRouter { address, mac, preference } = entry.what;
+        Router { address, mac, preference, until: entry.until }
+    }
+}
+
+impl From<&Entry<Prefix>> for OnLink {
+    fn from(entry: &Entry<Prefix>) -> OnLink {
+        let Prefix { address, length } = entry.what;
+        OnLink { prefix: address, length, until: entry.until }
+    }
+}
+
+impl From<&Entry<RouteVia>> for Route {
+    fn from(entry: &Entry<RouteVia>) -> Route {
+        let RouteVia { destination: Prefix { address, length }, router, preference } = entry.what;
+        Route { destination: address, length, router, preference, until: entry.until }
+    }
+}
+
+impl From<&LeasedPrefix> for Delegated {
+    fn from(leased: &LeasedPrefix) -> Delegated {
+        let LeasedPrefix { prefix, length, preferred_until, valid_until } = *leased;
+        Delegated { prefix, length, preferred_until, valid_until }
     }
 }
 

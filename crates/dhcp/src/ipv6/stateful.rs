@@ -47,6 +47,7 @@ impl Client {
             self.asked_unbidden = false;
             if !self.wants_lease() {
                 self.server = None;
+                self.dirty = true;
             }
         }
         if self.wants_lease() {
@@ -84,6 +85,7 @@ impl Client {
         self.server.as_ref().is_some_and(|server| {
             server.lease().is_none()
                 && server.progress().advertises == 0
+                && server.progress().replies == 0
                 && matches!(server.state(), State::Init | State::Soliciting)
         })
     }
@@ -168,14 +170,17 @@ impl Client {
         self.emit(Event::Duplicate { address, holder, given_up });
     }
 
-    /// Gives the lease back and stops. [`Event::Released`] says that a server has heard it, or that
-    /// all was tried, for 15 s. A client that is stopped stays so, without an event.
+    /// Gives the lease back and stops; from now on there is no configuration any more.
+    /// [`Event::Released`] says that a server has heard it, or that all was tried, for 15 s. A client
+    /// that is stopped stays so, without an event.
     pub fn release(&mut self, now: Instant) {
         if let Phase::Stopped | Phase::Releasing = self.phase {
             return;
         }
         self.phase = Phase::Releasing;
         self.remembered = None;
+        self.untold = false;
+        *self.told = super::Configuration::default();
         match &mut self.server {
             Some(server) if server.state() != State::Stopped => server.release(now),
             _ => self.finish_release(),
@@ -189,8 +194,6 @@ impl Client {
             self.server = None;
             self.information = None;
             self.host.stop();
-            *self.told = super::Configuration::default();
-            self.untold = false;
             self.emit(Event::Released);
         }
     }

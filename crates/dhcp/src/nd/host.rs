@@ -33,12 +33,12 @@ pub struct Host {
     pub(crate) link_local: Option<Ipv6Addr>,
     pub(crate) learned: Learned,
     /// By prefix, identifiers that were another machine's before the machine booted.
-    pub(crate) attempts: Vec<(Ipv6Addr, u8)>,
+    pub(crate) attempts: Box<[(Ipv6Addr, u8)]>,
     /// Addresses that a server gave.
     pub(crate) leased: Vec<Ipv6Addr>,
     pub(crate) checking: Vec<Check>,
     /// While routers are asked for.
-    pub(crate) soliciting: Option<Soliciting>,
+    pub(crate) soliciting: Option<Box<Soliciting>>,
     /// Until then what is doubted may be said again.
     confirming: Option<Instant>,
     pub(crate) rate: Rate,
@@ -74,7 +74,7 @@ impl Host {
             rng: Rng::with_seed(seed),
             link_local: None,
             learned: Learned::default(),
-            attempts: Vec::new(),
+            attempts: Box::default(),
             leased: Vec::new(),
             checking: Vec::new(),
             soliciting: None,
@@ -109,7 +109,7 @@ impl Host {
         host.learned.expire(now);
         host.make_link_local();
         let delay = Duration::from_secs(10).mul_f64(host.rng.f64());
-        host.soliciting = Some(Soliciting::new(now + delay, None));
+        host.solicit(now + delay);
         host
     }
 
@@ -132,7 +132,7 @@ impl Host {
         }
         self.make_link_local();
         // First of all, as somebody waits for the answer.
-        self.soliciting = Some(Soliciting::new(now, Some(self.config.patience)));
+        self.soliciting = Some(Box::new(Soliciting::new(now, Some(self.config.patience))));
         self.solicit_timeout(now);
         if let Some(address) = self.link_local {
             self.begin_use(address, now, now);
@@ -141,7 +141,7 @@ impl Host {
 
     /// Asks for routers anew at `at`.
     pub fn solicit(&mut self, at: Instant) {
-        self.soliciting = Some(Soliciting::new(at, None));
+        self.soliciting = Some(Box::new(Soliciting::new(at, None)));
     }
 
     /// Asks at `at` whether what was learnt is still right, after the link was away. If a router
@@ -196,7 +196,7 @@ impl Host {
         let addresses: Vec<_> = self.addresses().collect();
         self.link_local = None;
         self.learned = Learned::default();
-        self.attempts = Vec::new();
+        self.attempts = Box::default();
         self.leased = Vec::new();
         self.checking = Vec::new();
         self.soliciting = None;
@@ -337,7 +337,7 @@ impl Host {
             .learned
             .next_end()
             .min(self.check_deadline())
-            .min(self.soliciting.map_or(Instant::NEVER, |soliciting| soliciting.at))
+            .min(self.soliciting.as_ref().map_or(Instant::NEVER, |soliciting| soliciting.at))
             .min(self.confirming.unwrap_or(Instant::NEVER))
             .min(self.announcement.deadline())
             .min(self.reporting.deadline());

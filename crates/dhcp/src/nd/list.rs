@@ -64,7 +64,11 @@ impl<T> List<T> {
                 }
             }
             None if until <= now || self.0.len() >= most => return false,
-            None => self.0.push(entry),
+            None => {
+                // Most lists have one entry for ever, in thousands of hosts.
+                self.0.reserve_exact(1);
+                self.0.push(entry);
+            }
         }
         true
     }

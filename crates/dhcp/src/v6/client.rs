@@ -284,3 +284,65 @@ pub(crate) fn refusal(answer: &Answer<'_>) -> Option<Refusal> {
     let server = Duid::new(answer.server)?;
     Some(Refusal { server, status: status.code, message: status.message() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wire::MacAddr;
+    use wire::dhcp6::{Builder, Ia, IaAddress, Message, code};
+
+    use super::*;
+
+    const SOURCE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+    const ADDRESS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x50);
+
+    /// Answers what the client has sent.
+    fn answer(client: &mut Client, kind: MessageType, now: Instant) {
+        let sent = std::iter::from_fn(|| client.poll_transmit()).last().unwrap();
+        let asked = Message::parse(&sent.payload).unwrap();
+        let payload = Builder::new(kind, asked.xid)
+            .option(code::CLIENT_ID, asked.options.client_id().unwrap())
+            .option(code::SERVER_ID, &[0, 3, 0, 1, 2, 0, 0, 0, 0, 2])
+            .nest(code::IA_NA, &Ia::header(1, 0, 0), |ia| {
+                ia.option(code::IA_ADDRESS, &IaAddress::header(ADDRESS, 4000, 7200))
+            })
+            .option(code::DNS_SERVERS, &[SOURCE.octets(), ADDRESS.octets()].concat())
+            .option(code::DOMAIN_LIST, b"\x04home\x04arpa\0")
+            .finish();
+        client.handle_message(SOURCE, &payload, now);
+    }
+
+    #[test]
+    fn an_idle_lease_owns_little_and_nothing_that_is_not_idle() {
+        let now = Instant::from_boot(Duration::from_secs(1000));
+        let duid = Duid::link_layer(MacAddr([2, 0, 0, 0, 0, 0x42]));
+        let config = Config { host_name: Some("web-1".into()), ..Config::new(duid, 1) };
+        let mut client = Client::new(config, 7);
+        client.start(now);
+        answer(&mut client, MessageType::Advertise, now);
+        answer(&mut client, MessageType::Reply, now);
+        while client.poll_event().is_some() {}
+        assert_eq!(client.state(), State::Bound);
+        assert!(matches!(client.phase, Phase::Leased { upkeep: Upkeep::Idle, .. }));
+        assert!(client.outbox.is_none() && client.registrations.is_none());
+        assert!(client.information.is_none());
+
+        let lease = client.lease().unwrap();
+        let offer = client.progress.last_offer.as_ref().unwrap();
+        let names: usize = lease.search.iter().map(|name| size_of_val(name) + name.len()).sum();
+        let owned = client.config.duid.len()
+            + client.config.host_name.as_ref().map_or(0, |name| name.len())
+            + lease.server.len()
+            + size_of_val(&lease.addresses[..])
+            + size_of_val(&lease.prefixes[..])
+            + size_of_val(&lease.dns[..])
+            + names
+            + size_of_val(&**offer)
+            + offer.server.len();
+        assert_eq!(lease.addresses.capacity(), lease.addresses.len());
+        assert_eq!(lease.dns.capacity(), lease.dns.len());
+        let all = size_of::<Client>() + owned;
+        assert!(all < 900, "{} and {owned} bytes", size_of::<Client>());
+    }
+}

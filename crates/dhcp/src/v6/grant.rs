@@ -46,6 +46,10 @@ impl Association {
     fn gives(&self) -> bool {
         self.granted.iter().any(|granted| granted.valid > 0)
     }
+
+    fn mentions(&self, address: Ipv6Addr, length: u8) -> bool {
+        self.granted.iter().any(|one| (one.address, one.length) == (address, length))
+    }
 }
 
 /// What a message says of the client's associations, and what else configures an endpoint.
@@ -217,8 +221,13 @@ impl Grant {
             }
         }
         let mut lease = lease.at(now);
-        lease.addresses.truncate(Lease::MOST);
-        lease.prefixes.truncate(Lease::MOST);
+        // What was given last is worth more than what is not mentioned any more.
+        if lease.addresses.len() > Lease::MOST {
+            lease.addresses.retain(|leased| self.addresses.mentions(leased.address, 128));
+        }
+        if lease.prefixes.len() > Lease::MOST {
+            lease.prefixes.retain(|leased| self.prefixes.mentions(leased.prefix, leased.length));
+        }
         lease.addresses.shrink_to_fit();
         lease.prefixes.shrink_to_fit();
         let all = self.addresses.granted.iter().chain(&self.prefixes.granted);

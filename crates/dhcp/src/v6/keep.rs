@@ -103,8 +103,8 @@ impl Client {
             // A Confirm says nothing of prefixes (RFC 8415 §18.2.12).
             About::Confirm => (MessageType::Rebind, None),
             About::Request { server } => (MessageType::Request, Some(server.clone())),
-            About::Decline { address } => {
-                held = Held { addresses: vec![*address], prefixes: Vec::new() };
+            About::Decline { addresses } => {
+                held = Held { addresses: addresses.clone(), prefixes: Vec::new() };
                 (MessageType::Decline, Some(lease.server.clone()))
             }
         };

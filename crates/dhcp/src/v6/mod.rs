@@ -19,6 +19,36 @@
 //! | `reply` | is this message for us, and can it be trusted: one place that says no (§16) |
 //! | `request` | which option goes into which message |
 //! | `progress` | counters for error messages |
+//!
+//! It is driven as the [crate's documentation](crate) says, with
+//! [`handle_message`](Client::handle_message) in the place of `handle_frame`.
+//!
+//! # Choices within the RFC
+//!
+//! - **Eager start**: while somebody waits for the first lease the first Solicit goes at once, and not
+//!   within a second (SOL_MAX_DELAY), the first Advertise that gives something is taken, and not the
+//!   best of the first second, and a Request is repeated four times, not ten. A container's start
+//!   waits for it. Where nobody waits all is as in §18.2.1.
+//! - **Preferred lifetime beyond the valid one**: it is cut there and counted ([`Progress::capped`]).
+//!   §21.6 has the address thrown away, but Kea 2.2 sends it so, and again each time: a client that
+//!   heeds the RFC there solicits for ever.
+//! - **Multicast only**: the option by which a server allows unicast is not asked for and not heeded.
+//!   RFC 9915 has taken it out.
+//! - **Short leases**: §7.6 waits 10 s before the second Renew or Rebind, so that a lease of half a
+//!   minute would hang on a single packet. Below 200 s it is a twentieth of the lease (at least 1 s).
+//! - **T1 and T2** come up to 5 % earlier, so that endpoints that started together do not renew
+//!   together for ever. Where the server leaves them to the client they are half and four fifths of
+//!   the shortest preferred lifetime, but not below 10 and 16 s if the lifetimes leave room for it.
+//! - **Lifetimes** count from the last transmission of the question, not from its answer: on the safe
+//!   side by a round trip.
+//! - **Refusals** in a row lead to a Solicit at once, then after 1, 2, 4 … 64 s; conflicts
+//!   ([`Client::decline`]) at once, after 1 s, then after 10 s each, from the tenth on after a minute.
+//! - **A lease of an earlier boot** is used after 2 s of silence, not 10 (CNF_MAX_RD); the question goes
+//!   on behind it.
+//! - **At the end of the valid lifetime an address goes**, whoever is silent: there is nothing like
+//!   [`v4::OnLoss::Keep`](crate::v4::OnLoss::Keep). The kernel takes it away at that moment anyway, and
+//!   routers stop to send to a prefix that is over.
+//! - **No reconfiguration**: the client never offers it, and drops what comes (§16.11).
 
 mod acquire;
 mod client;

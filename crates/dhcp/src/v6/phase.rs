@@ -99,8 +99,8 @@ pub(crate) enum About {
     Confirm,
     /// Give it anew: this server, which does not know it any more.
     Request { server: Duid },
-    /// One address of it is in use.
-    Decline { address: Ipv6Addr },
+    /// These addresses, which were of it, are in use.
+    Decline { addresses: Vec<Ipv6Addr> },
 }
 
 impl Phase {

@@ -32,6 +32,8 @@ struct Registration {
     address: Ipv6Addr,
     preferred_until: Instant,
     valid_until: Instant,
+    /// The end of the valid lifetime that was told.
+    told_until: Instant,
     /// It is not used any more: lifetimes of zero are told, and then it is forgotten.
     ends: bool,
     /// While it is being told.
@@ -102,18 +104,20 @@ impl Client {
         let preferred_until = preferred_until.min(valid_until);
         match all.list.iter_mut().find(|known| known.address == address && !known.ends) {
             Some(known) => {
-                let before = known.valid_until.saturating_since(now);
-                let after = valid_until.saturating_since(now);
                 known.preferred_until = preferred_until;
                 known.valid_until = valid_until;
-                if before.max(after) - before.min(after) > before / 100 {
-                    known.refresh_at = (now + interval).min(known.next_refresh);
+                // Against what was told, so that many small moves do not go untold.
+                let told = known.told_until.saturating_since(now);
+                let moved = told.abs_diff(valid_until.saturating_since(now));
+                if moved > told / 100 {
+                    known.refresh_at = known.refresh_at.min(now + interval).min(known.next_refresh);
                 }
             }
             None if room => all.list.push(Registration {
                 address,
                 preferred_until,
                 valid_until,
+                told_until: valid_until,
                 ends: false,
                 exchange: None,
                 refresh_at: now,
@@ -198,6 +202,7 @@ impl Client {
                 continue;
             }
             exchange.step(now, &mut self.rng);
+            known.told_until = known.valid_until;
             let (preferred, valid) = match known.ends {
                 true => (0, 0),
                 false => (seconds(known.preferred_until, now), seconds(known.valid_until, now)),

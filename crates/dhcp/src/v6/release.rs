@@ -6,7 +6,7 @@ use wire::dhcp6::MessageType;
 
 use super::client::Client;
 use super::exchange::{Exchange, Pace, after_conflict};
-use super::phase::{About, Parting, Phase};
+use super::phase::{About, Parting, Phase, Upkeep};
 use super::progress::Reason;
 use super::reply::Answer;
 use super::request::{Held, Question};
@@ -56,9 +56,15 @@ impl Client {
     /// A second refusal in a row costs 1 s before the next Solicit, each further one 10 s, from the
     /// tenth on a minute.
     pub fn decline(&mut self, address: Ipv6Addr, now: Instant) {
-        let Phase::Leased { lease, .. } = &mut self.phase else { return };
+        let Phase::Leased { lease, upkeep } = &mut self.phase else { return };
         if !lease.addresses.iter().any(|leased| leased.address == address) {
             return;
+        }
+        let mut addresses = vec![address];
+        if let Upkeep::Asking(asking) = upkeep
+            && let About::Decline { addresses: before } = &asking.about
+        {
+            addresses.extend(before);
         }
         self.conflicts = self.conflicts.saturating_add(1);
         self.wanted = None;
@@ -66,12 +72,12 @@ impl Client {
             let old = Box::new(lease.clone());
             lease.addresses.retain(|leased| leased.address != address);
             self.emit(Event::Changed { old });
-            return self.begin(About::Decline { address }, now, now);
+            return self.begin(About::Decline { addresses }, now, now);
         }
         let server = lease.server.clone();
         self.lose(Loss::Conflict { address });
         let exchange = Exchange::new(&mut self.rng, Pace::DECLINE, now);
-        let held = Held { addresses: vec![address], prefixes: Vec::new() };
+        let held = Held { addresses, prefixes: Vec::new() };
         self.phase = Phase::Declining(Box::new(Parting { exchange, server, held }));
         self.part_timeout(now);
     }

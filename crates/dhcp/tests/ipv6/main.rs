@@ -9,7 +9,11 @@
 )]
 
 mod bench;
+mod changes;
 #[path = "../nd/lan.rs"]
 #[allow(dead_code, reason = "shared with the tests of neighbour discovery")]
 mod lan;
+mod life;
+mod memory;
+mod properties;
 mod start;

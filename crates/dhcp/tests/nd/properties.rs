@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dhcp::nd::{Config, DuplicateCheck, Host, Learned};
 use proptest::prelude::*;
-use wire::nd::{NdOption, Preference, PrefixInformation, RouteInformation};
+use wire::nd::{Message, NdOption, Preference, PrefixInformation, RouteInformation};
 
 use super::bench::*;
 use super::lan::*;
@@ -182,6 +182,11 @@ proptest! {
             // Each address: a report, a probe with another, an announcement twice over.
             let addresses = 2 + Learned::PREFIXES + 4;
             prop_assert!(bench.sent.len() <= 4 * addresses, "{} at once", bench.sent.len());
+            // No host says what routers say.
+            let routers = |sent: &Sent| {
+                matches!(sent.what, What::Nd(Message::RouterAdvertisement(_), _))
+            };
+            prop_assert!(!bench.sent.iter().any(routers));
             for address in learned.made() {
                 let prefix = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
                 prop_assert!(!address.is_multicast() && !address.is_unicast_link_local());

@@ -261,7 +261,7 @@ pub(crate) struct Answer {
     pub(crate) server: Option<Vec<u8>>,
     pub(crate) addresses: Option<Filled>,
     pub(crate) prefixes: Option<Filled>,
-    options: Vec<(u16, Vec<u8>)>,
+    pub(crate) options: Vec<(u16, Vec<u8>)>,
 }
 
 impl Answer {

@@ -458,6 +458,7 @@ fn what_is_left_when_something_is_taken_back_is_still_renewed() {
         bench.silent();
         let lease = bench.client.lease().unwrap();
         assert!(lease.t1_at > bench.now && lease.t1_at <= lease.t2_at);
+        assert!(lease.t1_at < lease.expires_at() + std::time::Duration::from_secs(2));
         bench.next_deadline();
         let Some(next) = bench.all_sent().pop() else { break };
         renew = next;

@@ -9,6 +9,12 @@
 
 mod acquire;
 mod bench;
+mod confirm;
+mod hostile;
 mod inform;
 mod keep;
+mod leases;
+mod properties;
+mod register;
 mod release;
+mod requests;

@@ -166,3 +166,17 @@ fn conflicts_in_a_row_wait_one_second_then_ten_and_from_the_tenth_on_a_minute() 
         assert!((wait - expected).abs() <= expected / 10.0, "{waits:?}");
     }
 }
+
+#[test]
+fn addresses_that_are_declined_one_after_the_other_are_all_named() {
+    let mut bench = Bench::bound_by(|answer| {
+        answer.na(|ia| ia.contents.push((OTHER_ADDRESS, 128, PREFERRED, VALID)))
+    });
+    bench.run(|client, now| client.decline(ADDRESS, now));
+    assert!(matches!(bench.event(), Event::Changed { .. }));
+    assert_eq!(bench.asked(MessageType::Decline).addresses(), Some(vec![ADDRESS]));
+    bench.run(|client, now| client.decline(OTHER_ADDRESS, now));
+    assert!(matches!(bench.event(), Event::Lost { .. }));
+    let decline = bench.asked(MessageType::Decline);
+    assert_eq!(decline.addresses(), Some(vec![OTHER_ADDRESS, ADDRESS]));
+}

@@ -21,6 +21,10 @@ const AUTONOMOUS: u8 = 0x40;
 
 /// Options count their length in so many bytes.
 const UNIT: usize = 8;
+/// The most bytes of an option.
+const LONGEST: usize = 255 * UNIT;
+/// The most servers that one option holds.
+const MOST_SERVERS: usize = (LONGEST - 8) / 16;
 
 /// The options of a received message, whose lengths add up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -183,7 +187,7 @@ impl NdOption {
         }
     }
 
-    /// Appends the option as it goes over the wire.
+    /// Appends the option as it goes over the wire. What is beyond the longest option is left out.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend([0, 0]);
@@ -212,7 +216,7 @@ impl NdOption {
                 MTU
             }
             NdOption::Nonce(nonce) => {
-                out.extend(nonce.iter());
+                out.extend(nonce.iter().take(LONGEST - 2));
                 NONCE
             }
             NdOption::Route(route) => {
@@ -225,17 +229,23 @@ impl NdOption {
             NdOption::DnsServers(dns) => {
                 out.extend([0, 0]);
                 out.extend(dns.lifetime.to_be_bytes());
-                out.extend(dns.servers.iter().flat_map(Ipv6Addr::octets));
+                out.extend(dns.servers.iter().take(MOST_SERVERS).flat_map(Ipv6Addr::octets));
                 DNS_SERVERS
             }
             NdOption::SearchDomains(search) => {
                 out.extend([0, 0]);
                 out.extend(search.lifetime.to_be_bytes());
-                for label in search.domains.iter().flat_map(|name| name.split('.').chain([""])) {
-                    // A label holds 63 bytes at most (RFC 1035 §2.3.4).
-                    let label = label.as_bytes().get(..63).unwrap_or(label.as_bytes());
-                    out.push(label.len() as u8);
-                    out.extend(label);
+                for domain in &search.domains {
+                    // Each label counts with its length, and there is an end.
+                    if out.len() - start + domain.len() + 2 > LONGEST {
+                        break;
+                    }
+                    for label in domain.split('.').chain([""]) {
+                        // A label holds 63 bytes at most (RFC 1035 §2.3.4).
+                        let label = label.as_bytes().get(..63).unwrap_or(label.as_bytes());
+                        out.push(label.len() as u8);
+                        out.extend(label);
+                    }
                 }
                 SEARCH_DOMAINS
             }

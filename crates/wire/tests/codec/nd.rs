@@ -319,3 +319,20 @@ fn a_report_fits_the_mtu_whatever_is_asked_for() {
     let groups = vec![nd::ALL_NODES; 1000];
     assert!(mld::report(MAC, ip("::"), Membership::Joined, &groups).len() <= 1514);
 }
+
+#[test]
+fn what_is_longer_than_an_option_is_left_out() {
+    let long = [
+        NdOption::DnsServers(DnsServers { lifetime: 1, servers: vec![ip("2001:db8::1"); 200] }),
+        NdOption::SearchDomains(SearchDomains { lifetime: 1, domains: vec!["d".repeat(60); 100] }),
+        NdOption::Nonce(vec![7; 3000].into()),
+        NdOption::Mtu(1400),
+    ];
+    let message = Message::RouterAdvertisement(RouterAdvertisement::default());
+    let bytes = nd::emit(MAC, ip("fe80::1"), nd::ALL_NODES, &message, &long);
+    let heard: Vec<_> = read(&bytes).options.iter().collect();
+    assert_eq!(heard.len(), 4);
+    assert!(matches!(&heard[0], NdOption::DnsServers(dns) if dns.servers.len() == 127));
+    assert!(matches!(&heard[1], NdOption::SearchDomains(search) if search.domains.len() == 32));
+    assert_eq!(heard[3], NdOption::Mtu(1400));
+}
