@@ -117,8 +117,7 @@ impl Question<'_> {
                 })
             });
         }
-        let confirms = self.kind == MessageType::Confirm;
-        if (!prefixes.is_empty() && !confirms) || (asks && config.prefix.is_some()) {
+        if !prefixes.is_empty() || (asks && config.prefix.is_some()) {
             message = message.nest(code::IA_PD, &header, |ia| {
                 prefixes.iter().fold(ia, |ia, (prefix, length)| {
                     ia.option(code::IA_PREFIX, &IaPrefix::header(*prefix, *length, 0, 0))

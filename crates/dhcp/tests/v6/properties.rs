@@ -374,6 +374,11 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
     /// Whatever state it is in: when nobody answers any more, it is left, but for those that rest.
     #[test]
     fn silence_leads_out_of_every_state(
