@@ -35,10 +35,13 @@
 //!
 //! Needs root and Debian's iproute2, util-linux, iputils-ping and mmdebstrap (`scripts/prepare`).
 
+mod address6;
 mod capture;
 mod cgroup;
+mod dhcp6_server;
 mod dhcp_server;
 mod dnsmasq;
+mod dnsmasq6;
 mod docker_engine;
 mod error;
 mod frame;
@@ -54,9 +57,13 @@ mod roots;
 mod spawner;
 mod udhcpc;
 
+pub use address6::Address6;
 pub use capture::Capture;
 pub use cgroup::cleanup_stale;
 pub use dhcp_server::{DhcpServer, Lease, Message, Reservation, ServerOptions};
+pub use dhcp6_server::{
+    Delegation, DhcpServer6, Lease6, Message6, Mode6, Reservation6, ServerOptions6,
+};
 pub use dnsmasq::Dnsmasq;
 pub use docker_engine::{Engine, EngineOptions, EngineVersion};
 pub use error::{Error, Result};
