@@ -1,0 +1,137 @@
+//! Each router and DHCPv6 server of the lab serves the project's own client, which meets real ones here.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
+
+mod endpoint;
+
+use std::net::Ipv6Addr;
+use std::time::{Duration, SystemTime};
+
+use dhcp::ipv6::{Event, Origin, State};
+use endpoint::Endpoint;
+use lab::{
+    Delegation, DhcpServer6, Dnsmasq, Isc6, Kea6, Lan, LanOptions, Message6, Mode6, Radvd,
+    Reservation6, RouterOptions, ServerOptions, ServerOptions6, Wide6,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn site() -> Lan {
+    Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap()
+}
+
+fn kept() -> ServerOptions6 {
+    ServerOptions6 {
+        reservations: vec![Reservation6 {
+            duid: "00:03:00:01:02:00:00:00:00:42".into(),
+            ip: KEPT,
+            name: Some("kept".into()),
+        }],
+        ..ServerOptions6::default()
+    }
+}
+
+const KEPT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0x5, 0x42);
+
+fn dnsmasq(lan: &Lan, mode: Mode6) -> Dnsmasq {
+    let options = ServerOptions { ipv6: Some(mode), server6: kept(), ..ServerOptions::default() };
+    Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap()
+}
+
+/// A router that tells of a DHCPv6 server beside it.
+fn router(lan: &Lan) -> Radvd {
+    let mut options = RouterOptions { managed: true, other: true, ..RouterOptions::default() };
+    options.prefixes[0].autonomous = false;
+    Radvd::start(lan.router_ns(), "eth0", &options).unwrap()
+}
+
+fn addresses(endpoint: &Endpoint, origin: Origin) -> Vec<Ipv6Addr> {
+    let all = endpoint.client.configuration().addresses.iter();
+    all.filter(|address| address.origin == origin).map(|address| address.address).collect()
+}
+
+fn leases_an_address(server: &mut dyn DhcpServer6, lan: &Lan) {
+    let mut endpoint = Endpoint::start(lan, 0x07, |config| config.host_name = Some("web".into()));
+    let took = endpoint.ready();
+    println!("{}: ready after {took:?}\n{}", server.kind(), endpoint.story());
+    let leased = addresses(&endpoint, Origin::Dhcp);
+    assert_eq!(leased.len(), 1, "{:?}", endpoint.client.configuration());
+    let ip = leased[0];
+    assert_eq!(ip.segments()[..6], [0x2001, 0xdb8, 0x77, 0, 0, 0], "{ip}");
+    let configuration = endpoint.client.configuration();
+    assert_eq!(configuration.dns, [Lan::ROUTER6]);
+    assert_eq!(configuration.search, ["lan.test".into()]);
+    assert_eq!(configuration.routers.len(), 1, "{configuration:?}");
+
+    let leases = server.wait_leases6("one lease", SOON, &|leases| leases.len() == 1).unwrap();
+    let lease = &leases[0];
+    assert_eq!((&lease.duid, lease.ip, lease.length), (&endpoint.duid(), ip, 128));
+    assert_eq!(lease.iaid, endpoint.client.config().iaid);
+    let left = lease.expiry.duration_since(SystemTime::now()).unwrap();
+    assert!((3580..=3601).contains(&left.as_secs()), "{left:?}");
+    let ignored = endpoint.client.progress().server.unwrap().ignored;
+    assert_eq!(ignored.total(), 0, "{ignored:?}");
+
+    // The log knows clients by DUID or by link-local address.
+    let of = match server.kind() {
+        "dnsmasq" | "kea" => endpoint.duid(),
+        _ => endpoint.client.link_local().unwrap().to_string(),
+    };
+    server.wait_logged6(Message6::Solicit, &of, SOON).unwrap();
+    server.wait_logged6(Message6::Reply, &of, SOON).unwrap();
+
+    // It is prolonged when asked to, by the server that is restarted meanwhile too.
+    let renewals = |endpoint: &Endpoint| endpoint.client.progress().server.unwrap().replies;
+    let before = renewals(&endpoint);
+    server.restart().unwrap();
+    endpoint.act(|client, now| client.renew(now));
+    endpoint.run_until("a renewal", SOON, |endpoint| renewals(endpoint) > before);
+    assert_eq!(addresses(&endpoint, Origin::Dhcp), [ip]);
+    server.wait_logged6(Message6::Renew, &of, SOON).unwrap();
+
+    // Asked whether it is still right, the server says yes.
+    let before = renewals(&endpoint);
+    endpoint.act(|client, now| client.confirm(now, now));
+    endpoint.run_until("a confirmation", SOON, |endpoint| renewals(endpoint) > before);
+    server.wait_logged6(Message6::Confirm, &of, SOON).unwrap();
+
+    // And it goes back.
+    endpoint.act(|client, now| client.release(now));
+    endpoint.run_until("the release", SOON, |endpoint| endpoint.client.state() == State::Stopped);
+    assert_eq!(endpoint.events.last().unwrap().1, Event::Released);
+    server.wait_logged6(Message6::Release, &of, SOON).unwrap();
+    server.wait_leases6("an empty table", SOON, &|leases| leases.is_empty()).unwrap();
+}
+
+fn keeps_a_reservation(lan: &Lan) {
+    let mut endpoint = Endpoint::start(lan, 0x42, |_| ());
+    endpoint.ready();
+    assert_eq!(addresses(&endpoint, Origin::Dhcp), [KEPT]);
+}
+
+#[test]
+fn dnsmasq_leases_an_address() {
+    let lan = site();
+    leases_an_address(&mut dnsmasq(&lan, Mode6::Stateful), &lan);
+}
+
+#[test]
+fn kea_leases_an_address() {
+    let lan = site();
+    let _router = router(&lan);
+    leases_an_address(&mut Kea6::start(lan.router_ns(), "eth0", &kept()).unwrap(), &lan);
+}
+
+#[test]
+fn isc_leases_an_address() {
+    let lan = site();
+    let _router = router(&lan);
+    leases_an_address(&mut Isc6::start(lan.router_ns(), "eth0", &kept()).unwrap(), &lan);
+}
+
+#[test]
+fn wide_leases_an_address() {
+    let lan = site();
+    let _router = router(&lan);
+    leases_an_address(&mut Wide6::start(lan.router_ns(), "eth0", &kept()).unwrap(), &lan);
+}
