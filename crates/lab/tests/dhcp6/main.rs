@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
 mod endpoint;
+mod routers;
 
 use std::net::Ipv6Addr;
 use std::time::{Duration, SystemTime};
 
-use dhcp::ipv6::{Event, Origin, State};
+use dhcp::ipv6::{Config, Event, Origin, State};
 use endpoint::Endpoint;
 use lab::{
     Delegation, DhcpServer6, Dnsmasq, Isc6, Kea6, Lan, LanOptions, Message6, Mode6, Radvd,
@@ -52,8 +53,7 @@ fn addresses(endpoint: &Endpoint, origin: Origin) -> Vec<Ipv6Addr> {
 
 fn leases_an_address(server: &mut dyn DhcpServer6, lan: &Lan) {
     let mut endpoint = Endpoint::start(lan, 0x07, |config| config.host_name = Some("web".into()));
-    let took = endpoint.ready();
-    println!("{}: ready after {took:?}\n{}", server.kind(), endpoint.story());
+    endpoint.ready();
     let leased = addresses(&endpoint, Origin::Dhcp);
     assert_eq!(leased.len(), 1, "{:?}", endpoint.client.configuration());
     let ip = leased[0];
@@ -134,4 +134,145 @@ fn wide_leases_an_address() {
     let lan = site();
     let _router = router(&lan);
     leases_an_address(&mut Wide6::start(lan.router_ns(), "eth0", &kept()).unwrap(), &lan);
+}
+
+#[test]
+fn dnsmasq_keeps_a_reservation() {
+    let lan = site();
+    let server = dnsmasq(&lan, Mode6::Stateful);
+    keeps_a_reservation(&lan);
+    let leases = server.wait_leases6("one lease", SOON, &|leases| leases.len() == 1).unwrap();
+    assert_eq!(leases[0].name.as_deref(), Some("kept"), "{leases:?}");
+}
+
+#[test]
+fn kea_keeps_a_reservation() {
+    let lan = site();
+    let _router = router(&lan);
+    let server = Kea6::start(lan.router_ns(), "eth0", &kept()).unwrap();
+    keeps_a_reservation(&lan);
+    let leases = server.wait_leases6("one lease", SOON, &|leases| leases.len() == 1).unwrap();
+    assert_eq!(leases[0].name.as_deref(), Some("kept"), "{leases:?}");
+}
+
+#[test]
+fn isc_keeps_a_reservation() {
+    let lan = site();
+    let _router = router(&lan);
+    let _server = Isc6::start(lan.router_ns(), "eth0", &kept()).unwrap();
+    keeps_a_reservation(&lan);
+}
+
+#[test]
+fn wide_keeps_a_reservation() {
+    let lan = site();
+    let _router = router(&lan);
+    let server = Wide6::start(lan.router_ns(), "eth0", &kept()).unwrap();
+    keeps_a_reservation(&lan);
+    let leases = server.wait_leases6("one lease", SOON, &|leases| leases.len() == 1).unwrap();
+    assert_eq!(leases[0].ip, KEPT);
+}
+
+#[test]
+fn dnsmasq_may_have_the_rest_alone() {
+    let lan = site();
+    let server = dnsmasq(&lan, Mode6::Stateless);
+    let mut endpoint = Endpoint::start(&lan, 0x07, |_| ());
+    endpoint.ready();
+    assert_eq!(addresses(&endpoint, Origin::Slaac).len(), 1);
+    assert_eq!(addresses(&endpoint, Origin::Dhcp), [Ipv6Addr::UNSPECIFIED; 0]);
+    assert_eq!(endpoint.client.configuration().dns, [Lan::ROUTER6]);
+    server.wait_logged6(Message6::InformationRequest, &endpoint.duid(), SOON).unwrap();
+    assert_eq!(server.leases6().unwrap(), []);
+}
+
+#[test]
+fn dnsmasq_may_do_both() {
+    let lan = site();
+    let _server = dnsmasq(&lan, Mode6::Both);
+    let mut endpoint = Endpoint::start(&lan, 0x07, |_| ());
+    endpoint.run_until("two addresses", SOON, |endpoint| {
+        [Origin::Slaac, Origin::Dhcp].iter().all(|&from| addresses(endpoint, from).len() == 1)
+    });
+}
+
+#[test]
+fn a_server_that_no_router_tells_of_is_found() {
+    let lan = site();
+    let _server = dnsmasq(&lan, Mode6::Unadvertised);
+    let mut endpoint = Endpoint::start(&lan, 0x07, |_| ());
+    endpoint.ready();
+    assert_eq!(addresses(&endpoint, Origin::Dhcp).len(), 1);
+    assert_eq!(endpoint.client.configuration().routers, []);
+}
+
+/// Two messages instead of four, an address and a prefix, and times of the server's own.
+fn with_delegation() -> ServerOptions6 {
+    ServerOptions6 {
+        rapid_commit: true,
+        renew: Some(100),
+        rebind: Some(200),
+        delegation: Some(Delegation { prefix: DELEGATED, length: 40, delegated: 56 }),
+        ..ServerOptions6::default()
+    }
+}
+
+const DELEGATED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x7700, 0, 0, 0, 0, 0);
+
+fn delegates(server: &dyn DhcpServer6, lan: &Lan) {
+    let wants_prefix = |config: &mut Config| config.prefix = Some(56);
+    let mut endpoint = Endpoint::start(lan, 0x07, wants_prefix);
+    endpoint.ready();
+    let configuration = endpoint.client.configuration();
+    assert_eq!(configuration.delegated.len(), 1, "{}", endpoint.story());
+    let delegated = configuration.delegated[0];
+    assert_eq!(
+        (delegated.prefix.segments()[..2].to_vec(), delegated.length),
+        (vec![0x2001, 0xdb8], 56)
+    );
+    assert_eq!(addresses(&endpoint, Origin::Dhcp).len(), 1);
+    let lease = endpoint.client.lease().unwrap();
+    // The client asks a little earlier, so that many do not ask at once.
+    let [renew, rebind] = [lease.t1_at, lease.t2_at].map(|at| at.saturating_since(lease.start));
+    assert!((90..=100).contains(&renew.as_secs()), "{renew:?}");
+    assert!((180..=200).contains(&rebind.as_secs()), "{rebind:?}");
+    let progress = endpoint.client.progress().server.unwrap();
+    assert_eq!((progress.advertises, progress.requests), (0, 0), "{}", endpoint.story());
+
+    let leases = server.wait_leases6("two leases", SOON, &|leases| leases.len() == 2).unwrap();
+    let lengths: Vec<_> = leases.iter().map(|lease| lease.length).collect();
+    assert!(lengths.contains(&128) && lengths.contains(&56), "{leases:?}");
+    assert!(leases.iter().all(|lease| lease.duid == endpoint.duid()), "{leases:?}");
+
+    endpoint.act(|client, now| client.release(now));
+    endpoint.run_until("the release", SOON, |endpoint| endpoint.client.state() == State::Stopped);
+    server.wait_leases6("an empty table", SOON, &|leases| leases.is_empty()).unwrap();
+}
+
+#[test]
+fn kea_delegates_a_prefix_in_two_messages() {
+    let lan = site();
+    let _router = router(&lan);
+    delegates(&Kea6::start(lan.router_ns(), "eth0", &with_delegation()).unwrap(), &lan);
+}
+
+#[test]
+fn isc_delegates_a_prefix_in_two_messages() {
+    let lan = site();
+    let _router = router(&lan);
+    delegates(&Isc6::start(lan.router_ns(), "eth0", &with_delegation()).unwrap(), &lan);
+}
+
+/// Debian's Kea prefers addresses for an hour if nobody says otherwise, also when they are valid for less.
+#[test]
+fn a_lease_that_is_preferred_longer_than_valid_is_cut() {
+    let lan = site();
+    let _router = router(&lan);
+    let options = ServerOptions6 { preferred: 3600, valid: 120, ..ServerOptions6::default() };
+    let _server = Kea6::start(lan.router_ns(), "eth0", &options).unwrap();
+    let mut endpoint = Endpoint::start(&lan, 0x07, |_| ());
+    endpoint.ready();
+    let address = endpoint.client.configuration().addresses[0];
+    assert_eq!(address.preferred_until, address.valid_until, "{}", endpoint.story());
+    assert!(endpoint.client.progress().server.unwrap().capped > 0);
 }
