@@ -104,6 +104,8 @@ pub struct RouterOptions {
     pub dns: Vec<Ipv6Addr>,
     /// Domains to search. Default `lan.test`.
     pub search: Vec<String>,
+    /// For how many seconds both are right. radvd's own choice is `interval`, so that one lost advertisement is missed.
+    pub dns_lifetime: u32,
     /// Seconds between two advertisements that nobody asked for, at most; at least 4. A quarter less at least.
     pub interval: u16,
 }
@@ -121,6 +123,7 @@ impl Default for RouterOptions {
             routes: Vec::new(),
             dns: vec![Lan::ROUTER6],
             search: vec!["lan.test".into()],
+            dns_lifetime: 1800,
             interval: 10,
         }
     }
@@ -242,12 +245,13 @@ fn config(interface: &str, options: &RouterOptions) -> String {
             time(r.lifetime),
         );
     }
+    let dns = time(options.dns_lifetime);
     if !options.dns.is_empty() {
         let list: Vec<String> = options.dns.iter().map(Ipv6Addr::to_string).collect();
-        let _ = writeln!(text, "RDNSS {} {{ }};", list.join(" "));
+        let _ = writeln!(text, "RDNSS {} {{ AdvRDNSSLifetime {dns}; }};", list.join(" "));
     }
     if !options.search.is_empty() {
-        let _ = writeln!(text, "DNSSL {} {{ }};", options.search.join(" "));
+        let _ = writeln!(text, "DNSSL {} {{ AdvDNSSLLifetime {dns}; }};", options.search.join(" "));
     }
     text + "};\n"
 }
