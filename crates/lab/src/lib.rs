@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`Lan`] | one site: the network namespaces of a Docker host with its bridge, a router and a laptop |
 //! | [`Dnsmasq`], [`Kea`] | DHCP servers on it, behind the trait [`DhcpServer`] |
+//! | [`Dnsmasq`] again, [`Kea6`], [`Isc6`], [`Wide6`] | DHCPv6 servers on it, behind the trait [`DhcpServer6`] |
+//! | [`Dnsmasq`] again, [`Radvd`] | IPv6 routers that advertise themselves |
 //! | [`Capture`] | what passes an interface, frame by frame, with the kernel's time stamps |
 //! | [`Engine`] | a Docker Engine (20.10, 26.1 or 28.5) on the site's Docker host |
 //! | [`Landfall`] | the daemon under test, beside an engine or without one |
