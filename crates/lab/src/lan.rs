@@ -1,6 +1,6 @@
 //! One pretended site: a Docker host with a bridge, a router and a laptop on one LAN.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -187,8 +187,13 @@ impl Lan {
     }
 
     /// Whether `ip` answers a ping from a place within three seconds.
-    pub fn ping(&self, from: Place, ip: impl Into<IpAddr>) -> Result<bool> {
+    pub fn ping(&self, from: Place, ip: Ipv4Addr) -> Result<bool> {
         self.ns(from).ping(ip)
+    }
+
+    /// The same with IPv6.
+    pub fn ping6(&self, from: Place, ip: Ipv6Addr) -> Result<bool> {
+        self.ns(from).ping6(ip)
     }
 
     /// One more machine on the LAN: a namespace with an `eth0`, up and without an address, behind the bridge's port

@@ -33,12 +33,12 @@ fn router_and_laptop_reach_each_other_at_once() {
         ..LanOptions::default()
     })
     .unwrap();
-    assert!(lan.ping(Place::Laptop, Lan::ROUTER6).unwrap());
-    assert!(lan.ping(Place::Router, Lan::LAPTOP6).unwrap());
-    assert!(lan.ping(Place::Laptop, "2001:db8:77::2".parse::<Ipv6Addr>().unwrap()).unwrap());
+    assert!(lan.ping6(Place::Laptop, Lan::ROUTER6).unwrap());
+    assert!(lan.ping6(Place::Router, Lan::LAPTOP6).unwrap());
+    assert!(lan.ping6(Place::Laptop, "2001:db8:77::2".parse().unwrap()).unwrap());
     // The router is one: it passes on what is for elsewhere.
     lan.ok(Place::Router, &["ip", "addr", "add", "2001:db8:99::1/128", "dev", "lo"]).unwrap();
-    assert!(lan.ping(Place::Laptop, "2001:db8:99::1".parse::<Ipv6Addr>().unwrap()).unwrap());
+    assert!(lan.ping6(Place::Laptop, "2001:db8:99::1".parse().unwrap()).unwrap());
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn dnsmasq_advertises_a_prefix() {
     let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
     let printer = lan.add_machine("printer").unwrap();
     let ip = autoconfigured(&printer);
-    assert!(lan.ping(Place::Laptop, ip).unwrap());
+    assert!(lan.ping6(Place::Laptop, ip).unwrap());
     server.log().wait_for("RTR-ADVERT(eth0) 2001:db8:77::", SOON).unwrap();
     // The laptop listens to no router: it has the addresses that it was given.
     let addresses = lan.laptop_ns().addresses6("eth0").unwrap();

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use dhcp::ipv6::{Config, Event, Origin, State};
 use endpoint::Endpoint;
 use lab::{
-    Delegation, DhcpServer6, Dnsmasq, Isc6, Kea6, Lan, LanOptions, Message6, Mode6, Radvd,
+    Capture, Delegation, DhcpServer6, Dnsmasq, Isc6, Kea6, Lan, LanOptions, Message6, Mode6, Radvd,
     Reservation6, RouterOptions, ServerOptions, ServerOptions6, Wide6,
 };
 
@@ -53,6 +53,7 @@ fn addresses(endpoint: &Endpoint, origin: Origin) -> Vec<Ipv6Addr> {
 }
 
 fn leases_an_address(server: &mut dyn DhcpServer6, lan: &Lan) {
+    let capture = Capture::start(lan.router_ns(), "eth0").unwrap();
     let mut endpoint = Endpoint::start(lan, 0x07, |config| config.host_name = Some("web".into()));
     endpoint.ready();
     let leased = addresses(&endpoint, Origin::Dhcp);
@@ -63,6 +64,19 @@ fn leases_an_address(server: &mut dyn DhcpServer6, lan: &Lan) {
     assert_eq!(configuration.dns, [Lan::ROUTER6]);
     assert_eq!(configuration.search, ["lan.test".into()]);
     assert_eq!(configuration.routers.len(), 1, "{configuration:?}");
+
+    // Four messages, or two of dnsmasq.
+    let dhcp = capture.pick(|frame| frame.dhcp6());
+    let kinds: Vec<_> = dhcp.iter().map(|message| message.kind).collect();
+    let expected: &[u8] = if server.kind() == "dnsmasq" { &[1, 7] } else { &[1, 2, 3, 7] };
+    assert_eq!(kinds, expected, "{dhcp:?}");
+    assert!(dhcp.iter().all(|message| message.duid == endpoint.duid()), "{dhcp:?}");
+    assert_eq!(dhcp.last().unwrap().addresses, [ip]);
+    let told = capture.pick(|frame| frame.icmp6().filter(|icmp| icmp.kind == 134));
+    assert!(
+        !told.is_empty() && told.iter().all(|icmp| icmp.from.is_unicast_link_local()),
+        "{told:?}"
+    );
 
     let leases = server.wait_leases6("one lease", SOON, &|leases| leases.len() == 1).unwrap();
     let lease = &leases[0];

@@ -68,7 +68,6 @@ fn radvd_says_something_else_and_then_farewell() {
 
     let mut other = all();
     other.preference = lab::Preference::Low;
-    other.prefixes[0].preferred = 0;
     other.mtu = Some(1300);
     router.reconfigure(&other).unwrap();
     endpoint.run_until("another MTU", SOON, |endpoint| {
@@ -80,8 +79,12 @@ fn radvd_says_something_else_and_then_farewell() {
     endpoint.run_until("no router", SOON, |endpoint| {
         endpoint.client.configuration().routers.is_empty()
     });
-    // Its addresses stay: nobody took them back.
+    // Its addresses stay, but for one prefix it took back that they are preferred.
     assert_eq!(addresses(&endpoint, Origin::Slaac).len(), 2);
+    let now = dhcp::Instant::from_boot(net::clock::boot_now());
+    let preferred = |address: &dhcp::ipv6::Address| address.preferred_until > now;
+    let both: Vec<_> = endpoint.client.configuration().addresses.iter().map(preferred).collect();
+    assert_eq!(both, [false, true]);
 }
 
 #[test]
