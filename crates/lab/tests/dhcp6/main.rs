@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 use dhcp::ipv6::{Config, Event, Origin, State};
 use endpoint::Endpoint;
 use lab::{
-    Capture, Delegation, DhcpServer6, Dnsmasq, Isc6, Kea6, Lan, LanOptions, Message6, Mode6, Radvd,
-    Reservation6, RouterOptions, ServerOptions, ServerOptions6, Wide6,
+    Capture, Delegation, DhcpServer6, Dnsmasq, Frame, Isc6, Kea6, Lan, LanOptions, Message6, Mode6,
+    Radvd, Reservation6, RouterOptions, ServerOptions, ServerOptions6, Wide6,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -65,7 +65,9 @@ fn leases_an_address(server: &mut dyn DhcpServer6, lan: &Lan) {
     assert_eq!(configuration.search, ["lan.test".into()]);
     assert_eq!(configuration.routers.len(), 1, "{configuration:?}");
 
-    // Four messages, or two of dnsmasq.
+    // Four messages, or two of dnsmasq. They are read at the router's end: perhaps not yet.
+    let reply = |frame: &Frame| frame.dhcp6().is_some_and(|message| message.kind == 7);
+    capture.wait_for("the Reply", SOON, reply).unwrap();
     let dhcp = capture.pick(|frame| frame.dhcp6());
     let kinds: Vec<_> = dhcp.iter().map(|message| message.kind).collect();
     let expected: &[u8] = if server.kind() == "dnsmasq" { &[1, 7] } else { &[1, 2, 3, 7] };
