@@ -34,8 +34,8 @@ pub struct LanOptions {
     /// br_netfilter is loaded. Docker sets FORWARD to DROP, which then cuts the LAN off.
     pub bridge_netfilter: bool,
     /// Whether router and laptop have addresses of [`Lan::PREFIX6`], and the router forwards IPv6. Who tells others of it
-    /// is another matter: a [`crate::Radvd`], or a [`crate::Dnsmasq`] with IPv6. Off, all but the Docker host are as
-    /// without IPv6 at home: with link-local addresses alone.
+    /// is another matter: a [`crate::Radvd`], or a [`crate::Dnsmasq`] with IPv6. Off, there are
+    /// link-local addresses alone.
     pub ipv6: bool,
     /// The Docker host's own IPv6 address on the bridge, such as `2001:db8:77::2/64`. None by default.
     pub host_address6: Option<String>,

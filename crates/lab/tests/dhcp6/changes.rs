@@ -4,14 +4,15 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::ipv6::{Client, Origin};
+use dhcp::ipv6::{Client, Mode, Origin};
 use lab::{
-    DhcpServer6, Dnsmasq, Isc6, Kea6, Mode6, Namespace, Place, ServerOptions, ServerOptions6, Wide6,
+    DhcpServer6, Dnsmasq, Isc6, Kea6, Message6, Mode6, Namespace, Place, ServerOptions,
+    ServerOptions6, Wide6,
 };
 use wire::dhcp6::StatusCode;
 
 use crate::endpoint::Endpoint;
-use crate::{KEPT, SOON, addresses, kept, router, site};
+use crate::{KEPT, SOON, addresses, kept, name_in_log, router, site};
 
 const KINDS: [&str; 4] = ["dnsmasq", "kea", "isc", "wide"];
 
@@ -32,12 +33,14 @@ fn start(kind: &str, ns: &Namespace, options: ServerOptions6) -> Box<dyn DhcpSer
 fn declined(kind: &str) -> (Vec<Ipv6Addr>, u32) {
     let lan = site();
     let _router = router(&lan);
-    let _server = start(kind, lan.router_ns(), kept());
+    let server = start(kind, lan.router_ns(), kept());
     let kept = format!("{KEPT}/64");
     lan.ok(Place::Laptop, &["ip", "addr", "add", &kept, "dev", "eth0"]).unwrap();
     let mut endpoint = Endpoint::start(&lan, 0x42, |_| ());
     endpoint.ready();
     endpoint.run_for(Duration::from_secs(2));
+    let of = name_in_log(&*server, &endpoint);
+    server.wait_logged6(Message6::Decline, &of, SOON).unwrap();
     (addresses(&endpoint, Origin::Dhcp), endpoint.client.progress().server.unwrap().declines)
 }
 
@@ -57,6 +60,24 @@ fn some_servers_have_no_other_address_then() {
         let (addresses, declines) = declined(kind);
         assert_eq!(addresses, [Ipv6Addr::UNSPECIFIED; 0], "{kind}");
         assert!((1..=4).contains(&declines), "{kind}: {declines} times");
+    }
+}
+
+#[test]
+fn each_server_tells_what_is_no_lease() {
+    for kind in KINDS {
+        let lan = site();
+        let _router = router(&lan);
+        let options = ServerOptions6 { search: vec!["of.the.server".into()], ..kept() };
+        let server = start(kind, lan.router_ns(), options);
+        let mut endpoint = Endpoint::start(&lan, 0x07, |config| config.mode = Mode::Slaac);
+        let wanted: Box<str> = "of.the.server".into();
+        endpoint.run_until("the server's domain", SOON, |endpoint| {
+            endpoint.client.configuration().search.contains(&wanted)
+        });
+        let of = name_in_log(&*server, &endpoint);
+        server.wait_logged6(Message6::InformationRequest, &of, SOON).unwrap();
+        assert_eq!(server.leases6().unwrap(), [], "{kind}");
     }
 }
 
@@ -96,12 +117,13 @@ fn another_server_takes_a_lease_over() {
             endpoint.client.progress().server.unwrap().replies > 1
         });
         drop(server);
-        let _other = start(kind, lan.router_ns(), quick);
+        let other = start(kind, lan.router_ns(), quick);
         endpoint.run_until("another server", SOON, |endpoint| {
             endpoint.client.lease().is_some_and(|lease| lease.server != duid)
         });
         assert_eq!(addresses(&endpoint, Origin::Dhcp), first, "{kind}");
-        assert!(endpoint.client.progress().server.unwrap().rebinds > 0, "{kind}");
+        let of = name_in_log(&*other, &endpoint);
+        other.wait_logged6(Message6::Rebind, &of, SOON).unwrap();
     }
 }
 

@@ -52,6 +52,14 @@ fn addresses(endpoint: &Endpoint, origin: Origin) -> Vec<Ipv6Addr> {
     all.filter(|address| address.origin == origin).map(|address| address.address).collect()
 }
 
+/// Logs know clients by DUID or by link-local address.
+fn name_in_log(server: &dyn DhcpServer6, endpoint: &Endpoint) -> String {
+    match server.kind() {
+        "dnsmasq" | "kea" => endpoint.duid(),
+        _ => endpoint.client.link_local().unwrap().to_string(),
+    }
+}
+
 fn leases_an_address(server: &mut dyn DhcpServer6, lan: &Lan) {
     let capture = Capture::start(lan.router_ns(), "eth0").unwrap();
     let mut endpoint = Endpoint::start(lan, 0x07, |config| config.host_name = Some("web".into()));
@@ -89,11 +97,7 @@ fn leases_an_address(server: &mut dyn DhcpServer6, lan: &Lan) {
     let ignored = endpoint.client.progress().server.unwrap().ignored;
     assert_eq!(ignored.total(), 0, "{ignored:?}");
 
-    // The log knows clients by DUID or by link-local address.
-    let of = match server.kind() {
-        "dnsmasq" | "kea" => endpoint.duid(),
-        _ => endpoint.client.link_local().unwrap().to_string(),
-    };
+    let of = name_in_log(server, &endpoint);
     server.wait_logged6(Message6::Solicit, &of, SOON).unwrap();
     server.wait_logged6(Message6::Reply, &of, SOON).unwrap();
 
