@@ -91,11 +91,12 @@ impl Capture {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let dhcp: Vec<_> = frames.iter().skip(mark).filter_map(Frame::dhcp).collect();
+                let dhcp6: Vec<_> = frames.iter().skip(mark).filter_map(Frame::dhcp6).collect();
                 return Err(Error::TimedOut {
                     what: format!("{what} among the captured frames"),
                     after: timeout,
                     seen: format!(
-                        "{} frames; DHCP: {dhcp:#?}",
+                        "{} frames; DHCP: {dhcp:#?}; DHCPv6: {dhcp6:#?}",
                         frames.len() - mark.min(frames.len())
                     ),
                 });

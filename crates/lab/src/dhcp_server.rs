@@ -1,12 +1,13 @@
 //! What all DHCP servers of the lab have in common, so that one test can run against each.
 
+use std::fmt::Debug;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::log::{Line, Log};
-use crate::{Error, Lan, Result};
+use crate::{Error, Lan, Mode6, Result, ServerOptions6};
 
 /// How long a server has to come up.
 pub(crate) const START: Duration = Duration::from_secs(20);
@@ -43,6 +44,10 @@ pub struct ServerOptions {
     pub reservations: Vec<Reservation>,
     /// dnsmasq only: ping an address before it is offered, which costs three seconds when it is free. Off.
     pub ping_check: bool,
+    /// dnsmasq only: what it does for IPv6. Nothing, by default.
+    pub ipv6: Option<Mode6>,
+    /// dnsmasq only: what it gives out for IPv6.
+    pub server6: ServerOptions6,
     /// dnsmasq only: further words for its command line.
     pub extra: Vec<String>,
 }
@@ -59,6 +64,8 @@ impl Default for ServerOptions {
             domain: Some("lan.test".into()),
             reservations: Vec::new(),
             ping_check: false,
+            ipv6: None,
+            server6: ServerOptions6::default(),
             extra: Vec::new(),
         }
     }
@@ -127,22 +134,30 @@ pub trait DhcpServer {
         timeout: Duration,
         wanted: &dyn Fn(&[Lease]) -> bool,
     ) -> Result<Vec<Lease>> {
-        let until = Instant::now() + timeout;
-        loop {
-            let leases = self.leases()?;
-            if wanted(&leases) {
-                return Ok(leases);
-            }
-            if Instant::now() >= until {
-                return Err(Error::TimedOut {
-                    what: format!("{what} in the lease table of {}", self.kind()),
-                    after: timeout,
-                    seen: format!("The table: {leases:?}"),
-                });
-            }
-            // The table is a file that the server rewrites: no event says that it is whole.
-            thread::sleep(Duration::from_millis(10));
+        let what = format!("{what} in the lease table of {}", self.kind());
+        wait_table(what, timeout, &|| self.leases(), wanted)
+    }
+}
+
+/// Reads a server's table until `wanted` accepts it.
+pub(crate) fn wait_table<L: Debug>(
+    what: String,
+    timeout: Duration,
+    read: &dyn Fn() -> Result<Vec<L>>,
+    wanted: &dyn Fn(&[L]) -> bool,
+) -> Result<Vec<L>> {
+    let until = Instant::now() + timeout;
+    loop {
+        let leases = read()?;
+        if wanted(&leases) {
+            return Ok(leases);
         }
+        if Instant::now() >= until {
+            let seen = format!("The table: {leases:?}");
+            return Err(Error::TimedOut { what, after: timeout, seen });
+        }
+        // The table is a file that the server rewrites: no event says that it is whole.
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

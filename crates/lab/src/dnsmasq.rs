@@ -1,11 +1,11 @@
-//! dnsmasq 2.90 as a DHCP server.
+//! dnsmasq 2.90: as a DHCP server, and for IPv6 as the options say (see `dnsmasq6`).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::dhcp_server::{DhcpServer, Lease, Message, START, ServerOptions};
 use crate::log::Log;
-use crate::{Machine, Namespace, Process, Result, Roots};
+use crate::{Machine, Namespace, Process, Result, Roots, dnsmasq6};
 
 const LEASES: &str = "/run/dnsmasq.leases";
 
@@ -39,29 +39,57 @@ impl Dnsmasq {
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
+
+    /// Its lease table, as its file has it.
+    pub(crate) fn table(&self) -> Result<String> {
+        self.machine.read(LEASES)
+    }
+}
+
+/// What is the same for [`DhcpServer`] and [`crate::DhcpServer6`]: here, so that it is no question which of them is meant.
+impl Dnsmasq {
+    /// `dnsmasq`.
+    pub fn kind(&self) -> &'static str {
+        "dnsmasq"
+    }
+
+    /// What it writes, over all its runs.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Stops it; its table stays.
+    pub fn stop(&mut self) -> Result<()> {
+        self.process.stop().map(drop)
+    }
+
+    /// Starts it again (after stopping it, if it runs) with the table it had, and waits until it serves.
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop()?;
+        self.process = run(&self.machine, &self.argv, &self.log)?;
+        Ok(())
+    }
 }
 
 impl DhcpServer for Dnsmasq {
     fn kind(&self) -> &'static str {
-        "dnsmasq"
+        self.kind()
     }
 
     fn log(&self) -> &Arc<Log> {
-        &self.log
+        self.log()
     }
 
     fn leases(&self) -> Result<Vec<Lease>> {
-        Ok(self.machine.read(LEASES)?.lines().filter_map(parse).collect())
+        Ok(self.table()?.lines().filter_map(parse).collect())
     }
 
     fn stop(&mut self) -> Result<()> {
-        self.process.stop().map(drop)
+        self.stop()
     }
 
     fn restart(&mut self) -> Result<()> {
-        self.stop()?;
-        self.process = run(&self.machine, &self.argv, &self.log)?;
-        Ok(())
+        self.restart()
     }
 
     fn words(&self, message: Message) -> &'static str {
@@ -125,6 +153,7 @@ fn command_line(interface: &str, options: &ServerOptions) -> Vec<String> {
         let name = kept.name.as_ref().map(|n| format!(",{n}")).unwrap_or_default();
         argv.push(format!("--dhcp-host={},{}{name}", kept.mac, kept.ip));
     }
+    argv.extend(dnsmasq6::words(interface, options));
     argv.extend(options.extra.iter().cloned());
     argv
 }

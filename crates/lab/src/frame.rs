@@ -106,7 +106,8 @@ impl Frame {
         })
     }
 
-    fn payload(&self, ethertype: [u8; 2]) -> Option<&[u8]> {
+    /// What follows the Ethernet header, if it is of this kind.
+    pub(crate) fn payload(&self, ethertype: [u8; 2]) -> Option<&[u8]> {
         (self.bytes.get(12..14)? == ethertype).then(|| self.bytes.get(14..))?
     }
 }
@@ -130,11 +131,11 @@ pub fn dhcp_option(mut options: &[u8], wanted: u8) -> Option<&[u8]> {
     }
 }
 
-fn mac(bytes: &[u8]) -> String {
+pub(crate) fn mac(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 

@@ -1,6 +1,6 @@
 //! One pretended site: a Docker host with a bridge, a router and a laptop on one LAN.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,9 +13,9 @@ use crate::{Namespace, Result};
 pub enum Place {
     /// The Docker host: the bridge stands here.
     Host,
-    /// The router: `eth0` 10.77.0.1/16; a DHCP server usually runs here.
+    /// The router: `eth0` 10.77.0.1/16, with IPv6 2001:db8:77::1/64; a DHCP server usually runs here.
     Router,
-    /// Another machine on the LAN: `eth0` 10.77.0.9/16.
+    /// Another machine on the LAN: `eth0` 10.77.0.9/16, with IPv6 2001:db8:77::9/64.
     Laptop,
 }
 
@@ -33,6 +33,12 @@ pub struct LanOptions {
     /// Whether the Docker host's iptables see bridged frames (`bridge-nf-call-iptables`), as on a host where
     /// br_netfilter is loaded. Docker sets FORWARD to DROP, which then cuts the LAN off.
     pub bridge_netfilter: bool,
+    /// Whether router and laptop have addresses of [`Lan::PREFIX6`], and the router forwards IPv6. Who tells others of it
+    /// is another matter: a [`crate::Radvd`], or a [`crate::Dnsmasq`] with IPv6. Off, there are
+    /// link-local addresses alone.
+    pub ipv6: bool,
+    /// The Docker host's own IPv6 address on the bridge, such as `2001:db8:77::2/64`. None by default.
+    pub host_address6: Option<String>,
 }
 
 impl Default for LanOptions {
@@ -43,6 +49,8 @@ impl Default for LanOptions {
             mtu: 1500,
             extra_bridge: None,
             bridge_netfilter: false,
+            ipv6: false,
+            host_address6: None,
         }
     }
 }
@@ -54,6 +62,7 @@ pub struct Lan {
     router: Namespace,
     laptop: Namespace,
     bridge: String,
+    ipv6: bool,
 }
 
 impl Lan {
@@ -61,6 +70,12 @@ impl Lan {
     pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
     /// The laptop's address.
     pub const LAPTOP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
+    /// The LAN's IPv6 prefix, of 64 bits.
+    pub const PREFIX6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 0);
+    /// The router's IPv6 address.
+    pub const ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 1);
+    /// The laptop's IPv6 address. It listens to no router.
+    pub const LAPTOP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 9);
 
     /// Makes the three namespaces and their links. The bridge forwards at once (`forward_delay 0`); router and laptop
     /// are its ports `router` and `laptop`.
@@ -87,7 +102,15 @@ impl Lan {
             router: Namespace::new(&name("router"))?,
             laptop: Namespace::new(&name("laptop"))?,
             bridge: options.bridge,
+            ipv6: options.ipv6,
         };
+        if options.ipv6 {
+            for ns in [&lan.router, &lan.laptop] {
+                skip_duplicate_detection(ns)?;
+            }
+            lan.router.sysctl("ipv6/conf/all/forwarding", "1")?;
+            lan.laptop.sysctl("ipv6/conf/default/accept_ra", "0")?;
+        }
         let (bridge, mtu) = (&lan.bridge, options.mtu);
         let mut host = format!(
             "link add {bridge} mtu {mtu} type bridge forward_delay 0\nlink set {bridge} up\n"
@@ -105,11 +128,22 @@ impl Lan {
         if let Some(address) = options.host_address {
             host += &format!("addr add {address} dev {bridge}\n");
         }
+        if let Some(address) = options.host_address6 {
+            host += &format!("addr add {address} dev {bridge} nodad\n");
+        }
         lan.host.ip_batch(&host)?;
         for (ns, ip) in [(&lan.router, Self::ROUTER), (&lan.laptop, Self::LAPTOP)] {
             ns.ip_batch(&format!("addr add {ip}/16 dev eth0\nlink set eth0 up\n"))?;
         }
         lan.laptop.ok(&["ip", "route", "add", "default", "via", &Self::ROUTER.to_string()])?;
+        if options.ipv6 {
+            for (ns, ip) in [(&lan.router, Self::ROUTER6), (&lan.laptop, Self::LAPTOP6)] {
+                ns.ip_batch(&format!("addr add {ip}/64 dev eth0\n"))?;
+            }
+            lan.laptop.ip_batch(&format!("route add ::/0 via {}\n", Self::ROUTER6))?;
+            // Servers look for it when they start.
+            lan.router.link_local("eth0")?;
+        }
         Ok(lan)
     }
 
@@ -157,10 +191,19 @@ impl Lan {
         self.ns(from).ping(ip)
     }
 
+    /// The same with IPv6.
+    pub fn ping6(&self, from: Place, ip: Ipv6Addr) -> Result<bool> {
+        self.ns(from).ping6(ip)
+    }
+
     /// One more machine on the LAN: a namespace with an `eth0`, up and without an address, behind the bridge's port
-    /// `port` (at most 15 bytes).
+    /// `port` (at most 15 bytes). On a LAN with IPv6 its kernel asks for routers at once, and listens to them.
     pub fn add_machine(&self, port: &str) -> Result<Namespace> {
         let ns = Namespace::new(port)?;
+        if self.ipv6 {
+            skip_duplicate_detection(&ns)?;
+            ns.sysctl("ipv6/conf/default/router_solicitation_delay", "0")?;
+        }
         let bridge = &self.bridge;
         self.host.ip_batch(&format!(
             "link add {port} type veth peer name eth0 netns {}\nlink set {port} master {bridge} up\n",
@@ -169,4 +212,9 @@ impl Lan {
         ns.ok(&["ip", "link", "set", "eth0", "up"])?;
         Ok(ns)
     }
+}
+
+/// Addresses are usable at once: whoever stands at a LAN's end has none that another one has, and a second is long.
+fn skip_duplicate_detection(ns: &Namespace) -> Result<()> {
+    ns.sysctl("ipv6/conf/default/accept_dad", "0")
 }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`Lan`] | one site: the network namespaces of a Docker host with its bridge, a router and a laptop |
 //! | [`Dnsmasq`], [`Kea`] | DHCP servers on it, behind the trait [`DhcpServer`] |
+//! | [`Dnsmasq`] again, [`Kea6`], [`Isc6`], [`Wide6`] | DHCPv6 servers on it, behind the trait [`DhcpServer6`] |
+//! | [`Dnsmasq`] again, [`Radvd`] | IPv6 routers that advertise themselves |
 //! | [`Capture`] | what passes an interface, frame by frame, with the kernel's time stamps |
 //! | [`Engine`] | a Docker Engine (20.10, 26.1 or 28.5) on the site's Docker host |
 //! | [`Landfall`] | the daemon under test, beside an engine or without one |
@@ -35,39 +37,56 @@
 //!
 //! Needs root and Debian's iproute2, util-linux, iputils-ping and mmdebstrap (`scripts/prepare`).
 
+mod address6;
 mod capture;
 mod cgroup;
+mod dhcp6_server;
 mod dhcp_server;
 mod dnsmasq;
+mod dnsmasq6;
 mod docker_engine;
 mod error;
 mod frame;
+mod frame6;
 mod http;
+mod isc6;
 mod kea;
+mod kea6;
 mod lan;
 mod landfall;
 mod log;
 mod machine;
 mod netns;
 mod process;
+mod radvd;
 mod roots;
 mod spawner;
 mod udhcpc;
+mod wide6;
 
+pub use address6::Address6;
 pub use capture::Capture;
 pub use cgroup::cleanup_stale;
 pub use dhcp_server::{DhcpServer, Lease, Message, Reservation, ServerOptions};
+pub use dhcp6_server::{
+    Delegation, DhcpServer6, Lease6, Message6, Mode6, Reservation6, ServerOptions6,
+};
 pub use dnsmasq::Dnsmasq;
 pub use docker_engine::{Engine, EngineOptions, EngineVersion};
 pub use error::{Error, Result};
 pub use frame::{Arp, DhcpSummary, Frame, dhcp_option};
+pub use frame6::{Dhcp6Summary, Icmp6};
 pub use http::{Answer, post};
+pub use isc6::Isc6;
 pub use kea::Kea;
+pub use kea6::Kea6;
 pub use lan::{Lan, LanOptions, Place};
 pub use landfall::{Landfall, landfall_binary};
 pub use log::{Line, Log};
 pub use machine::Machine;
 pub use netns::Namespace;
 pub use process::Process;
+pub use radvd::{AdvertisedRoute, Preference, Prefix, Radvd, RouterOptions};
 pub use roots::Roots;
 pub use udhcpc::udhcpc;
+pub use wide6::Wide6;

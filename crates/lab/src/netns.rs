@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -95,6 +95,15 @@ impl Namespace {
 
     /// Whether `ip` answers one of three pings of a second each.
     pub fn ping(&self, ip: Ipv4Addr) -> Result<bool> {
+        self.is_answered(ip.into())
+    }
+
+    /// The same with IPv6.
+    pub fn ping6(&self, ip: Ipv6Addr) -> Result<bool> {
+        self.is_answered(ip.into())
+    }
+
+    fn is_answered(&self, ip: IpAddr) -> Result<bool> {
         let ip = ip.to_string();
         let output = self.run(&["ping", "-n", "-c", "1", "-w", "3", "-W", "1", &ip])?;
         match output.status.code() {

@@ -1,7 +1,8 @@
 #!/bin/bash
 # root.sh NAME — prints the path of a Debian root, made first if it is not there yet.
 #
-#   bookworm  Docker Engine 20.10.24, and all that pretends to be the LAN: dnsmasq, Kea, udhcpc, tcpdump, CNI plugins
+#   bookworm  Docker Engine 20.10.24, and all that pretends to be the LAN: dnsmasq, Kea, ISC's and WIDE's DHCPv6 servers,
+#             radvd, udhcpc, tcpdump, CNI plugins
 #   trixie    Docker Engine 26.1.5, docker-compose
 #   forky     Docker Engine 28.5.2, docker-compose
 # and in each docker-registry, from which a plugin is upgraded.
@@ -17,7 +18,8 @@ mirror=${LANDFALL_LAB_MIRROR:-http://deb.debian.org/debian}
 engine=docker.io,docker-registry,iptables,nftables,iproute2,ca-certificates,procps,mount,busybox-static
 case $name in
   bookworm)
-    include=$engine,dnsmasq-base,kea-dhcp4-server,udhcpc,tcpdump,iputils-ping,containernetworking-plugins ;;
+    include=$engine,dnsmasq-base,kea-dhcp4-server,kea-dhcp6-server,isc-dhcp-server,wide-dhcpv6-server,radvd
+    include=$include,udhcpc,tcpdump,iputils-ping,containernetworking-plugins ;;
   trixie | forky)
     include=$engine,docker-cli,docker-compose ;;
   *)

@@ -16,7 +16,8 @@ const SCRIPT: &str = include_str!("root.sh");
 pub struct Roots;
 
 impl Roots {
-    /// The root with what the LAN needs: dnsmasq, Kea, udhcpc, tcpdump; and Docker Engine 20.10.
+    /// The root with what the LAN needs: dnsmasq, Kea, ISC's and WIDE's DHCPv6 servers, radvd, udhcpc, tcpdump; and Docker
+    /// Engine 20.10.
     pub fn lan() -> Result<PathBuf> {
         Self::of("bookworm")
     }

@@ -13,7 +13,7 @@ use crate::common::MAC;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }

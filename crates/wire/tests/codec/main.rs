@@ -9,6 +9,7 @@
 
 mod allocation;
 mod captured;
+mod captured6;
 mod common;
 mod differential;
 mod frames;
