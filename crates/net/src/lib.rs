@@ -16,6 +16,7 @@
 //! | `ear`, `closer` | sockets on containers' veths, cheap to open and closed where nobody waits |
 //! | `visit` | one thread that visits the namespaces of containers |
 //! | [`port_table`] | what a segment's port hears, by a table of addresses in the kernel (eBPF) |
+//! | [`neighbour_table`] | the same of IPv6 |
 //! | [`dhcp_guard`] | DHCP servers and routers are not heard behind a link (tc with BPF) |
 //! | [`privileges`] | what this process may do, once it has given up the rest |
 //! | [`clock`], [`process`], [`host_name`], [`sysctl`] | boot time, processes of a namespace, changes of host names, `/proc/sys/net` |
@@ -32,9 +33,11 @@ mod ear;
 mod error;
 pub mod filter;
 pub mod host_name;
+mod ipv6_control;
 mod kind;
 pub mod link;
 pub mod neighbour;
+pub mod neighbour_table;
 pub mod netlink;
 pub mod netns;
 pub mod packet;
@@ -43,6 +46,7 @@ pub mod port_table;
 pub mod privileges;
 pub mod process;
 pub mod route;
+mod segment_frame;
 pub mod sysctl;
 pub mod veth;
 mod visit;
@@ -55,6 +59,7 @@ pub use filter::Filter;
 pub use host_name::HostNameChanges;
 pub use link::{BridgeInfo, BridgePort, Link, MOST_BRIDGE_PORTS, PortState};
 pub use neighbour::{FdbEntry, FdbKind, Neighbour};
+pub use neighbour_table::NeighbourTable;
 pub use netlink::Netlink;
 pub use netns::Netns;
 pub use packet::{Membership, PacketSocket, Received, Sees};

@@ -16,6 +16,7 @@ mod filters;
 mod forwarding;
 mod links;
 mod namespaces;
+mod neighbour_tables;
 mod packets;
 mod port_tables;
 mod processes;
