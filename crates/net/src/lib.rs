@@ -10,7 +10,7 @@
 //! | [`netns`], [`persistent`] | namespaces: make, open, enter on a throw-away thread, keep by a bind mount |
 //! | [`netlink`] | one rtnetlink connection; requests, dumps, time-outs, the kernel's own words on a refusal |
 //! | [`link`], [`veth`] | links read and changed; a veth pair made so that it disturbs nobody |
-//! | [`address`], [`route`], [`neighbour`] | what is configured on links, bridge forwarding entries |
+//! | [`address`], [`route`], [`route6`], [`neighbour`] | what is configured on links, bridge forwarding entries |
 //! | [`watch`] | link changes as they happen |
 //! | [`packet`], [`filter`] | `AF_PACKET` sockets and the classic BPF on them |
 //! | `ear`, `closer` | sockets on containers' veths, cheap to open and closed where nobody waits |
@@ -46,13 +46,14 @@ pub mod port_table;
 pub mod privileges;
 pub mod process;
 pub mod route;
+pub mod route6;
 mod segment_frame;
 pub mod sysctl;
 pub mod veth;
 mod visit;
 pub mod watch;
 
-pub use address::{Address, Lifetime, Prolongation};
+pub use address::{Address, AddressFlags, Lifetime, Prolongation};
 pub use clock::{BootTimer, Wakings, boot_id, boot_now, wall_clock_is_set};
 pub use error::{Error, Result};
 pub use filter::Filter;
@@ -65,5 +66,6 @@ pub use netns::Netns;
 pub use packet::{Membership, PacketSocket, Received, Sees};
 pub use port_table::{PortTable, Watch};
 pub use route::{Route, RouteKind};
+pub use route6::{Route6, RoutePreference6};
 pub use veth::{Peer, Veth};
 pub use watch::{LinkChange, LinkWatch};

@@ -14,6 +14,7 @@ mod clocks;
 mod dhcp_guards;
 mod filters;
 mod forwarding;
+mod ipv6;
 mod links;
 mod namespaces;
 mod neighbour_tables;
