@@ -8,10 +8,11 @@
 //!
 //! The kernel itself, where it hears router advertisements (`accept_ra`), gives all default routers
 //! the metric 1024 and tells them apart by gateway; it may have two of the same metric since they
-//! are marked as learnt. From among routes of one metric it takes one whose gateway is known to
-//! be reachable, then one of a higher preference, whatever is first among equals; only when no
-//! gateway of a metric is possibly reachable does it look at the next metric. With a metric for
-//! each router the preference is an order of metrics: it is set on the route for those who look.
+//! are marked as learnt, which netlink cannot do. Among routes of one metric it takes the one of the
+//! highest preference whose gateway has not failed to answer; when all of a metric have failed, it
+//! looks at the next metric. So with a metric for each router their order is that of the metrics,
+//! which must follow the preferences, and a dead router is passed over all the same (seen). The
+//! preference is set on the route for those who look.
 
 use std::net::Ipv6Addr;
 
@@ -145,13 +146,27 @@ impl Netlink {
     }
 
     /// Adds a route in the place of the one to the same destination with the same metric. Its
-    /// lifetime runs from now on.
+    /// lifetime runs from now on. The kernel forgets what it had learnt about destinations behind
+    /// it, such as smaller MTUs on the way: where nothing but the lifetime changes, there is
+    /// [`Netlink::prolong_route_v6`].
     ///
     /// # Errors
     /// As [`Netlink::add_route_v6`], EEXIST excepted.
     pub async fn replace_route_v6(&self, route: &Route6) -> Result<()> {
         let message = RouteNetlinkMessage::NewRoute(route.message());
         self.change(message, NLM_F_CREATE | NLM_F_REPLACE, &format!("set route {route}")).await
+    }
+
+    /// Gives a route that is there another lifetime, which runs from now on, or none, and leaves all
+    /// else of it as it is. It must be the only one to its destination with its metric, and by the
+    /// same gateway and link: by another it would be added beside it. One that is not there is added.
+    /// One that has no end keeps none.
+    ///
+    /// # Errors
+    /// As [`Netlink::add_route_v6`], EEXIST excepted.
+    pub async fn prolong_route_v6(&self, route: &Route6) -> Result<()> {
+        let message = RouteNetlinkMessage::NewRoute(route.message());
+        prolonged(self.change(message, NLM_F_CREATE, &format!("prolong route {route}")).await)
     }
 
     /// Removes a route, known by destination, metric, gateway, link and protocol.
@@ -199,6 +214,14 @@ impl Route6 {
             attributes.push(RouteAttribute::Metrics(metrics));
         }
         message
+    }
+}
+
+/// Added where it was, a route is refused, but its lifetime is that of the request from then on.
+pub(crate) fn prolonged(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.is_exists() => Ok(()),
+        result => result,
     }
 }
 

@@ -234,6 +234,40 @@ fn routes_are_added_replaced_listed_and_deleted() {
 }
 
 #[test]
+fn a_prolonged_route_has_another_end_and_is_otherwise_as_it_was() {
+    in_fresh_netns(|| async {
+        let (netlink, index) = one_link().await;
+        let preference = RoutePreference6::High;
+        let first = Route6 { preference, lifetime: Some(600), ..behind_a_router(index) };
+        netlink.prolong_route_v6(&first).await.unwrap();
+        assert_eq!(routes(&netlink).await, std::slice::from_ref(&first));
+        for lifetime in [Some(1800), Some(60), None, Some(600)] {
+            let longer = Route6 { lifetime, ..first.clone() };
+            let other = Route6 { preference: RoutePreference6::Low, ..longer.clone() };
+            netlink.prolong_route_v6(&other).await.unwrap();
+            // One that has no end keeps none.
+            let lifetime = if lifetime == Some(600) { None } else { lifetime };
+            assert_eq!(routes(&netlink).await, [Route6 { lifetime, ..longer }]);
+        }
+    });
+}
+
+#[test]
+fn a_router_that_does_not_answer_is_passed_over() {
+    in_fresh_netns(|| async {
+        let (netlink, index) = one_link().await;
+        for (router, metric) in [("fe80::1", 1001), ("fe80::2", 1002)] {
+            let route = Route6::via(Ipv6Net::default(), ip(router), index, metric);
+            netlink.add_route_v6(&route).await.unwrap();
+        }
+        let taken = || run("ip -6 route get 2001:db8:ffff::1");
+        assert!(taken().contains("via fe80::1 "), "{}", taken());
+        run("ip -6 neigh replace fe80::1 lladdr 02:00:00:00:00:01 dev eth0 nud failed");
+        assert!(taken().contains("via fe80::2 "), "{}", taken());
+    });
+}
+
+#[test]
 fn the_lowest_metric_wins_whatever_the_preference() {
     in_fresh_netns(|| async {
         let (netlink, index) = one_link().await;

@@ -15,6 +15,7 @@ mod dhcp_guards;
 mod filters;
 mod forwarding;
 mod ipv6;
+mod ipv6_settings;
 mod links;
 mod namespaces;
 mod neighbour_tables;
