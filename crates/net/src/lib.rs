@@ -11,6 +11,7 @@
 //! | [`netlink`] | one rtnetlink connection; requests, dumps, time-outs, the kernel's own words on a refusal |
 //! | [`link`], [`veth`] | links read and changed; a veth pair made so that it disturbs nobody |
 //! | [`address`], [`route`], [`route6`], [`neighbour`] | what is configured on links, bridge forwarding entries |
+//! | [`prolong`] | new lifetimes for the IPv6 of many namespaces |
 //! | [`watch`] | link changes as they happen |
 //! | [`packet`], [`filter`] | `AF_PACKET` sockets and the classic BPF on them |
 //! | `ear`, `closer` | sockets on containers' veths, cheap to open and closed where nobody waits |
@@ -45,6 +46,7 @@ pub mod persistent;
 pub mod port_table;
 pub mod privileges;
 pub mod process;
+pub mod prolong;
 pub mod route;
 pub mod route6;
 mod segment_frame;
@@ -65,6 +67,7 @@ pub use netlink::Netlink;
 pub use netns::Netns;
 pub use packet::{Membership, PacketSocket, Received, Sees};
 pub use port_table::{PortTable, Watch};
+pub use prolong::{Prolongation6, prolong_ipv6};
 pub use route::{Route, RouteKind};
 pub use route6::{Route6, RoutePreference6};
 pub use veth::{Peer, Veth};

@@ -6,9 +6,12 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv6Net};
 use net::route::protocol;
 use net::route6::DEFAULT_METRIC;
-use net::{AddressFlags, Lifetime, Netlink, Route6, RouteKind, RoutePreference6, address};
+use net::{
+    AddressFlags, Lifetime, Netlink, Netns, Prolongation6, Route6, RouteKind, RoutePreference6,
+    address, prolong_ipv6,
+};
 
-use crate::common::{in_fresh_netns, run, wire};
+use crate::common::{in_fresh_netns, run, veth, wire};
 
 fn net6(text: &str) -> Ipv6Net {
     text.parse().unwrap()
@@ -395,5 +398,46 @@ fn routes_that_others_made_are_read() {
         assert_eq!(gateways, [(ip("fe80::3"), Some(index)), (ip("fe80::4"), Some(index))]);
         assert_eq!(to("2001:db8:5::/48"), [], "another table");
         assert!(!to("fe80::/64").is_empty() && !to("2001:db8::/64").is_empty());
+    });
+}
+
+#[test]
+fn addresses_and_routes_in_many_namespaces_are_prolonged_in_one_go() {
+    in_fresh_netns(|| async {
+        let netlink = Netlink::here().unwrap();
+        let (address, flags) =
+            (net6("2001:db8::5/128"), AddressFlags::NO_DAD | AddressFlags::NO_PREFIX_ROUTE);
+        let short = Lifetime { valid: Some(300), preferred: Some(300) };
+        let longer = Lifetime { valid: Some(20_000), preferred: Some(10_000) };
+        let (mut inside, mut wanted) = (Vec::new(), Vec::new());
+        for name in ["a", "b", "c"] {
+            let netns = Netns::create().unwrap();
+            let (_, ifindex) =
+                netlink.create_veth(&veth(name, "eth0", Some(&netns))).await.unwrap();
+            let links = Netlink::in_netns(&netns).unwrap();
+            links.replace_address_v6(ifindex, address, short, flags).await.unwrap();
+            let route = Route6 { lifetime: Some(300), ..behind_a_router(ifindex) };
+            links.add_route_v6(&route).await.unwrap();
+            inside.push((links, ifindex));
+            let (addresses, routes) =
+                (vec![(address, longer, flags)], vec![Route6 { lifetime: Some(9000), ..route }]);
+            wanted.push(Prolongation6 { netns, ifindex, addresses, routes });
+        }
+        // The second one's link is gone, and the third one has no route any more.
+        wanted[1].ifindex += 1000;
+        inside[2].0.delete_route_v6(&behind_a_router(inside[2].1)).await.unwrap();
+        let results = prolong_ipv6(wanted).await.unwrap();
+        let [Ok(()), Err(gone), Ok(())] = &results[..] else { panic!("{results:?}") };
+        assert!(gone.is_not_found(), "{gone}");
+        let text = "put address 2001:db8::5/128 on link 10";
+        assert!(gone.to_string().starts_with(text), "{gone}");
+        for ((links, ifindex), last) in inside.iter().zip([true, false, true]) {
+            let seen = found(links, *ifindex, address).await.unwrap();
+            assert_eq!(seen.lifetime.valid > Some(19_990), last, "{seen:?}");
+            assert!(seen.flags.contains(flags), "{seen:?}");
+            let lifetime = if last { Some(9000) } else { Some(300) };
+            let seen = routes(links).await;
+            assert_eq!(seen, [Route6 { lifetime, ..behind_a_router(*ifindex) }]);
+        }
     });
 }
