@@ -151,16 +151,17 @@ impl Netlink {
         .await
     }
 
-    /// Puts an IPv6 address on a link, or renews its lifetime if it is there already; what of
-    /// [`AddressFlags::NO_PREFIX_ROUTE`], [`AddressFlags::MANAGE_TEMPORARY`] and
-    /// [`AddressFlags::NO_DAD`] is not given to one that is there already is taken from it, and a
-    /// route to its prefix made.
+    /// Puts an IPv6 address on a link, or renews its lifetime if it is there already.
     ///
-    /// The kernel knows an IPv6 address by itself, whatever its prefix length, and goes on with the
-    /// one it has. Without [`AddressFlags::NO_DAD`] a new one on a link that is up is tentative for
-    /// one to two seconds; on one that is there and tentative the flag ends nothing. Without
-    /// [`AddressFlags::NO_PREFIX_ROUTE`] a route to the prefix comes with it, of metric 256, to a
-    /// /128 too.
+    /// - The kernel knows an IPv6 address by itself, whatever its prefix length, and keeps the one
+    ///   that it has.
+    /// - Flags are given again with each renewal: [`AddressFlags::NO_PREFIX_ROUTE`],
+    ///   [`AddressFlags::MANAGE_TEMPORARY`] and [`AddressFlags::NO_DAD`] are taken from an address
+    ///   that is renewed without.
+    /// - Without [`AddressFlags::NO_DAD`] a new address is tentative for one to two seconds. Given
+    ///   to one that is tentative already, the flag may come too late to end that.
+    /// - Without [`AddressFlags::NO_PREFIX_ROUTE`] a route to the prefix comes with it, even to a
+    ///   /128, with metric 256.
     ///
     /// # Errors
     /// [`crate::Error::is_not_found`] when there is no such link; [`crate::Error::is_denied`] when

@@ -63,9 +63,11 @@ pub struct Route6 {
     pub preference: RoutePreference6,
     /// Who made it: see [`protocol`].
     pub protocol: u8,
-    /// Seconds until it is not taken any more; `None` for never. Set to 0 it has no end either.
-    /// Read, it is rounded up, and 0 for one that is over: the kernel removes it within half a
-    /// minute, and to add another in its place fails, while to replace it does not.
+    /// Seconds until it is not taken any more; `None` for never. One with 0 is over at once.
+    ///
+    /// Read, it is rounded up, at most 248 days, and 0 for one that is over: the kernel removes it
+    /// within half a minute or so, and to add another in its place fails until then, while to
+    /// replace it does not. In the hundredth of a second about its end it reads as `None`.
     pub lifetime: Option<u32>,
     /// The longest packet (bytes) that takes it; `None` for what the link allows.
     pub mtu: Option<u32>,

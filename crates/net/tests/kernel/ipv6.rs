@@ -343,6 +343,8 @@ fn a_route_whose_lifetime_is_over_is_not_taken() {
         while leads_somewhere("2001:db8:4::1") {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        // In the hundredth of a second about its end it reads as if it had none.
+        tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(routes(&netlink).await, [Route6 { lifetime: Some(0), ..route.clone() }]);
         let error = netlink.add_route_v6(&route).await.unwrap_err();
         assert!(error.is_exists(), "{error}");
@@ -439,5 +441,23 @@ fn addresses_and_routes_in_many_namespaces_are_prolonged_in_one_go() {
             let seen = routes(links).await;
             assert_eq!(seen, [Route6 { lifetime, ..behind_a_router(*ifindex) }]);
         }
+    });
+}
+
+#[test]
+fn a_route_for_no_time_is_over_at_once() {
+    in_fresh_netns(|| async {
+        let (netlink, index) = one_link().await;
+        let route = Route6 { lifetime: Some(0), ..behind_a_router(index) };
+        netlink.replace_route_v6(&route).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!leads_somewhere("2001:db8:4::1"));
+        // What is longer than can be told reads as 248 days.
+        let route = Route6 { lifetime: Some(u32::MAX - 1), ..route };
+        netlink.replace_route_v6(&route).await.unwrap();
+        assert_eq!(routes(&netlink).await[0].lifetime, Some((i32::MAX as u32).div_ceil(100)));
+        let route = Route6 { lifetime: Some(u32::MAX), ..route };
+        netlink.replace_route_v6(&route).await.unwrap();
+        assert_eq!(routes(&netlink).await[0].lifetime, None);
     });
 }
