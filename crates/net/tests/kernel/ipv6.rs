@@ -7,11 +7,12 @@ use ipnet::{IpNet, Ipv6Net};
 use net::route::protocol;
 use net::route6::DEFAULT_METRIC;
 use net::{
-    AddressFlags, Lifetime, Netlink, Netns, Prolongation6, Route6, RouteKind, RoutePreference6,
-    address, prolong_ipv6,
+    AddressFlags, Filter, Lifetime, Netlink, Netns, PacketSocket, Prolongation6, Route6, RouteKind,
+    RoutePreference6, Sees, address, prolong_ipv6,
 };
+use wire::nd::{self, NdOption, PrefixInformation};
 
-use crate::common::{in_fresh_netns, run, veth, wire};
+use crate::common::{in_fresh_netns, mac, run, veth, wire};
 
 fn net6(text: &str) -> Ipv6Net {
     text.parse().unwrap()
@@ -459,5 +460,72 @@ fn a_route_for_no_time_is_over_at_once() {
         let route = Route6 { lifetime: Some(u32::MAX), ..route };
         netlink.replace_route_v6(&route).await.unwrap();
         assert_eq!(routes(&netlink).await[0].lifetime, None);
+    });
+}
+
+#[test]
+fn what_the_kernel_made_of_an_advertisement_is_told_apart_and_deleted() {
+    in_fresh_netns(|| async {
+        let (netlink, router) = one_link().await;
+        let host = netlink.link("other").await.unwrap().unwrap().index;
+        let socket = PacketSocket::open(router, &Filter::nothing(), Sees::Incoming).unwrap();
+        let prefix = PrefixInformation {
+            prefix: ip("2001:db8:7::"),
+            length: 64,
+            on_link: true,
+            autonomous: true,
+            valid: 7200,
+            preferred: 3600,
+        };
+        let advertise = |from: &str, preference| {
+            let advertisement = nd::RouterAdvertisement {
+                hop_limit: 64,
+                managed: false,
+                other: false,
+                preference,
+                lifetime: 1800,
+                reachable: 0,
+                retransmit: 0,
+            };
+            let message = nd::Message::RouterAdvertisement(advertisement);
+            let options = [NdOption::Prefix(prefix)];
+            let (mac, all) = (mac("fe:00:00:00:00:01"), nd::ALL_NODES);
+            socket.send(&nd::emit(mac, ip(from), all, &message, &options)).unwrap();
+        };
+        let made = loop {
+            advertise("fe80::1", nd::Preference::Low);
+            advertise("fe80::2", nd::Preference::High);
+            let mut listed = netlink.addresses(Some(host)).await.unwrap();
+            listed.retain(|found| found.flags.contains(AddressFlags::MANAGE_TEMPORARY));
+            if let Some(made) = listed.pop() {
+                break made;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(made.address.addr(), ip("2001:db8:7::ff:fe00:1"));
+        assert_eq!(made.protocol, address::protocol::KERNEL_ROUTER_ADVERTISEMENT);
+
+        let mut made_routes = routes(&netlink).await;
+        made_routes.retain(|route| route.destination == Ipv6Net::default());
+        let told: Vec<_> =
+            made_routes.iter().map(|r| (r.gateway.unwrap(), r.metric, r.preference)).collect();
+        let wanted = [
+            (ip("fe80::1"), DEFAULT_METRIC, RoutePreference6::Low),
+            (ip("fe80::2"), DEFAULT_METRIC, RoutePreference6::High),
+        ];
+        assert_eq!(told, wanted);
+        assert!(made_routes.iter().all(|route| {
+            (route.protocol, route.hop_limit) == (protocol::ROUTER_ADVERTISEMENT, Some(64))
+                && (1790..=1800).contains(&route.lifetime.unwrap())
+        }));
+        // Each is deleted by itself.
+        for (done, route) in made_routes.iter().enumerate() {
+            netlink.delete_route_v6(route).await.unwrap();
+            let left = routes(&netlink).await;
+            assert_eq!(left, made_routes[done + 1..]);
+        }
+        netlink.delete_address(host, made.address).await.unwrap();
+        let left = netlink.addresses(Some(host)).await.unwrap();
+        assert!(left.iter().all(|found| found.scope == 253), "{left:?}");
     });
 }
