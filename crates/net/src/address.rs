@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use rtnetlink::AddressMessageBuilder;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage, CacheInfo};
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags as RawFlags, AddressMessage, CacheInfo,
+};
 
 use crate::netlink::change_waiting;
 use crate::visit::{Traveller, tour};
@@ -29,6 +31,59 @@ impl Lifetime {
     pub const FOREVER: Self = Self { valid: None, preferred: None };
 }
 
+/// `IFAPROT_*`: who put an address on its link. Kernels before 5.18 say nothing of it (0).
+pub mod protocol {
+    /// The kernel, to the loopback link.
+    pub const KERNEL_LOOPBACK: u8 = 1;
+    /// The kernel, as a router advertised (SLAAC, RFC 4862).
+    pub const KERNEL_ROUTER_ADVERTISEMENT: u8 = 2;
+    /// The kernel: the link-local address.
+    pub const KERNEL_LINK_LOCAL: u8 = 3;
+}
+
+/// What is said of an address (`IFA_F_*`), together with `|`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AddressFlags(pub u32);
+
+impl AddressFlags {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// IPv6: made by the kernel to be changed again and again (RFC 8981). IPv4: not the first one
+    /// of its subnet.
+    pub const TEMPORARY: Self = Self(0x01);
+    /// IPv6: can be used at once, without duplicate detection. Read back as well.
+    pub const NO_DAD: Self = Self(0x02);
+    /// IPv6: can be used while its duplicate detection runs (RFC 4429).
+    pub const OPTIMISTIC: Self = Self(0x04);
+    /// IPv6: another machine has it; it is not used.
+    pub const DAD_FAILED: Self = Self(0x08);
+    /// Its preferred lifetime is over.
+    pub const DEPRECATED: Self = Self(0x20);
+    /// IPv6: its duplicate detection runs, or has found another machine that has it; not used.
+    pub const TENTATIVE: Self = Self(0x40);
+    /// Its lifetime has no end.
+    pub const PERMANENT: Self = Self(0x80);
+    /// IPv6: the kernel makes temporary addresses beside it.
+    pub const MANAGE_TEMPORARY: Self = Self(0x100);
+    /// No route to its prefix comes with it.
+    pub const NO_PREFIX_ROUTE: Self = Self(0x200);
+    /// IPv6: its lower half was made from a secret (RFC 7217).
+    pub const STABLE_PRIVACY: Self = Self(0x800);
+
+    /// Whether all of `flags` are set.
+    pub fn contains(self, flags: Self) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+}
+
+impl std::ops::BitOr for AddressFlags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
 /// An address of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -42,6 +97,10 @@ pub struct Address {
     pub lifetime: Lifetime,
     /// The IPv4 broadcast address.
     pub broadcast: Option<Ipv4Addr>,
+    /// What state it is in, and what was said of it when it was put there.
+    pub flags: AddressFlags,
+    /// Who put it there: see [`protocol`]. 0 when nobody said.
+    pub protocol: u8,
 }
 
 impl Netlink {
@@ -86,6 +145,36 @@ impl Netlink {
         }
         self.change(
             RouteNetlinkMessage::NewAddress(message),
+            NLM_F_CREATE | NLM_F_REPLACE,
+            &format!("put address {address} on link {ifindex}"),
+        )
+        .await
+    }
+
+    /// Puts an IPv6 address on a link, or renews its lifetime if it is there already.
+    ///
+    /// - The kernel knows an IPv6 address by itself, whatever its prefix length, and keeps the one
+    ///   that it has.
+    /// - Flags are given again with each renewal: [`AddressFlags::NO_PREFIX_ROUTE`],
+    ///   [`AddressFlags::MANAGE_TEMPORARY`] and [`AddressFlags::NO_DAD`] are taken from an address
+    ///   that is renewed without.
+    /// - Without [`AddressFlags::NO_DAD`] a new address is tentative for one to two seconds. Given
+    ///   to one that is tentative already, the flag may come too late to end that.
+    /// - Without [`AddressFlags::NO_PREFIX_ROUTE`] a route to the prefix comes with it, even to a
+    ///   /128, with metric 256.
+    ///
+    /// # Errors
+    /// [`crate::Error::is_not_found`] when there is no such link; [`crate::Error::is_denied`] when
+    /// IPv6 is off there (`disable_ipv6`); EINVAL for a lifetime of 0 or `preferred` above `valid`.
+    pub async fn replace_address_v6(
+        &self,
+        ifindex: u32,
+        address: Ipv6Net,
+        lifetime: Lifetime,
+        flags: AddressFlags,
+    ) -> Result<()> {
+        self.change(
+            RouteNetlinkMessage::NewAddress(flagged(ifindex, address, lifetime, flags)),
             NLM_F_CREATE | NLM_F_REPLACE,
             &format!("put address {address} on link {ifindex}"),
         )
@@ -148,6 +237,17 @@ fn living(ifindex: u32, address: IpNet, lifetime: Lifetime) -> AddressMessage {
     message
 }
 
+pub(crate) fn flagged(
+    ifindex: u32,
+    address: Ipv6Net,
+    lifetime: Lifetime,
+    flags: AddressFlags,
+) -> AddressMessage {
+    let mut message = living(ifindex, address.into(), lifetime);
+    message.attributes.push(AddressAttribute::Flags(RawFlags::from_bits_retain(flags.0)));
+    message
+}
+
 fn message(ifindex: u32, address: IpNet) -> AddressMessage {
     let mut message = match address {
         IpNet::V4(net) => AddressMessageBuilder::<Ipv4Addr>::new()
@@ -169,6 +269,9 @@ impl Address {
         let (mut local, mut remote) = (None::<IpAddr>, None);
         let mut broadcast = None;
         let mut lifetime = Lifetime::FOREVER;
+        // The header has the lower eight; the attribute all.
+        let mut flags = AddressFlags(message.header.flags.bits().into());
+        let mut protocol = 0;
         let finite = |seconds| (seconds != FOREVER).then_some(seconds);
         for attribute in message.attributes {
             match attribute {
@@ -180,6 +283,8 @@ impl Address {
                     lifetime.valid = finite(times.ifa_valid);
                     lifetime.preferred = finite(times.ifa_preferred);
                 }
+                AddressAttribute::Flags(all) => flags = AddressFlags(all.bits()),
+                AddressAttribute::Protocol(by) => protocol = by.into(),
                 _ => {}
             }
         }
@@ -189,6 +294,8 @@ impl Address {
             scope: message.header.scope.into(),
             lifetime,
             broadcast,
+            flags,
+            protocol,
         })
     }
 }

@@ -1,14 +1,10 @@
 //! What the programs of a port and of an endpoint's link have in common: DHCP replies pass.
 
-use crate::bpf::extended::{Alu, Instruction, R0, R6, R7, Size, Test};
+use crate::bpf::extended::{Alu, Instruction, R0, R7, Size, Test};
 use crate::bpf::{Label, Program};
-
-// Offsets in the context (`struct __sk_buff`).
-const VLAN_PRESENT: i16 = 20;
-const VLAN_TAG: i16 = 24;
+use crate::segment_frame::segment_frame;
 
 // Offsets in the frame.
-const ETHERTYPE: i32 = 12;
 const IP: i32 = 14;
 const IP_FRAGMENT: i32 = IP + 6;
 const IP_PROTOCOL: i32 = IP + 9;
@@ -17,7 +13,6 @@ const UDP_DESTINATION_PORT: i32 = IP + 2;
 
 const ETHERTYPE_IPV4: i32 = 0x0800;
 const ETHERTYPE_ARP: i32 = 0x0806;
-const VLAN_ID_BITS: i32 = 0x0fff;
 const UDP: i32 = 17;
 /// More fragments, or an offset (RFC 791 §3.1); not "don't fragment".
 const FRAGMENT_BITS: i32 = 0x3fff;
@@ -27,6 +22,8 @@ const DHCP_CLIENT_PORT: i32 = 68;
 pub(crate) struct Ways {
     /// With ARP.
     pub(crate) arp: Label,
+    /// With what is neither ARP nor IPv4; the ethertype is in R0.
+    pub(crate) other: Label,
     /// With what the socket is to hear.
     pub(crate) pass: Label,
     /// With what it is not.
@@ -35,17 +32,10 @@ pub(crate) struct Ways {
 
 /// Sorts a frame, untagged or with a tag that names no VLAN, by [`Ways`]: unfragmented UDP to a DHCP
 /// client's port passes. The context is in R6; R0 and R7 are used.
-pub(crate) fn dhcp_replies(p: &mut Program<Instruction>, Ways { arp, pass, drop }: Ways) {
-    let untagged = p.label();
-    // Some kernels leave an old tag in place when they clear the flag.
-    p.load(Size::Word, R0, R6, VLAN_PRESENT);
-    p.jump_if(R0, Test::Equal, 0, untagged);
-    p.load(Size::Word, R0, R6, VLAN_TAG);
-    p.jump_if(R0, Test::Bits, VLAN_ID_BITS, drop);
-    p.place(untagged);
-    p.frame(Size::Half, ETHERTYPE);
+pub(crate) fn dhcp_replies(p: &mut Program<Instruction>, Ways { arp, other, pass, drop }: Ways) {
+    segment_frame(p, drop);
     p.jump_if(R0, Test::Equal, ETHERTYPE_ARP, arp);
-    p.jump_if(R0, Test::NotEqual, ETHERTYPE_IPV4, drop);
+    p.jump_if(R0, Test::NotEqual, ETHERTYPE_IPV4, other);
 
     p.frame(Size::Byte, IP_PROTOCOL);
     p.jump_if(R0, Test::NotEqual, UDP, drop);

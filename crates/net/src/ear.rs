@@ -1,4 +1,5 @@
-//! What a container is sent, heard on the host's end of its veth: DHCP replies and ARP answers.
+//! What a container is sent, heard on the host's end of its veth: DHCP replies and ARP answers, and
+//! the same of IPv6: DHCPv6 replies, and advertisements of routers and neighbours.
 //!
 //! Sockets for that are opened and closed for each exchange of each container. The kernel checks
 //! and translates a filter whenever it is attached, which takes longer than all the rest of making
@@ -14,15 +15,18 @@ use crate::bpf::Program;
 use crate::bpf::extended::{Instruction, R0, R1, R6, Size, Test};
 use crate::bpf::system_call::{Loaded, load_socket_filter};
 use crate::dhcp_reply::{Ways, dhcp_replies};
+use crate::ipv6_control::{self, ETHERTYPE_IPV6};
 use crate::{Filter, PacketSocket, Result, Sees};
 
 impl PacketSocket {
     /// Opens a socket on a link in the namespace of the calling thread that hears what leaves by
-    /// it: whole UDP datagrams to port 68, as [`Filter::dhcp4_replies`], and ARP replies, both to
-    /// whichever MAC address.
+    /// it, to whichever MAC address: whole UDP datagrams to port 68, as [`Filter::dhcp4_replies`],
+    /// and ARP replies; UDP to port 546, and router and neighbour advertisements, as
+    /// [`Filter::ipv6_control`].
     ///
     /// Where no BPF program can be loaded (without CAP_BPF or CAP_SYS_ADMIN, or without
-    /// CONFIG_BPF_SYSCALL) it costs more, and passes what comes in and all other ARP as well.
+    /// CONFIG_BPF_SYSCALL) it costs more, and passes what comes in, all other ARP and neighbour
+    /// solicitations as well.
     ///
     /// # Errors
     /// As [`PacketSocket::open`].
@@ -42,7 +46,7 @@ fn attach(socket: &Socket) -> io::Result<()> {
     }
     match LOADED.get() {
         Some(loaded) => Ok(loaded.attach(socket.as_fd())?),
-        None => socket.attach_filter(&Filter::dhcp4_replies_and_arp().instructions()),
+        None => socket.attach_filter(&Filter::ear().instructions()),
     }
 }
 
@@ -58,11 +62,16 @@ const REPLY: i32 = 2;
 /// Returns how much of the frame passes.
 fn program() -> Vec<Instruction> {
     let mut p = Program::new();
-    let [arp, pass, drop] = std::array::from_fn(|_| p.label());
+    let [arp, other, pass, drop] = std::array::from_fn(|_| p.label());
     p.copy(R6, R1);
     p.load(Size::Word, R0, R6, PACKET_TYPE);
     p.jump_if(R0, Test::NotEqual, OUTGOING, drop);
-    dhcp_replies(&mut p, Ways { arp, pass, drop });
+    dhcp_replies(&mut p, Ways { arp, other, pass, drop });
+
+    p.place(other);
+    p.jump_if(R0, Test::NotEqual, ETHERTYPE_IPV6, drop);
+    let ways = ipv6_control::Ways { solicitation: drop, advertisement: pass, pass, drop };
+    ipv6_control::ipv6_control(&mut p, ways);
 
     p.place(arp);
     p.frame(Size::Half, ARP_OPERATION);

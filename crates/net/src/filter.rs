@@ -12,8 +12,16 @@ use socket2::SockFilter;
 
 const ETHERTYPE_IPV4: u32 = 0x0800;
 const ETHERTYPE_ARP: u32 = 0x0806;
+const ETHERTYPE_IPV6: u32 = 0x86dd;
 const UDP: u32 = 17;
+const ICMPV6: u32 = 58;
 const DHCP_CLIENT_PORT: u32 = 68;
+const DHCPV6_CLIENT_PORT: u32 = 546;
+/// No router has passed it on (RFC 4861 §6.1, §7.1).
+const FROM_THIS_LINK: u32 = 255;
+const ROUTER_ADVERTISEMENT: u32 = 134;
+const NEIGHBOUR_SOLICITATION: u32 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u32 = 136;
 
 // Offsets in the frame.
 const ETHERTYPE: u32 = 12;
@@ -22,6 +30,11 @@ const IP_FRAGMENT: u32 = IP + 6;
 const IP_PROTOCOL: u32 = IP + 9;
 /// Behind the variable header length, which is in X.
 const UDP_DESTINATION_PORT: u32 = IP + 2;
+const IPV6_NEXT_HEADER: u32 = IP + 6;
+const IPV6_HOP_LIMIT: u32 = IP + 7;
+const BEHIND_IPV6: u32 = IP + 40;
+const UDP6_DESTINATION_PORT: u32 = BEHIND_IPV6 + 2;
+const ICMPV6_TYPE: u32 = BEHIND_IPV6;
 
 /// More fragments, or an offset (RFC 791 §3.1); not "don't fragment".
 const FRAGMENT_BITS: u32 = 0x3fff;
@@ -63,6 +76,32 @@ impl Filter {
     pub fn dhcp4_replies_and_arp() -> Self {
         let mut program = Program::default();
         program.untagged();
+        program.load(HALF, ETHERTYPE);
+        program.dhcp4_reply_or_arp();
+        program.finish()
+    }
+
+    /// What servers, routers and neighbours say of IPv6, without extension headers: UDP to port
+    /// 546, a DHCPv6 client's; ICMPv6 router advertisements, neighbour solicitations and neighbour
+    /// advertisements with hop limit 255. To whichever MAC and IP address.
+    pub fn ipv6_control() -> Self {
+        let mut program = Program::default();
+        program.untagged();
+        program.load(HALF, ETHERTYPE);
+        program.unless_equal(ETHERTYPE_IPV6, Verdict::Drop);
+        program.ipv6_control();
+        program.finish()
+    }
+
+    /// [`Filter::dhcp4_replies_and_arp`] and [`Filter::ipv6_control`].
+    pub(crate) fn ear() -> Self {
+        let mut program = Program::default();
+        program.untagged();
+        program.load(HALF, ETHERTYPE);
+        let ipv4 = program.jump_unless_equal(ETHERTYPE_IPV6);
+        program.ipv6_control();
+        program.code.push(statement(RETURN, u32::MAX));
+        program.land(ipv4);
         program.dhcp4_reply_or_arp();
         program.finish()
     }
@@ -149,8 +188,28 @@ impl Program {
         self.unless_equal(0, Verdict::Drop);
     }
 
+    /// Goes on if equal. The other way leads to where it [lands](Self::land).
+    fn jump_unless_equal(&mut self, value: u32) -> usize {
+        self.code.push(statement(JUMP_IF_EQUAL, value));
+        self.code.len() - 1
+    }
+
+    /// A jump leads here.
+    fn land(&mut self, position: usize) {
+        let distance = distance(position, self.code.len());
+        if let Some(instruction) = self.code.get_mut(position) {
+            instruction.if_false = distance;
+        }
+    }
+
+    /// Accepts if equal, and drops otherwise.
+    fn decide_equal(&mut self, value: u32) {
+        self.early.push((self.code.len(), Branch::IfTrue, Verdict::Accept));
+        self.unless_equal(value, Verdict::Drop);
+    }
+
+    /// Goes on for ARP and whole UDP datagrams to port 68; the ethertype is in A.
     fn dhcp4_reply_or_arp(&mut self) {
-        self.load(HALF, ETHERTYPE);
         self.if_equal(ETHERTYPE_ARP, Verdict::Accept);
         self.unless_equal(ETHERTYPE_IPV4, Verdict::Drop);
         self.dhcp4_reply();
@@ -167,6 +226,22 @@ impl Program {
         self.unless_equal(DHCP_CLIENT_PORT, Verdict::Drop);
     }
 
+    /// Goes on for what servers, routers and neighbours say, in a frame that is IPv6.
+    fn ipv6_control(&mut self) {
+        self.load(BYTE, IPV6_NEXT_HEADER);
+        let icmpv6 = self.jump_unless_equal(UDP);
+        self.load(HALF, UDP6_DESTINATION_PORT);
+        self.decide_equal(DHCPV6_CLIENT_PORT);
+        self.land(icmpv6);
+        self.unless_equal(ICMPV6, Verdict::Drop);
+        self.load(BYTE, IPV6_HOP_LIMIT);
+        self.unless_equal(FROM_THIS_LINK, Verdict::Drop);
+        self.load(BYTE, ICMPV6_TYPE);
+        self.if_equal(ROUTER_ADVERTISEMENT, Verdict::Accept);
+        self.if_equal(NEIGHBOUR_SOLICITATION, Verdict::Accept);
+        self.unless_equal(NEIGHBOUR_ADVERTISEMENT, Verdict::Drop);
+    }
+
     /// Adds the two ends and points the early jumps at them.
     fn finish(mut self) -> Filter {
         let accept = self.code.len();
@@ -177,8 +252,7 @@ impl Program {
                 Verdict::Accept => accept,
                 Verdict::Drop => accept + 1,
             };
-            // Programs here are a few dozen instructions; a jump reaches 255.
-            let distance = u8::try_from(end - position - 1).unwrap_or(u8::MAX);
+            let distance = distance(position, end);
             if let Some(instruction) = self.code.get_mut(position) {
                 match branch {
                     Branch::IfTrue => instruction.if_true = distance,
@@ -188,6 +262,11 @@ impl Program {
         }
         Filter { program: self.code }
     }
+}
+
+/// How far a jump leads. Programs here are a few dozen instructions; it reaches 255.
+fn distance(from: usize, to: usize) -> u8 {
+    u8::try_from(to - from - 1).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]

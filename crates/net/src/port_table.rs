@@ -14,7 +14,7 @@ use wire::MacAddr;
 
 use crate::bpf::Program;
 use crate::bpf::extended::{Alu, Instruction, R0, R1, R2, R6, R7, R10, Size, Test};
-use crate::bpf::system_call::{Loaded, Table, load_socket_filter};
+use crate::bpf::system_call::{Loaded, Table, lacking, load_socket_filter};
 use crate::dhcp_reply::{Ways, dhcp_replies};
 use crate::{Error, PacketSocket, Result};
 
@@ -79,13 +79,7 @@ impl PortTable {
     /// lets all ARP through.
     pub fn new(capacity: u32) -> Result<Self> {
         let fail = |e: Errno| {
-            let needs = match e {
-                Errno::EPERM | Errno::EACCES => {
-                    " (needs CAP_BPF or CAP_SYS_ADMIN, and before Linux 5.11 room in RLIMIT_MEMLOCK)"
-                }
-                Errno::ENOSYS => " (needs a kernel with CONFIG_BPF_SYSCALL)",
-                _ => "",
-            };
+            let needs = lacking(e);
             Error::os(format!("make a BPF filter with a table of {capacity} addresses{needs}"), e)
         };
         let table = Table::new("landfall_port", capacity).map_err(fail)?;
@@ -154,7 +148,7 @@ fn program(table: i32) -> Vec<Instruction> {
     let [arp, by_target, probed, pass, drop] = std::array::from_fn(|_| p.label());
     p.copy(R6, R1);
 
-    dhcp_replies(&mut p, Ways { arp, pass, drop });
+    dhcp_replies(&mut p, Ways { arp, other: drop, pass, drop });
 
     // The last field first: no verdict on a packet that ends early.
     p.place(arp);

@@ -23,6 +23,8 @@ pub mod protocol {
     pub const BOOT: u8 = 3;
     /// The administrator.
     pub const STATIC: u8 = 4;
+    /// Somebody who heard a router advertise it.
+    pub const ROUTER_ADVERTISEMENT: u8 = 9;
     /// A DHCP client.
     pub const DHCP: u8 = 16;
 }

@@ -10,6 +10,10 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::{Error, Netns, Result};
 
+mod ipv6;
+
+pub use ipv6::{AddressGeneration, Ipv6Settings, ipv6_of};
+
 /// Bridges hand their IPv4 frames to iptables (`net.bridge.bridge-nf-call-iptables`, br_netfilter).
 /// `false` when the module is not loaded.
 ///
@@ -47,21 +51,23 @@ pub fn disable_ipv6_of_new_links(netns: &Netns) -> Result<()> {
     netns.run(|| write("ipv6/conf/default/disable_ipv6", "1"))?
 }
 
-fn path(name: &str) -> PathBuf {
+fn path(name: impl AsRef<Path>) -> PathBuf {
     Path::new("/proc/sys/net").join(name)
 }
 
 /// The value without its newline; `None` when there is no such setting.
-fn read(name: &str) -> Result<Option<String>> {
+fn read(name: impl AsRef<Path>) -> Result<Option<String>> {
+    let name = name.as_ref();
     match fs::read_to_string(path(name)) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::os(format!("read sysctl net/{name}"), e)),
+        Err(e) => Err(Error::os(format!("read sysctl net/{}", name.display()), e)),
     }
 }
 
 /// Writes a setting, if the kernel has it. The calling thread must be a throw-away one.
-fn write(name: &str, value: &str) -> Result<()> {
+fn write(name: impl AsRef<Path>, value: &str) -> Result<()> {
+    let name = name.as_ref();
     let path = path(name);
     let written = match fs::write(&path, value) {
         Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => {
@@ -71,7 +77,8 @@ fn write(name: &str, value: &str) -> Result<()> {
     };
     match written {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(|e| Error::os(format!("write {value} to sysctl net/{name}"), e)),
+        other => other
+            .map_err(|e| Error::os(format!("write {value} to sysctl net/{}", name.display()), e)),
     }
 }
 

@@ -200,3 +200,14 @@ pub(crate) fn load_socket_filter(name: &str, program: &[Instruction]) -> nix::Re
         }
     }
 }
+
+/// What a refusal to make a table or a program tells of what is missing.
+pub(crate) fn lacking(refusal: Errno) -> &'static str {
+    match refusal {
+        Errno::EPERM | Errno::EACCES => {
+            " (needs CAP_BPF or CAP_SYS_ADMIN, and before Linux 5.11 room in RLIMIT_MEMLOCK)"
+        }
+        Errno::ENOSYS => " (needs a kernel with CONFIG_BPF_SYSCALL)",
+        _ => "",
+    }
+}

@@ -124,6 +124,7 @@ fn check(described: &Described) {
     let or_arp = reply || described.on_segment() && described.is_arp();
     assert_eq!(verdict(Filter::dhcp4_replies()), reply, "{described:?}");
     assert_eq!(verdict(Filter::dhcp4_replies_and_arp()), or_arp, "{described:?}");
+    assert_eq!(verdict(Filter::ear()), or_arp || verdict(Filter::ipv6_control()), "{described:?}");
     assert!(!verdict(Filter::nothing()));
 }
 
@@ -176,6 +177,46 @@ fn a_frame_that_ends_early_is_dropped() {
     assert!(passes(&Filter::dhcp4_replies(), &frame[..up_to_the_port], UNTAGGED));
 }
 
+/// IPv6 without extension headers, of that next header and hop limit.
+fn ipv6(next_header: u8, hop_limit: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x86, 0xdd, 0x60, 0, 0, 0];
+    frame.extend([0, payload.len() as u8, next_header, hop_limit]);
+    frame.extend([0; 32]);
+    frame.extend(payload);
+    frame
+}
+
+#[test]
+fn of_ipv6_servers_routers_and_neighbours_pass() {
+    let priority = Tag { present: true, control_information: 0xe000 };
+    let vlan = Tag { present: true, control_information: 7 };
+    for next_header in [0, 6, 17, 43, 44, 58, 59, 60, 255] {
+        for hop_limit in [0, 64, 254, 255] {
+            for kind in 0..=255 {
+                // Read as UDP, it is to port 546 or to another.
+                for port in [546u16, 547] {
+                    let frame = ipv6(
+                        next_header,
+                        hop_limit,
+                        &[&[kind, 0], &port.to_be_bytes()[..]].concat(),
+                    );
+                    let wanted = match next_header {
+                        17 => port == 546,
+                        58 => hop_limit == 255 && (134..=136).contains(&kind),
+                        _ => false,
+                    };
+                    for filter in [Filter::ipv6_control(), Filter::ear()] {
+                        assert_eq!(passes(&filter, &frame, UNTAGGED), wanted, "{frame:x?}");
+                        assert_eq!(passes(&filter, &frame, priority), wanted, "{frame:x?}");
+                        assert!(!passes(&filter, &frame, vlan), "{frame:x?}");
+                    }
+                    assert!(!passes(&Filter::dhcp4_replies_and_arp(), &frame, UNTAGGED));
+                }
+            }
+        }
+    }
+}
+
 prop_compose! {
     fn described()(
         destination in select(vec![[0xff; 6], [2, 0x11, 0x22, 0x33, 0x44, 0x55], [0x33, 0x33, 0, 0, 0, 1]]),
@@ -205,7 +246,12 @@ proptest! {
         control_information in any::<u16>(),
     ) {
         let tag = Tag { present, control_information };
-        for filter in [Filter::dhcp4_replies(), Filter::dhcp4_replies_and_arp()] {
+        for filter in [
+            Filter::dhcp4_replies(),
+            Filter::dhcp4_replies_and_arp(),
+            Filter::ipv6_control(),
+            Filter::ear(),
+        ] {
             passes(&filter, &frame, tag);
         }
     }

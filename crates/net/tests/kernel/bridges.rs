@@ -1,10 +1,10 @@
 //! That a port of ours changes nothing of a bridge, and sends nothing of its own.
 
-use net::{BridgePort, LinkWatch, Netlink, Netns, PortState};
+use net::{BridgePort, Filter, LinkWatch, NeighbourTable, Netlink, Netns, PortState};
 
 use crate::common::{
-    Sniffer, Station, arp_request, bridge, forwarding, in_fresh_netns, mac, port_state, run,
-    source, veth,
+    Ipv6, Sniffer, Station, arp_request, bridge, forwarding, frame, in_fresh_netns, mac,
+    port_state, run, source, veth,
 };
 
 const SOLICITATION_OF_ROUTERS: u8 = 133;
@@ -199,5 +199,55 @@ fn port_settings_are_changed_one_by_one() {
         }
         let error = netlink.set_bridge_port(inner, learning).await.unwrap_err();
         assert!(error.to_string().contains("(inner)"), "{error}");
+    });
+}
+
+#[test]
+fn a_bridge_that_snoops_hands_solicitations_to_a_multicast_router_port() {
+    in_fresh_netns(|| async {
+        let netlink = Netlink::here().unwrap();
+        // An IPv6 address, without which nobody is asked, and no long wait for the first answers.
+        run("sysctl -q -w net.ipv6.conf.default.accept_dad=0");
+        let link = bridge(&netlink, "br0").await;
+        run("ip link set br0 type bridge mcast_query_response_interval 10");
+        run("ip link set br0 type bridge mcast_snooping 1 mcast_querier 1");
+        let lan = Station::on(link, "lan", "02:00:00:00:00:99").await;
+        let port = Station::on(link, "port", "02:00:00:00:00:07").await;
+        let (from, to) = (lan.socket(&Filter::nothing()), port.socket(&Filter::nothing()));
+        let table = NeighbourTable::new(1).unwrap();
+        table.set(0xfe00_0042).unwrap();
+        to.set_neighbour_table(&table).unwrap();
+        let sender = mac("02:00:00:00:00:99");
+        let target = "2001:db8::ff:fe00:42".parse().unwrap();
+        let solicitation = Ipv6 {
+            to: mac("33:33:ff:00:00:42"),
+            destination: "ff02::1:ff00:42".parse::<std::net::Ipv6Addr>().unwrap().octets(),
+            ..Ipv6::neighbour(sender, 135, target)
+        }
+        .bytes();
+        // To all nodes: it comes through in any case.
+        let last = Ipv6::router(sender).bytes();
+        let heard = async || {
+            from.send(&solicitation).unwrap();
+            from.send(&last).unwrap();
+            let first = frame(&to).await;
+            if first == last {
+                return false;
+            }
+            assert_eq!((first, frame(&to).await), (solicitation.clone(), last.clone()));
+            true
+        };
+        // Until the bridge knows who has asked for what.
+        while heard().await {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let settings = BridgePort { multicast_router: Some(2), ..BridgePort::default() };
+        netlink.set_bridge_port(port.port, settings).await.unwrap();
+        for _ in 0..5 {
+            assert!(heard().await);
+        }
+        let settings = BridgePort { multicast_router: Some(1), ..BridgePort::default() };
+        netlink.set_bridge_port(port.port, settings).await.unwrap();
+        assert!(!heard().await);
     });
 }

@@ -1,6 +1,7 @@
 //! Namespaces, links and frames for tests, and iproute2 as the independent witness.
 
 use std::future::Future;
+use std::net::Ipv6Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
 use std::time::Duration;
@@ -208,6 +209,73 @@ impl Udp {
         frame.extend(udp);
         frame
     }
+}
+
+/// An Ethernet frame with IPv6, whose transport checksum is left out: no filter looks at it.
+#[derive(Debug, Clone)]
+pub(crate) struct Ipv6 {
+    pub(crate) to: MacAddr,
+    pub(crate) from: MacAddr,
+    pub(crate) source: [u8; 16],
+    pub(crate) destination: [u8; 16],
+    pub(crate) next_header: u8,
+    pub(crate) hop_limit: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Ipv6 {
+    /// ICMPv6 of that type to all nodes, from this link.
+    pub(crate) fn icmp(from: MacAddr, kind: u8, rest: &[u8]) -> Self {
+        Self {
+            to: mac("33:33:00:00:00:01"),
+            from,
+            source: "fe80::1".parse::<Ipv6Addr>().unwrap().octets(),
+            destination: "ff02::1".parse::<Ipv6Addr>().unwrap().octets(),
+            next_header: 58,
+            hop_limit: 255,
+            payload: [&[kind, 0, 0, 0], rest].concat(),
+        }
+    }
+
+    /// A neighbour solicitation (135) or advertisement (136) about an address.
+    pub(crate) fn neighbour(from: MacAddr, kind: u8, target: Ipv6Addr) -> Self {
+        Self::icmp(from, kind, &[&[0; 4], &target.octets()[..]].concat())
+    }
+
+    /// A router's advertisement of itself.
+    pub(crate) fn router(from: MacAddr) -> Self {
+        Self::icmp(from, 134, &[64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    /// What a DHCPv6 server sends to a client, from that port to that port.
+    pub(crate) fn udp(from: MacAddr, to: MacAddr, ports: (u16, u16), payload: &[u8]) -> Self {
+        let length = (8 + payload.len() as u16).to_be_bytes();
+        let header = [ports.0.to_be_bytes(), ports.1.to_be_bytes(), length, [0, 0]].concat();
+        Self {
+            to,
+            next_header: 17,
+            hop_limit: 64,
+            payload: [&header[..], payload].concat(),
+            ..Self::icmp(from, 0, &[])
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut frame = [self.to.0, self.from.0].concat();
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        frame.extend((self.payload.len() as u16).to_be_bytes());
+        frame.extend([self.next_header, self.hop_limit]);
+        frame.extend(self.source);
+        frame.extend(self.destination);
+        frame.extend(&self.payload);
+        frame
+    }
+}
+
+/// The frame with an IEEE 802.1Q tag.
+pub(crate) fn tagged(bytes: &[u8], control_information: u16) -> Vec<u8> {
+    let tag = [[0x81, 0], control_information.to_be_bytes()].concat();
+    [&bytes[..12], &tag, &bytes[12..]].concat()
 }
 
 /// The Internet checksum (RFC 1071).

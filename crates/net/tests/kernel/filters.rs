@@ -3,7 +3,9 @@
 
 use net::{FdbKind, Filter, Netlink, PacketSocket, Sees};
 
-use crate::common::{Station, Udp, arp_request, bridge, frame, in_fresh_netns, mac, wire};
+use crate::common::{
+    Ipv6, Station, Udp, arp_request, bridge, frame, in_fresh_netns, mac, tagged, wire,
+};
 
 const CLIENT: &str = "02:00:00:00:00:42";
 
@@ -39,15 +41,6 @@ async fn pass(from: &PacketSocket, to: &PacketSocket, frames: &[Vec<u8>]) -> Vec
 
 fn offer() -> Udp {
     Udp::like_offer(mac("02:00:00:00:00:01"), mac(CLIENT))
-}
-
-/// The frame with an IEEE 802.1Q tag.
-fn tagged(bytes: &[u8], control_information: u16) -> Vec<u8> {
-    let mut frame = bytes[..12].to_vec();
-    frame.extend([0x81, 0]);
-    frame.extend(control_information.to_be_bytes());
-    frame.extend(&bytes[12..]);
-    frame
 }
 
 /// What a receiver gets of it: the kernel takes the outermost tag out.
@@ -120,6 +113,43 @@ fn an_ear_hears_what_a_container_is_sent_and_not_what_it_says() {
     });
 }
 
+/// What a container is sent of IPv6, first what an ear hears of it.
+fn traffic6() -> Vec<Vec<u8>> {
+    let (server, client) = (mac("02:00:00:00:00:01"), mac(CLIENT));
+    let target = "fe80::ff:fe00:42".parse().unwrap();
+    let router = Ipv6::router(server);
+    vec![
+        /* 0 */ Ipv6::udp(server, client, (547, 546), b"a reply").bytes(),
+        /* 1 */ router.bytes(),
+        /* 2 */ Ipv6 { to: client, ..router.clone() }.bytes(),
+        /* 3 */ Ipv6 { to: client, ..Ipv6::neighbour(server, 136, target) }.bytes(),
+        /* 4 */ tagged(&Ipv6 { to: client, hop_limit: 254, ..router.clone() }.bytes(), 0),
+        /* 5 */ Ipv6 { hop_limit: 254, ..router.clone() }.bytes(),
+        /* 6 */ Ipv6 { next_header: 60, ..router.clone() }.bytes(),
+        /* 7 */ Ipv6::udp(server, client, (546, 547), b"a question").bytes(),
+        /* 8 */ Ipv6::udp(server, client, (53, 5353), b"of the container").bytes(),
+        /* 9 */ Ipv6::icmp(server, 128, &[0; 4]).bytes(),
+        /* 10 */ tagged(&router.bytes(), 42),
+    ]
+}
+
+#[test]
+fn an_ear_hears_servers_routers_and_neighbours_of_ipv6() {
+    in_fresh_netns(|| async {
+        let netlink = Netlink::here().unwrap();
+        let bridge = bridge(&netlink, "br0").await;
+        let container = Station::on(bridge, "container", CLIENT).await;
+        let server = Station::on(bridge, "server", "02:00:00:00:00:01").await;
+        let ear = PacketSocket::open_ear(container.port).unwrap();
+        container.socket(&Filter::nothing()).send(&Ipv6::router(mac(CLIENT)).bytes()).unwrap();
+        let mut frames = traffic6();
+        let target = "fe80::ff:fe00:42".parse().unwrap();
+        frames.push(Ipv6::neighbour(mac("02:00:00:00:00:01"), 135, target).bytes());
+        let seen = pass(&server.socket(&Filter::nothing()), &ear, &frames).await;
+        assert_eq!(seen, [0, 1, 2, 3]);
+    });
+}
+
 #[test]
 fn ears_on_two_links_do_not_hear_each_others_frames() {
     in_fresh_netns(|| async {
@@ -158,6 +188,8 @@ fn without_the_right_to_load_programs_an_ear_hears_nevertheless() {
         let ear = PacketSocket::open_ear(container.port).unwrap();
         let seen = pass(&sender, &ear, &traffic()).await;
         assert_eq!(seen.get(..6), Some(&[0, 1, 2, 3, 4, 5][..]));
+        let seen = pass(&sender, &ear, &traffic6()).await;
+        assert_eq!(seen, [0, 1, 2, 3]);
     });
 }
 

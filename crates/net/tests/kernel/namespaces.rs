@@ -258,6 +258,18 @@ fn errand_turn_ipv6_off() {
     assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
     net::sysctl::disable_ipv6_of_new_links(&netns).unwrap();
     assert_eq!(netns.run(|| std::fs::read_to_string(path)).unwrap().unwrap().trim(), "1");
+
+    let settings =
+        net::sysctl::Ipv6Settings { hop_limit: Some(9), mtu: Some(1400), ..Default::default() };
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(net::sysctl::ipv6_of(&netns, "lo", settings))
+        .unwrap();
+    for (name, wanted) in [("hop_limit", "9"), ("mtu", "1400")] {
+        let path = format!("/proc/sys/net/ipv6/conf/lo/{name}");
+        assert_eq!(netns.run(|| std::fs::read_to_string(path)).unwrap().unwrap().trim(), wanted);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use net::{Filter, Netlink, PacketSocket, PortTable, Sees, Watch};
 use wire::MacAddr;
 
-use crate::common::{Udp, arp_request, frame, in_fresh_netns, mac, wire};
+use crate::common::{Udp, arp_request, frame, in_fresh_netns, mac, tagged, wire};
 
 const OURS: &str = "02:00:00:00:00:42";
 const OTHER: &str = "02:00:00:00:00:99";
@@ -76,14 +76,6 @@ fn request(from: &str, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
 fn reply(from: &str, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
     let mut frame = request(from, sender, target);
     frame[21] = 2;
-    frame
-}
-
-fn tagged(bytes: &[u8], control_information: u16) -> Vec<u8> {
-    let mut frame = bytes[..12].to_vec();
-    frame.extend([0x81, 0]);
-    frame.extend(control_information.to_be_bytes());
-    frame.extend(&bytes[12..]);
     frame
 }
 
