@@ -153,6 +153,26 @@ impl Client {
         }
     }
 
+    /// The same with advertisements to all that were heard on the link before, each with its time: what
+    /// they say need not be waited for, as routers may take half a second to answer, or three (RFC 4861
+    /// §6.2.6). They are asked all the same, and what they say now counts.
+    pub fn start_knowing<'a>(
+        &mut self,
+        heard: impl IntoIterator<Item = (Instant, Frame<'a>)>,
+        now: Instant,
+    ) {
+        if let Phase::Stopped = self.phase {
+            self.begin(None, now);
+            for (at, frame) in heard {
+                if let Payload::Nd(nd) = &frame.payload {
+                    self.host.handle(frame.source, nd, at.min(now));
+                }
+            }
+            // What has ended since.
+            self.handle_timeout(now);
+        }
+    }
+
     pub(crate) fn begin(&mut self, remembered: Option<Saved>, now: Instant) {
         self.phase = Phase::Starting(Waiting { began: now, heard_at: None });
         self.asked_unbidden = false;

@@ -113,8 +113,8 @@ impl Host {
         host
     }
 
-    /// Takes a link-local address and asks for routers: at once, and if none answers after
-    /// [`Config::patience`] again, then at RFC 7559's pace. `before`: what was known before the
+    /// Takes a link-local address and asks for routers: at once, and if none answers after 20 ms and
+    /// after [`Config::patience`] again, then at RFC 7559's pace. `before`: what was known before the
     /// machine booted. Of that only counts which identifiers were another machine's (RFC 7217 §6).
     pub fn start(&mut self, before: Option<&Learned>, now: Instant) {
         self.eager = true;

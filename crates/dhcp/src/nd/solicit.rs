@@ -8,6 +8,10 @@ use crate::Instant;
 
 /// IRT (RFC 7559 §2): the first pause.
 const INITIAL: Duration = Duration::from_secs(4);
+/// The pause behind the first one if somebody waits: a router that answers it at once has done so by
+/// then, and one that holds its answers to all back for 3 s (radvd) answers the second, which comes from
+/// an address, in unicast.
+const QUICK: Duration = Duration::from_millis(20);
 /// MRT: the longest.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -18,14 +22,14 @@ pub(crate) struct Soliciting {
     pub(crate) at: Instant,
     /// The pause behind it, but for the first.
     pause: Duration,
-    /// The first pause, if somebody waits.
+    /// When the third is due after the first, if somebody waits.
     short: Option<Duration>,
     /// How many there were.
     pub(crate) sent: u8,
 }
 
 impl Soliciting {
-    /// The first at `at`. If somebody waits, the second comes `short` after it.
+    /// The first at `at`. If somebody waits, the second comes 20 ms and the third `short` after it.
     pub(crate) fn new(at: Instant, short: Option<Duration>) -> Soliciting {
         Soliciting { at, pause: INITIAL, short, sent: 0 }
     }
@@ -33,9 +37,10 @@ impl Soliciting {
     /// One goes out.
     pub(crate) fn step(&mut self, now: Instant, rng: &mut Rng) {
         self.sent = self.sent.saturating_add(1);
-        let pause = match self.short.take() {
-            Some(short) => short,
-            None => {
+        let pause = match self.short {
+            Some(_) if self.sent == 1 => QUICK,
+            Some(short) if self.sent == 2 => short.saturating_sub(QUICK),
+            _ => {
                 let pause = self.pause;
                 self.pause = (pause * 2).min(LONGEST);
                 // RFC 7559 §2: RAND is between -0.1 and 0.1.
@@ -62,9 +67,9 @@ mod tests {
             soliciting.step(now, &mut rng);
             pauses.push(soliciting.at.saturating_since(now).as_secs_f64());
         }
-        assert_eq!(pauses[0], 0.25);
-        let expected = [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600, 3600];
-        for (pause, expected) in pauses[1..].iter().zip(expected.map(f64::from)) {
+        assert_eq!(pauses[..2], [0.02, 0.23]);
+        let expected = [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600];
+        for (pause, expected) in pauses[2..].iter().zip(expected.map(f64::from)) {
             assert!((0.9..=1.1).contains(&(pause / expected)), "{pause} for {expected}");
         }
     }

@@ -1,9 +1,10 @@
 //! The first answer: who is asked, what is waited for, and for how long.
 
-use dhcp::ipv6::{Config, Event, Mode, Origin, Router, State};
+use dhcp::ipv6::{Client, Config, Event, Mode, Origin, Router, State};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 use wire::dhcp6::{Builder, Message, MessageType, code};
+use wire::frame::{Checksum, Frame};
 use wire::nd::{ALL_ROUTERS, Message as NdMessage, Preference};
 
 use super::bench::*;
@@ -47,6 +48,31 @@ fn a_router_with_a_prefix_is_all_it_takes() {
     bench.until(60.0);
     assert_eq!(bench.try_asked(MessageType::Solicit), None);
     assert_eq!(bench.client.progress().host.solicitations, 1);
+}
+
+#[test]
+fn what_the_segment_has_heard_before_need_not_be_waited_for() {
+    let bytes = router().prefix(7200, 3600).frame();
+    let known = |seconds| (at(seconds), Frame::parse(&bytes, Checksum::Verify).unwrap());
+    let mut bench = Bench::of(Client::new(Config::new(MAC), 1));
+    bench.until(600.0);
+    bench.run(|client, now| client.start_knowing([known(100.0)], now));
+    bench.ready();
+    assert_eq!(bench.now, at(600.0));
+    let [address] = bench.client.configuration().addresses[..] else { panic!() };
+    // As old as it is.
+    let times = (address.preferred_until, address.valid_until);
+    assert_eq!((address.address, times), (ADDRESS, (at(3700.0), at(7300.0))));
+    // Routers are asked all the same.
+    assert_eq!(bench.client.progress().host.solicitations, 1);
+
+    // One that has ended says nothing any more.
+    let mut bench = Bench::of(Client::new(Config::new(MAC), 1));
+    bench.until(8000.0);
+    bench.run(|client, now| client.start_knowing([known(100.0)], now));
+    assert!(bench.client.configuration().addresses.is_empty());
+    bench.until(8000.6);
+    assert!(bench.addresses().is_empty());
 }
 
 #[test]
@@ -140,7 +166,7 @@ fn where_nobody_answers_it_is_known_in_half_a_second() {
         .filter(|sent| matches!(sent.what, What::Nd(NdMessage::RouterSolicitation, _)))
         .map(|sent| sent.at)
         .collect();
-    assert_eq!(solicitations, [at(0.0), at(0.25)]);
+    assert_eq!(solicitations, [at(0.0), at(0.02), at(0.25)]);
     // A server is asked as well.
     bench.asked(MessageType::Solicit);
     bench.until(0.499);

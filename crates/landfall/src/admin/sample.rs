@@ -1,8 +1,11 @@
 //! A status with one endpoint of each kind, for tests.
 
+use dhcp::ipv6::Origin;
 use jiff::Timestamp;
 
-use crate::engine::api::{Counters, EndpointStatus, NetworkStatus, StateStatus, Status};
+use crate::engine::api::{
+    Counters, EndpointStatus, Ipv6AddressStatus, Ipv6Status, NetworkStatus, StateStatus, Status,
+};
 use crate::engine::ids::NetworkId;
 
 const LAN: &str = "b3ac5f6d0c4e2a1889b1d3f2c7e6a5948372615049f8e7d6c5b4a39281706f5e";
@@ -15,6 +18,33 @@ pub(crate) fn now() -> Timestamp {
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+/// An address from a router's prefix, and one that a server leased for as long as it likes.
+fn ipv6() -> Ipv6Status {
+    Ipv6Status {
+        state: "CONFIGURED".to_owned(),
+        link_local: Some("fe80::1f:3aff:fe00:7".parse().unwrap()),
+        addresses: vec![
+            Ipv6AddressStatus {
+                address: "2001:db8:7::1f:3aff:fe00:7".parse().unwrap(),
+                origin: Origin::Slaac,
+                preferred_until: Some(time("2026-11-22T08:30:00Z")),
+                valid_until: Some(time("2026-11-22T09:00:00Z")),
+            },
+            Ipv6AddressStatus {
+                address: "2001:db8:7::1:21".parse().unwrap(),
+                origin: Origin::Dhcp,
+                preferred_until: None,
+                valid_until: None,
+            },
+        ],
+        routers: vec!["fe80::1".parse().unwrap()],
+        prefixes: vec!["2001:db8:70::/60".parse().unwrap()],
+        dns: vec!["2001:db8:7::53".parse().unwrap()],
+        server: Some("0001000131".to_owned()),
+        docker_shows: Some("2001:db8:7::1:20/128".parse().unwrap()),
+    }
 }
 
 /// A container that runs; one whose address has changed since its start, with a lease for ever;
@@ -48,6 +78,7 @@ pub(crate) fn status() -> Status {
         expires_at: Some(time("2026-11-22T09:59:59Z")),
         held_until: None,
         docker_shows: None,
+        ipv6: None,
     };
     let held = EndpointStatus {
         id: "e4".to_owned().try_into().unwrap(),
@@ -68,6 +99,7 @@ pub(crate) fn status() -> Status {
         renews_at: None,
         expires_at: None,
         docker_shows: Some("192.168.7.21/24".parse().unwrap()),
+        ipv6: Some(ipv6()),
         ..web.clone()
     };
     let starting = EndpointStatus {

@@ -27,7 +27,7 @@ const DISPENSABLE: [&str; 4] = ["NETWORK", "SERVER", "INTERFACE", "MAC"];
 /// What stands where there is nothing to show.
 const NOTHING: &str = "-";
 
-/// The endpoints by name, a line each, and a note for each whose address is not the one that
+/// The endpoints by name, a line for each address, and a note for each whose address is not the one that
 /// Docker shows. Columns are left out where the table would be wider than `width`, if given.
 /// Without `headers` there are no notes either.
 pub(super) fn render(status: &Status, now: Timestamp, width: Option<u16>, headers: bool) -> String {
@@ -37,7 +37,7 @@ pub(super) fn render(status: &Status, now: Timestamp, width: Option<u16>, header
         return if headers { nobody(status) } else { String::new() };
     }
 
-    let rows: Vec<_> = endpoints.iter().map(|endpoint| row(endpoint, now)).collect();
+    let rows: Vec<_> = endpoints.iter().map(|endpoint| row(endpoint, now, headers)).collect();
     let mut left_out = 0;
     let mut table = table(&rows, &[], headers);
     while let Some(width) = width
@@ -71,6 +71,14 @@ pub(super) fn render(status: &Status, now: Timestamp, width: Option<u16>, header
                 text,
                 "note: Docker still shows {shown} for {}, which has {has}; restart the container \
                  to put that right",
+                name(endpoint),
+            );
+        }
+        if let Some(shown) = endpoint.ipv6.as_ref().and_then(|ipv6| ipv6.docker_shows) {
+            let _ = writeln!(
+                text,
+                "note: Docker still shows {shown} for {}, which does not have it any more; restart \
+                 the container to put that right",
                 name(endpoint),
             );
         }
@@ -113,7 +121,7 @@ fn nobody(status: &Status) -> String {
 }
 
 /// The cells, in the order of [`HEADERS`].
-fn row(endpoint: &EndpointStatus, now: Timestamp) -> [String; 9] {
+fn row(endpoint: &EndpointStatus, now: Timestamp, for_people: bool) -> [String; 9] {
     let lease = |time: Option<Timestamp>| match (endpoint.address, time) {
         (None, _) => NOTHING.to_owned(),
         (Some(_), None) => "never".to_owned(),
@@ -124,13 +132,22 @@ fn row(endpoint: &EndpointStatus, now: Timestamp) -> [String; 9] {
         endpoint.network.short().to_owned(),
         endpoint.interface.as_deref().map_or(NOTHING.to_owned(), plain),
         endpoint.mac.to_string(),
-        endpoint.address.map_or(NOTHING.to_owned(), |address| address.to_string()),
+        addresses(endpoint, if for_people { "\n" } else { "," }),
         endpoint.server.map_or(NOTHING.to_owned(), |server| server.to_string()),
         // Its client is bound, but the container that could use the lease has ended.
         endpoint.held_until.map_or_else(|| plain(&endpoint.state), |_| "HELD".to_owned()),
         lease(endpoint.renews_at),
         lease(endpoint.expires_at),
     ]
+}
+
+/// The leased address and the IPv6 addresses: below each other, where no script wants a line for each
+/// endpoint.
+fn addresses(endpoint: &EndpointStatus, between: &str) -> String {
+    let own = endpoint.address.map(|address| address.to_string());
+    let ipv6 = endpoint.ipv6.iter().flat_map(|ipv6| &ipv6.addresses);
+    let all: Vec<String> = own.into_iter().chain(ipv6.map(|a| a.address.to_string())).collect();
+    if all.is_empty() { NOTHING.to_owned() } else { all.join(between) }
 }
 
 /// The host name and the container's short id, as far as they are known. The host name that Docker
@@ -162,13 +179,16 @@ mod tests {
     #[test]
     fn as_wide_as_it_must_be() {
         insta::assert_snapshot!(shown(None, true), @r"
-        CONTAINER              NETWORK       INTERFACE  MAC                ADDRESS           SERVER       STATE      RENEWS IN  EXPIRES IN
-        c0ffee2b3c4d           0c4e2a1889b1  eth1       02:1f:3a:00:00:09  10.9.0.200/16     10.9.0.1     REBINDING  now        40s
-        db (77aa2b3c4d5e)      b3ac5f6d0c4e  eth0       02:1f:3a:00:00:07  192.168.7.121/24  192.168.7.1  BOUND      never      never
-        endpoint 5f4e3d2c1b0a  b3ac5f6d0c4e  -          02:1f:3a:00:00:08  -                 -            SELECTING  -          -
-        mail (88bb2b3c4d5e)    b3ac5f6d0c4e  -          02:1f:3a:00:00:0a  192.168.7.22/24   192.168.7.1  HELD       4m 12s     1h 59m
-        web (1a2b3c4d5e6f)     b3ac5f6d0c4e  eth0       02:00:00:00:00:42  192.168.7.20/24   192.168.7.1  BOUND      4m 12s     1h 59m
+        CONTAINER              NETWORK       INTERFACE  MAC                ADDRESS                      SERVER       STATE      RENEWS IN  EXPIRES IN
+        c0ffee2b3c4d           0c4e2a1889b1  eth1       02:1f:3a:00:00:09  10.9.0.200/16                10.9.0.1     REBINDING  now        40s
+        db (77aa2b3c4d5e)      b3ac5f6d0c4e  eth0       02:1f:3a:00:00:07  192.168.7.121/24             192.168.7.1  BOUND      never      never
+                                                                           2001:db8:7:0:1f:3aff:fe00:7
+                                                                           2001:db8:7::1:21
+        endpoint 5f4e3d2c1b0a  b3ac5f6d0c4e  -          02:1f:3a:00:00:08  -                            -            SELECTING  -          -
+        mail (88bb2b3c4d5e)    b3ac5f6d0c4e  -          02:1f:3a:00:00:0a  192.168.7.22/24              192.168.7.1  HELD       4m 12s     1h 59m
+        web (1a2b3c4d5e6f)     b3ac5f6d0c4e  eth0       02:00:00:00:00:42  192.168.7.20/24              192.168.7.1  BOUND      4m 12s     1h 59m
         note: Docker still shows 192.168.7.21/24 for db (77aa2b3c4d5e), which has 192.168.7.121/24 now; restart the container to put that right
+        note: Docker still shows 2001:db8:7::1:20/128 for db (77aa2b3c4d5e), which does not have it any more; restart the container to put that right
         ");
     }
 
@@ -191,26 +211,33 @@ mod tests {
     #[test]
     fn in_a_narrow_terminal() {
         insta::assert_snapshot!(shown(Some(100), true), @r"
-        CONTAINER              MAC                ADDRESS           STATE      RENEWS IN  EXPIRES IN
-        c0ffee2b3c4d           02:1f:3a:00:00:09  10.9.0.200/16     REBINDING  now        40s
-        db (77aa2b3c4d5e)      02:1f:3a:00:00:07  192.168.7.121/24  BOUND      never      never
-        endpoint 5f4e3d2c1b0a  02:1f:3a:00:00:08  -                 SELECTING  -          -
-        mail (88bb2b3c4d5e)    02:1f:3a:00:00:0a  192.168.7.22/24   HELD       4m 12s     1h 59m
-        web (1a2b3c4d5e6f)     02:00:00:00:00:42  192.168.7.20/24   BOUND      4m 12s     1h 59m
-        note: a wider terminal shows NETWORK, SERVER, INTERFACE as well, and --json shows all
+        CONTAINER              ADDRESS                      STATE      RENEWS IN  EXPIRES IN
+        c0ffee2b3c4d           10.9.0.200/16                REBINDING  now        40s
+        db (77aa2b3c4d5e)      192.168.7.121/24             BOUND      never      never
+                               2001:db8:7:0:1f:3aff:fe00:7
+                               2001:db8:7::1:21
+        endpoint 5f4e3d2c1b0a  -                            SELECTING  -          -
+        mail (88bb2b3c4d5e)    192.168.7.22/24              HELD       4m 12s     1h 59m
+        web (1a2b3c4d5e6f)     192.168.7.20/24              BOUND      4m 12s     1h 59m
+        note: a wider terminal shows NETWORK, SERVER, INTERFACE, MAC as well, and --json shows all
         note: Docker still shows 192.168.7.21/24 for db (77aa2b3c4d5e), which has 192.168.7.121/24 now; restart the container to put that right
+        note: Docker still shows 2001:db8:7::1:20/128 for db (77aa2b3c4d5e), which does not have it any more; restart the container to put that right
         ");
     }
 
     #[test]
     fn no_wider_than_the_terminal() {
         let all = shown(None, true);
-        let widest = all.lines().take(5).map(str::len).max().unwrap();
+        let rows = |text: &str| {
+            let rows = text.lines().take_while(|line| !line.starts_with("note:"));
+            rows.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let widest = rows(&all).iter().map(String::len).max().unwrap();
         let width = |columns| u16::try_from(columns).unwrap();
         assert_eq!(shown(Some(width(widest)), true), all);
-        for columns in [widest - 1, 100, 90, 80] {
+        for columns in [widest - 1, 100, 90] {
             let text = shown(Some(width(columns)), true);
-            let too_wide = text.lines().take(5).find(|line| line.len() > columns);
+            let too_wide = rows(&text).into_iter().find(|line| line.len() > columns);
             assert_eq!(too_wide, None, "{columns} columns: {text}");
         }
     }

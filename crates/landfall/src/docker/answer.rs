@@ -127,6 +127,8 @@ pub(super) struct Created {
 #[serde(rename_all = "PascalCase")]
 struct Interface {
     address: String,
+    #[serde(rename = "AddressIPv6", skip_serializing_if = "String::is_empty")]
+    address_ipv6: String,
     mac_address: String,
 }
 
@@ -137,6 +139,7 @@ impl Created {
         Created {
             interface: Interface {
                 address: attachment.address.map(|address| address.to_string()).unwrap_or_default(),
+                address_ipv6: attachment.address6.map(|a| a.to_string()).unwrap_or_default(),
                 mac_address: if mac_given { String::new() } else { attachment.mac.to_string() },
             },
         }

@@ -3,10 +3,10 @@
 //! Nothing here is Docker's: another front door (CNI, netavark) asks with the same values.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
@@ -60,6 +60,8 @@ pub(crate) struct Attachment {
     /// Its leased address with the length of the subnet's prefix. None: no server answers, and its
     /// network is told not to wait for one.
     pub(crate) address: Option<Ipv4Net>,
+    /// One of its IPv6 addresses, if it has any: the leased one first.
+    pub(crate) address6: Option<Ipv6Net>,
 }
 
 /// An endpoint to hand over to a sandbox.
@@ -199,4 +201,41 @@ pub(crate) struct EndpointStatus {
     pub(crate) held_until: Option<jiff::Timestamp>,
     /// The address that Docker was told at the start and still shows, where it is another by now.
     pub(crate) docker_shows: Option<Ipv4Net>,
+    /// Its IPv6; none: its network does not want any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv6: Option<Ipv6Status>,
+}
+
+/// An endpoint's IPv6 as `landfall status` shows it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Ipv6Status {
+    /// Where its client stands.
+    pub(crate) state: String,
+    /// Its link-local address.
+    pub(crate) link_local: Option<Ipv6Addr>,
+    /// Its addresses.
+    pub(crate) addresses: Vec<Ipv6AddressStatus>,
+    /// The default routers, the most preferred first.
+    pub(crate) routers: Vec<Ipv6Addr>,
+    /// Prefixes that were delegated to it.
+    pub(crate) prefixes: Vec<Ipv6Net>,
+    /// DNS servers that routers and the DHCPv6 server name.
+    pub(crate) dns: Vec<Ipv6Addr>,
+    /// The DUID of the DHCPv6 server that leased something, in hexadecimal.
+    pub(crate) server: Option<String>,
+    /// The address that Docker was told at the start and still shows, where it has gone by now.
+    pub(crate) docker_shows: Option<Ipv6Net>,
+}
+
+/// An IPv6 address as `landfall status` shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Ipv6AddressStatus {
+    /// The address.
+    pub(crate) address: Ipv6Addr,
+    /// `slaac` or `dhcp`.
+    pub(crate) origin: dhcp::ipv6::Origin,
+    /// Until when it is used for new connections; none: for ever.
+    pub(crate) preferred_until: Option<jiff::Timestamp>,
+    /// Until when it may be used; none: for ever.
+    pub(crate) valid_until: Option<jiff::Timestamp>,
 }

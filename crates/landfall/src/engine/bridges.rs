@@ -197,7 +197,7 @@ impl Engine {
             {
                 tracing::error!(endpoint = %id, %error, "not put back on its bridge");
             }
-            self.take_up(&id, &segment).await;
+            self.take_up(&id, &segment, &bridge).await;
         }
         if bridge.up {
             self.confirm_all(name);
@@ -213,16 +213,23 @@ impl Engine {
 
     /// Points frames to where the endpoint is, and goes on with a lease that no client holds since
     /// the daemon started without the bridge.
-    async fn take_up(&self, id: &EndpointId, segment: &Arc<Segment>) {
-        let (mac, live, stored, host_name, network) = {
+    async fn take_up(&self, id: &EndpointId, segment: &Arc<Segment>, bridge: &Link) {
+        let (mac, live, stored, stored6, host_name, network) = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id) else { return };
             let live = (endpoint.carrier && !endpoint.is_held()).then_some(endpoint.host_link);
             let ours = |stored: &crate::store::StoredLease| stored.boot_id == self.0.boot_id;
             let stored = endpoint.remembered.take_if(|stored| ours(stored));
+            let ours6 = |stored: &crate::store::StoredIpv6| stored.boot_id == self.0.boot_id;
+            let stored6 = endpoint.remembered6.take_if(|stored| ours6(stored));
             let network = endpoint.network.clone();
-            (endpoint.mac, live, stored, endpoint.host_name.clone(), network)
+            (endpoint.mac, live, stored, stored6, endpoint.host_name.clone(), network)
         };
+        let known = segment.ipv6().is_some_and(|ipv6| ipv6.view(mac).is_some());
+        if !known && (stored6.is_some() || live.is_some()) {
+            let stored6 = (stored6, bridge.mtu);
+            self.resume_ipv6(&network, segment, (id, mac), host_name.clone(), stored6, live);
+        }
         let config = self.client_config(&network.options, mac, host_name);
         if let Some(stored) = stored {
             if segment.resume(id, config, stored.lease, live).await.is_err() {

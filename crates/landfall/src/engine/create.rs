@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dhcp::ipv6::Saved;
 use dhcp::v4::{Config, Progress};
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use net::{Link, Peer, Veth};
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::MacAddr;
@@ -15,7 +16,7 @@ use super::diagnose::{NoLease, find_obstacle};
 use super::ids::EndpointId;
 use super::options::NoServer;
 use super::reboot::Remembered;
-use super::{Endpoint, Engine, Error, container_link, host_link, with_prefix};
+use super::{Endpoint, Engine, Error, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
 use crate::segments::{AcquireError, Begin, Segment, Start};
 use crate::store::{NetworkRecord, Phase};
@@ -61,13 +62,18 @@ impl Engine {
         }
         let random = random_mac()?;
         self.undone(&new.id).await;
+        let mut before = None;
         let (mac, origin) = {
             let mut state = self.lock();
             let again = state.take_unfinished(&new.id);
             if let Some(known) = state.endpoints.get(&new.id) {
                 match known.phase {
                     Phase::Created | Phase::Joined(_) => {
-                        return Ok(Attachment { mac: known.mac, address: known.told });
+                        return Ok(Attachment {
+                            mac: known.mac,
+                            address: known.told,
+                            address6: known.told6,
+                        });
                     }
                     Phase::Held(_) => {}
                     Phase::Creating | Phase::Releasing => return Err(Error::Busy(new.id)),
@@ -77,7 +83,7 @@ impl Engine {
                 return Err(Error::UnreadableEndpoint { endpoint: new.id, why: why.clone() });
             }
             let container = state.sole_candidate(&network.id, &new.candidates);
-            let earlier = state.claim(&network, &new.id, new.mac, container);
+            let earlier = state.claim(&network, &new.id, new.mac, container, &new.candidates);
             let mac = match (&earlier, new.mac.or(again)) {
                 (Some((_, earlier)), _) => earlier.mac,
                 (None, Some(mac)) => mac,
@@ -101,12 +107,17 @@ impl Engine {
                         endpoint.host_name = earlier.host_name.take();
                     }
                     let remembered = earlier.remembered.take();
+                    let remembered6 = earlier.remembered6.take();
                     self.forget_claimed(from.clone(), earlier);
                     point("claim: taken");
                     match remembered {
                         Some(stored) => {
                             let origin = Remembered::of(&stored, net::wall_clock_is_set());
                             endpoint.remembered = Some(stored);
+                            before = remembered6.as_deref().and_then(|stored| {
+                                ipv6::of_earlier_boot(stored, net::wall_clock_is_set())
+                            });
+                            endpoint.remembered6 = remembered6;
                             Origin::Remembered(origin)
                         }
                         None => Origin::Held(from),
@@ -117,7 +128,7 @@ impl Engine {
             (mac, origin)
         };
         let undo = Undo { engine: self, id: Some(&new.id) };
-        match self.make(&network, &new.id, mac, &origin).await {
+        match self.make(&network, &new.id, mac, (&origin, before)).await {
             Ok(attachment) => {
                 undo.not_needed();
                 self.await_join(&new.id);
@@ -135,7 +146,7 @@ impl Engine {
         network: &NetworkRecord,
         id: &EndpointId,
         mac: MacAddr,
-        origin: &Origin,
+        (origin, before): (&Origin, Option<Saved>),
     ) -> Result<Attachment, Error> {
         let (segment, bridge) = self.0.segments.get(&network.options.bridge).await?;
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
@@ -150,20 +161,52 @@ impl Engine {
             point("create: recorded");
             is_recorded.send_replace(true);
             self.make_link(network, &bridge, id, mac).await?;
-            // A lease is written down while its address is still being checked.
+            // A lease is written down while its address is still being checked. With IPv6 there is more to
+            // come, and what is written down counts as whole.
             let mut noted = None;
             while let Some(lease) = grants.recv().await {
-                self.keep_granted(id, &lease).await?;
-                noted = Some(lease.address);
+                if network.options.ipv6.is_none() {
+                    self.keep_granted(id, &lease).await?;
+                    noted = Some(lease.address);
+                }
             }
             Ok(noted)
         };
-        let lease = self.lease(network, &segment, id, mac, origin, Start { recorded, granted });
-        let (lease, noted) = tokio::try_join!(lease, prepare)?;
+        let start = Start { recorded, granted };
+        // One that is held comes with its lease.
+        let held = matches!(origin, Origin::Held(_));
+        let ask = |before, start| {
+            self.ask_for_ipv6(network, &segment, bridge.mtu, (id, mac), before, start)
+        };
+        let side_by_side = {
+            let start = Start::after(&start);
+            async { if held { Ok(None) } else { ask(before, start).await } }
+        };
+        let lease = self.lease(network, &segment, id, mac, origin, start);
+        let (lease, noted, mut ipv6) = tokio::try_join!(lease, prepare, side_by_side)?;
+        if held {
+            let taken_over = segment.ipv6().and_then(|ipv6| ipv6.view(mac));
+            ipv6 = match taken_over {
+                Some(view) => Some(view.configuration),
+                None => ask(None, Start::recorded_before()).await?,
+            };
+        }
+        let address6 = ipv6.as_ref().and_then(ipv6::to_tell);
+        if let Some(options) = &network.options.ipv6
+            && options.required
+            && address6.is_none()
+        {
+            return Err(Error::NoIpv6 {
+                network: network.id.clone(),
+                endpoint: id.clone(),
+                bridge: bridge.name,
+                mac,
+            });
+        }
         self.count_start(lease.is_some(), origin);
         point("create: granted");
         let address = lease.as_ref().map(with_prefix);
-        if !self.is_made(id, address) {
+        if !self.is_made(id, address, address6) {
             // Deleted meanwhile, by a call that could not know of these.
             drop(segment.release(id, mac).await);
             let _ = self.0.host.delete_link_named(&host_link(id)).await;
@@ -183,17 +226,24 @@ impl Engine {
                 "endpoint made without an address: no DHCP server answers yet"
             ),
         }
-        Ok(Attachment { mac, address })
+        Ok(Attachment { mac, address, address6 })
     }
 
     /// Notes what an endpoint got; says whether it is still there.
-    fn is_made(&self, id: &EndpointId, address: Option<Ipv4Net>) -> bool {
+    fn is_made(
+        &self,
+        id: &EndpointId,
+        address: Option<Ipv4Net>,
+        address6: Option<Ipv6Net>,
+    ) -> bool {
         let mut state = self.lock();
         let endpoint = state.endpoints.get_mut(id).filter(|e| e.phase == Phase::Creating);
         let Some(endpoint) = endpoint else { return false };
         endpoint.told = address;
+        endpoint.told6 = address6;
         endpoint.phase = Phase::Created;
         endpoint.remembered = None;
+        endpoint.remembered6 = None;
         true
     }
 
@@ -347,8 +397,10 @@ impl Engine {
             },
         };
         let (ended, making) = oneshot::channel();
-        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
-            endpoint.making = Some(making);
+        match self.lock().endpoints.get_mut(id) {
+            Some(endpoint) => endpoint.making = Some(making),
+            // Deleted meanwhile: nobody would remove what is made now.
+            None => return Err(Error::Busy(id.clone())),
         }
         let guarded = network.options.dhcp_guard;
         let (engine, network, id) = (self.clone(), network.id.clone(), id.clone());

@@ -59,9 +59,22 @@ pub(crate) enum Error {
         /// The bridge that was named.
         bridge: Option<String>,
     },
-    /// `docker network create --ipv6`.
-    #[error("IPv6 is not supported yet: create the network without --ipv6")]
-    Ipv6,
+    /// `ipv6_required`, and there is none.
+    #[error(
+        "network {network}, endpoint {endpoint}: no IPv6 address is to be had on {bridge} (MAC {mac}): no \
+         router advertises a prefix, and no DHCPv6 server leases an address. Is {bridge} connected to the \
+         LAN (`ip link show master {bridge}`)? Without `-o ipv6_required=true` containers start all the same"
+    )]
+    NoIpv6 {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// The bridge.
+        bridge: String,
+        /// The MAC that asked.
+        mac: MacAddr,
+    },
     /// Another network of this host would fight with the bridge's.
     #[error(transparent)]
     Conflict(#[from] Conflict),

@@ -206,13 +206,16 @@ impl State {
 
     /// Takes out the held endpoint with whose lease a new one goes on: itself, if an earlier run
     /// died when it had claimed the lease already; the one with the MAC that the user gave; else
-    /// that of the container.
+    /// that of the container. An engine that died before it joined what it had made has left it with
+    /// the MAC, and starts the same container again: that is sure if no other can be meant, or if the
+    /// daemon died with it.
     pub(super) fn claim(
         &mut self,
         network: &NetworkRecord,
         new: &EndpointId,
         mac: Option<MacAddr>,
         container: Option<&Container>,
+        candidates: &[Container],
     ) -> Option<(EndpointId, Endpoint)> {
         let by_mac = |e: &Endpoint| {
             // A server knows a client by its MAC, whatever network Docker says it is on.
@@ -235,7 +238,18 @@ impl State {
         };
         let id = match mac {
             _ if self.endpoints.get(new).is_some_and(|e| e.is_held()) => Some(new.clone()),
-            Some(_) => find(&by_mac),
+            Some(_) => find(&by_mac).or_else(|| {
+                let only = match candidates {
+                    [only] => Some(&*only.id),
+                    _ => None,
+                };
+                let left = |e: &Endpoint| {
+                    let same = only.is_some() && e.container.as_deref() == only;
+                    e.phase == Phase::Created && (e.recovered || same)
+                };
+                let mut all = self.endpoints.iter();
+                all.find(|(_, e)| left(e) && by_mac(e)).map(|(id, _)| id.clone())
+            }),
             None => find(&by_id).or_else(|| find(&by_name)),
         }?;
         let endpoint = self.endpoints.remove(&id)?;

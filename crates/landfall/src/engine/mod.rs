@@ -32,6 +32,7 @@ mod error;
 mod guest;
 mod hold;
 pub(crate) mod ids;
+mod ipv6;
 mod join;
 mod leave;
 mod network;
@@ -40,6 +41,7 @@ mod reboot;
 mod recover;
 mod renewals;
 mod sandbox;
+mod sandbox_ipv6;
 mod status;
 mod unfinished;
 mod worker;
@@ -51,7 +53,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dhcp::v4::{Config, Defence, OnLoss};
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use net::Netlink;
 use nix::unistd::Pid;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -63,7 +65,10 @@ use bridges::Bridges;
 pub(crate) use error::Error;
 
 use crate::segments::{Segment, Segments};
-use crate::store::{Change, EndpointRecord, NetworkRecord, Phase, Store, StoredLease, Unreadable};
+use crate::store::{
+    Change, EndpointRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6, StoredLease,
+    Unreadable,
+};
 use ids::{EndpointId, NetworkId};
 use options::Options;
 use sandbox::Configured;
@@ -88,6 +93,7 @@ struct Inner {
     instance: String,
     boot_id: Box<str>,
     vendor_class: Arc<str>,
+    secret: Secret,
     started: Duration,
     news: mpsc::UnboundedSender<LinkNews>,
     /// What is done to its end, whatever becomes of its caller; the process waits for it.
@@ -121,6 +127,7 @@ struct Endpoint {
     host_link: u32,
     /// What Docker was told of the address and the router, and goes on to show.
     told: Option<Ipv4Net>,
+    told6: Option<Ipv6Net>,
     told_gateway: Option<Ipv4Addr>,
     /// Whether the host's end has a carrier: the other one is up in a sandbox.
     carrier: bool,
@@ -137,10 +144,14 @@ struct Endpoint {
     guest: Option<Pid>,
     /// Whether it has gone on with the lease of an earlier endpoint.
     claimed: bool,
+    /// Whether an earlier run of the daemon made it.
+    recovered: bool,
     /// Whether an earlier run did not finish it: it is only there until its lease is given back.
     unfinished: bool,
     /// The lease of an earlier boot, as long as its container is waited for.
     remembered: Option<Box<StoredLease>>,
+    /// Its IPv6 of an earlier boot, or of a time with a bridge.
+    remembered6: Option<Box<StoredIpv6>>,
     /// Resolves when its link is made, or is not made after all.
     making: Option<oneshot::Receiver<()>>,
     /// What its interface lost together with its last lease, until the next one.
@@ -158,7 +169,8 @@ impl Engine {
         let (store, loaded) = Store::open(dir)?;
         let host = Netlink::here()?;
         let (lease_events, leases) = mpsc::unbounded_channel();
-        let segments = Segments::new(host.clone(), &loaded.instance, lease_events)?;
+        let (ipv6_events, ipv6) = mpsc::unbounded_channel();
+        let segments = Segments::new(host.clone(), &loaded.instance, lease_events, ipv6_events)?;
         let (news, queue) = mpsc::unbounded_channel();
         let engine = Engine(Arc::new(Inner {
             store,
@@ -167,6 +179,7 @@ impl Engine {
             instance: loaded.instance.clone(),
             boot_id: net::boot_id()?.into(),
             vendor_class: VENDOR_CLASS.into(),
+            secret: Secret::in_folder(dir),
             started: net::boot_now(),
             news,
             unfinished: TaskTracker::new(),
@@ -182,7 +195,7 @@ impl Engine {
         });
         tokio::spawn(worker::watch_links(engine.clone(), watch));
         tokio::spawn(worker::watch_wakings(engine.clone(), net::Wakings::new()?));
-        tokio::spawn(worker::work(engine.clone(), queue, leases));
+        tokio::spawn(worker::work(engine.clone(), queue, leases, ipv6));
         Ok(engine)
     }
 
@@ -260,6 +273,9 @@ impl Engine {
             container: endpoint.container.clone(),
             name: endpoint.name.clone(),
             confirmed: endpoint.confirmed,
+            claimed: endpoint.claimed,
+            told6: endpoint.told6,
+            ipv6: self.ipv6_to_store(endpoint),
         })
     }
 
@@ -325,6 +341,7 @@ impl Endpoint {
             segment: None,
             host_link: 0,
             told: None,
+            told6: None,
             told_gateway: None,
             carrier: false,
             interface: None,
@@ -334,8 +351,10 @@ impl Endpoint {
             confirmed: false,
             guest: None,
             claimed: false,
+            recovered: false,
             unfinished: false,
             remembered: None,
+            remembered6: None,
             making: None,
             withdrawn: None,
             pending: None,

@@ -25,10 +25,11 @@ impl Engine {
                 bridge: new.options.get(options::name::BRIDGE).cloned(),
             });
         }
-        if new.ipv6 {
-            return Err(Error::Ipv6);
+        let mut options = Options::parse(&new.options)?;
+        if new.ipv6 && !new.options.contains_key(options::name::IPV6) {
+            // `--ipv6` says the same.
+            options.ipv6 = Some(options::Ipv6Options::default());
         }
-        let options = Options::parse(&new.options)?;
         let record = NetworkRecord { id: new.id, options, internal: new.internal };
         if let Some(known) = self.lock().networks.get(&record.id) {
             return if **known == record { Ok(()) } else { Err(Error::NetworkExists(record.id)) };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dhcp::ipv6::Mode;
 use dhcp::v4::{ConflictCheck, OnLoss};
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,14 @@ pub(crate) mod name {
     pub(crate) const IGNORE_CONFLICTS: &str = "ignore_conflicts";
     /// Do not copy the host's static routes of the bridge into containers; `false`.
     pub(crate) const SKIP_ROUTES: &str = "skip_routes";
-    /// IPv6 as well; `false`.
+    /// Where IPv6 addresses come from: `false`, `true` (`auto`), `auto`, `slaac` or `dhcp`.
     pub(crate) const IPV6: &str = "ipv6";
+    /// How the lower half of an address from a router's prefix is made: `eui64` or `stable`.
+    pub(crate) const IPV6_ADDRESS: &str = "ipv6_address";
+    /// Ask for a prefix of that length for each container.
+    pub(crate) const IPV6_PD: &str = "ipv6_pd";
+    /// Let no container start without an IPv6 address; `false`.
+    pub(crate) const IPV6_REQUIRED: &str = "ipv6_required";
     /// What a container's interface name begins with; `eth`.
     pub(crate) const INTERFACE_PREFIX: &str = "interface_prefix";
     /// What a container gets while no server answers: `fail`, `last` or `wait`.
@@ -34,13 +41,16 @@ pub(crate) mod name {
     pub(crate) const RELEASE_DELAY: &str = "release_delay";
 
     /// All of them, sorted.
-    pub(crate) const ALL: [&str; 12] = [
+    pub(crate) const ALL: [&str; 15] = [
         BRIDGE,
         CONFLICT_CHECK,
         DHCP_GUARD,
         IGNORE_CONFLICTS,
         INTERFACE_PREFIX,
         IPV6,
+        IPV6_ADDRESS,
+        IPV6_PD,
+        IPV6_REQUIRED,
         LEASE_TIMEOUT,
         MODE,
         NO_SERVER,
@@ -87,6 +97,33 @@ pub(crate) struct Options {
     /// Whether a container's DHCP server and router messages are dropped at its port.
     #[serde(default)]
     pub(crate) dhcp_guard: bool,
+    /// IPv6, if it is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv6: Option<Ipv6Options>,
+}
+
+/// What a network that wants IPv6 wants of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ipv6Options {
+    /// Where addresses come from.
+    pub(crate) mode: Mode,
+    /// How the lower half of an address from a router's prefix is made.
+    pub(crate) address: InterfaceIdKind,
+    /// The length of the prefix to ask for.
+    pub(crate) prefix: Option<u8>,
+    /// Whether a container does not start without an address.
+    pub(crate) required: bool,
+}
+
+/// How the lower half of an address from a router's prefix is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum InterfaceIdKind {
+    /// From the MAC (RFC 4291, appendix A).
+    #[default]
+    Eui64,
+    /// The same for the same MAC in the same network, and another in each other one (RFC 7217).
+    Stable,
 }
 
 /// What a container gets when it starts and no DHCP server has a word for it.
@@ -133,9 +170,6 @@ pub(crate) enum InvalidOption {
         "option bridge is missing: name the bridge that is connected to the LAN, as in `-o bridge=br0`"
     )]
     NoBridge,
-    /// Known, but not built yet.
-    #[error("option {0} is not supported yet: leave it out or write {0}=false")]
-    NotYet(&'static str),
 }
 
 fn hint(nearest: &Option<&'static str>) -> String {
@@ -157,9 +191,6 @@ impl Options {
 
         if let Some((name, value)) = get(name::MODE).filter(|(_, value)| *value != "bridge") {
             return Err(invalid(name, value, "the only mode is \"bridge\" for now"));
-        }
-        if flag(get(name::IPV6))? {
-            return Err(InvalidOption::NotYet(name::IPV6));
         }
         let (name, bridge) = get(name::BRIDGE).ok_or(InvalidOption::NoBridge)?;
         if !is_interface_name(bridge) {
@@ -200,6 +231,7 @@ impl Options {
                 Some((name, value)) => return Err(invalid(name, value, "drop or keep")),
             },
             dhcp_guard: flag(get(name::DHCP_GUARD))?,
+            ipv6: ipv6(get)?,
             no_server: match get(name::NO_SERVER) {
                 None | Some((_, "fail")) => NoServer::Fail,
                 Some((_, "last")) => NoServer::Last,
@@ -216,6 +248,39 @@ impl Options {
             },
         })
     }
+}
+
+type Given<'a> = Option<(&'static str, &'a str)>;
+
+fn ipv6<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Option<Ipv6Options>, InvalidOption> {
+    let mode = match get(name::IPV6) {
+        Some((_, "auto")) => Some(Mode::Auto),
+        Some((_, "slaac")) => Some(Mode::Slaac),
+        Some((_, "dhcp")) => Some(Mode::Dhcp),
+        given => match flag(given) {
+            Ok(true) => Some(Mode::Auto),
+            Ok(false) => None,
+            Err(InvalidOption::Value { name, value, .. }) => {
+                let reason = "false, true, auto, slaac or dhcp";
+                return Err(InvalidOption::Value { name, value, reason });
+            }
+            Err(other) => return Err(other),
+        },
+    };
+    let address = match get(name::IPV6_ADDRESS) {
+        None | Some((_, "eui64")) => InterfaceIdKind::Eui64,
+        Some((_, "stable")) => InterfaceIdKind::Stable,
+        Some((name, value)) => return Err(invalid(name, value, "eui64 or stable")),
+    };
+    let prefix = match get(name::IPV6_PD) {
+        None => None,
+        Some((name, value)) => match value.parse() {
+            Ok(length @ 1..=64) => Some(length),
+            _ => return Err(invalid(name, value, "the length of a prefix, 1 to 64, such as 60")),
+        },
+    };
+    let required = flag(get(name::IPV6_REQUIRED))?;
+    Ok(mode.map(|mode| Ipv6Options { mode, address, prefix, required }))
 }
 
 fn invalid(name: &'static str, value: &str, reason: &'static str) -> InvalidOption {
@@ -333,15 +398,44 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_is_what_is_asked_for() {
+        let ipv6 =
+            |given: &[(&str, &str)]| parse(&[&[("bridge", "br0")], given].concat()).unwrap().ipv6;
+        assert_eq!(ipv6(&[]), None);
+        assert_eq!(ipv6(&[("ipv6", "false")]), None);
+        // What it would be made of does not switch it on.
+        assert_eq!(ipv6(&[("ipv6_address", "stable")]), None);
+        for auto in ["true", "auto", "1"] {
+            assert_eq!(ipv6(&[("ipv6", auto)]), Some(Ipv6Options::default()), "{auto}");
+        }
+        let given = [
+            ("ipv6", "dhcp"),
+            ("ipv6_address", "stable"),
+            ("ipv6_pd", "60"),
+            ("ipv6_required", "true"),
+        ];
+        let all = Ipv6Options {
+            mode: Mode::Dhcp,
+            address: InterfaceIdKind::Stable,
+            prefix: Some(60),
+            required: true,
+        };
+        assert_eq!(ipv6(&given), Some(all));
+    }
+
+    #[test]
     fn what_cannot_be_taken_is_refused() {
         assert_eq!(parse(&[]), Err(InvalidOption::NoBridge));
-        assert_eq!(parse(&[("bridge", "b"), ("ipv6", "true")]), Err(InvalidOption::NotYet("ipv6")));
         for (name, value) in [
             ("bridge", ""),
             ("bridge", "sixteencharacter"),
             ("bridge", "br/0"),
             ("bridge", "../br0"),
             ("mode", "macvlan"),
+            ("ipv6", "yes"),
+            ("ipv6_address", "random"),
+            ("ipv6_pd", "0"),
+            ("ipv6_pd", "65"),
             ("lease_timeout", "10"),
             ("lease_timeout", "-1s"),
             ("lease_timeout", "0s"),

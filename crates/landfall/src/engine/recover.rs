@@ -81,6 +81,8 @@ impl Engine {
         endpoint.name = record.name.clone();
         endpoint.confirmed = record.confirmed;
         endpoint.remembered = Some(Box::new(stored.clone()));
+        endpoint.told6 = record.told6;
+        endpoint.remembered6 = record.ipv6.clone();
         tracing::info!(
             endpoint = %record.id, mac = %record.mac, address = %stored.lease.address,
             "of an earlier boot: waits for its container"
@@ -114,13 +116,20 @@ impl Engine {
         let mut endpoint = Endpoint::new(network.clone(), phase.clone(), mac);
         endpoint.told = record.told;
         endpoint.told_gateway = record.told_gateway;
+        endpoint.told6 = record.told6;
         endpoint.host_name = record.host_name.clone();
         endpoint.container = record.container;
         endpoint.name = record.name;
         endpoint.confirmed = record.confirmed;
+        endpoint.claimed = record.claimed;
+        endpoint.recovered = true;
         endpoint.host_link = link.map_or(0, |link| link.index);
+        let mut bridge_mtu = 0;
         let segment = match self.0.segments.get_as_it_is(&network.options.bridge).await {
-            Ok((segment, _)) => Some(segment),
+            Ok((segment, bridge)) => {
+                bridge_mtu = bridge.mtu;
+                Some(segment)
+            }
             Err(error) => {
                 tracing::error!(endpoint = %id, %error, "its lease cannot be renewed");
                 None
@@ -138,6 +147,9 @@ impl Engine {
             Phase::Creating if may_come_back => (false, Some(now() + release_delay)),
             Phase::Creating => (!unfinished, None),
             Phase::Joined(_) if link.is_none() && may_come_back => {
+                (false, Some(now() + release_delay))
+            }
+            Phase::Created if link.is_none() && may_come_back && record.claimed => {
                 (false, Some(now() + release_delay))
             }
             Phase::Created | Phase::Joined(_) => (link.is_none(), None),
@@ -161,10 +173,16 @@ impl Engine {
         {
             // Until there is a bridge.
             endpoint.remembered = lease.clone().map(Box::new);
+            endpoint.remembered6 = record.ipv6.clone();
         }
         if let Some(segment) = &segment {
             let live = link.filter(|link| link.carrier && !dead && held.is_none());
             let live = live.map(|link| link.index);
+            if !dead && !unfinished {
+                let stored = (record.ipv6, bridge_mtu);
+                let who = (&id, mac);
+                self.resume_ipv6(network, segment, who, record.host_name.clone(), stored, live);
+            }
             let mut config = self.client_config(&network.options, mac, record.host_name);
             let resumed = match lease {
                 Some(lease) => {

@@ -15,7 +15,8 @@ use super::with_prefix;
 
 /// An endpoint's interface in a container.
 pub(super) struct Sandbox {
-    links: Netlink,
+    pub(super) links: Netlink,
+    pub(super) netns: Netns,
     /// The interface's index there.
     pub(super) ifindex: u32,
     /// The interface's name there.
@@ -53,13 +54,14 @@ impl Sandbox {
     /// Enters the network namespace at `path` and finds the other end of the host's link
     /// `host_link` there; none if it is not there (any more).
     pub(super) async fn open(path: &Path, host_link: u32) -> net::Result<Option<Sandbox>> {
-        let links = Netlink::in_netns(&open_netns(path)?)?;
+        let netns = open_netns(path)?;
+        let links = Netlink::in_netns(&netns)?;
         let found = links.links().await?.into_iter().find(|link| {
             link.kind.as_deref() == Some("veth")
                 && link.peer_index == Some(host_link)
                 && link.peer_netnsid.is_some()
         });
-        Ok(found.map(|link| Sandbox { ifindex: link.index, interface: link.name, links }))
+        Ok(found.map(|link| Sandbox { ifindex: link.index, interface: link.name, links, netns }))
     }
 
     /// Changes the interface from what an earlier lease put on it to what this one does.
@@ -198,7 +200,7 @@ fn is_default(route: &Route) -> bool {
 }
 
 /// What was to be removed and is not there is removed.
-fn gone_is_fine(result: net::Result<()>) -> net::Result<()> {
+pub(super) fn gone_is_fine(result: net::Result<()>) -> net::Result<()> {
     match result {
         Err(error) if error.is_not_found() => Ok(()),
         result => result,
@@ -209,11 +211,16 @@ fn gone_is_fine(result: net::Result<()>) -> net::Result<()> {
 /// Landfall is not, never ends an address before its lease. One that is over is only ever used
 /// where the address is kept beyond its lease, until a server says otherwise.
 fn lifetime(lease: &Lease) -> Lifetime {
-    let left = lease.expires_at.since_boot().saturating_sub(net::boot_now());
-    if lease.expires_at == dhcp::Instant::NEVER || left.is_zero() {
-        return Lifetime::FOREVER;
+    let seconds = left(lease.expires_at);
+    Lifetime { valid: seconds, preferred: seconds }
+}
+
+/// Seconds until then, rounded up; none for what does not end, or is over.
+pub(super) fn left(until: dhcp::Instant) -> Option<u32> {
+    let left = until.since_boot().saturating_sub(net::boot_now());
+    if until == dhcp::Instant::NEVER || left.is_zero() {
+        return None;
     }
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    let seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX - 1));
-    Lifetime { valid: seconds, preferred: seconds }
+    Some(u32::try_from(seconds).unwrap_or(u32::MAX - 1))
 }

@@ -62,6 +62,9 @@ impl Engine {
         info.extend(status.address.map(|a| ("address", a.to_string())));
         info.extend(status.gateway.map(|g| ("gateway", g.to_string())));
         info.extend(status.server.map(|s| ("dhcp_server", s.to_string())));
+        for address in status.ipv6.into_iter().flat_map(|ipv6| ipv6.addresses) {
+            info.push(("ipv6_address", address.address.to_string()));
+        }
         info.extend(status.expires_at.map(|t| ("expires_at", t.to_string())));
         info
     }
@@ -93,6 +96,7 @@ impl Endpoint {
                 _ => None,
             },
             docker_shows: self.told.filter(|told| address != Some(*told)),
+            ipv6: self.ipv6_status(),
         }
     }
 }

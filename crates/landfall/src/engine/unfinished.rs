@@ -20,6 +20,9 @@ const JOINED_WITHIN: Duration = Duration::from_secs(120);
 /// What an endpoint that is being removed waits for: the disk, and the kernel.
 const UNDONE_WITHIN: Duration = Duration::from_secs(5);
 
+/// IPv6's least (RFC 8200 §5): for a client that is only there to give back.
+const LEAST_MTU: u32 = 1280;
+
 impl Engine {
     /// Waits while an endpoint is being undone: whoever repeats a call that broke comes early.
     pub(super) async fn undone(&self, id: &EndpointId) {
@@ -94,11 +97,15 @@ impl Engine {
         tracing::info!(endpoint = %id, mac = %endpoint.mac, "not finished: undone");
         let options = &endpoint.network.options;
         let config = self.client_config(options, endpoint.mac, endpoint.host_name.clone());
+        let (network, mac) = (endpoint.network.clone(), endpoint.mac);
         let (engine, id, patience) = (self.clone(), id.clone(), options.lease_timeout);
         let reclaim = tokio::spawn(async move {
             // Without an answer there is nothing that could be given back.
             let start = Start::recorded_before();
-            let _ = segment.acquire(&id, config, Begin::Known, patience, start).await;
+            let leased = segment.acquire(&id, config, Begin::Known, patience, start.clone());
+            let of_ipv6 =
+                engine.ask_for_ipv6(&network, &segment, LEAST_MTU, (&id, mac), None, start);
+            let _ = tokio::join!(leased, of_ipv6);
             engine.0.unfinished.spawn(engine.clone().give_up_if(id, |e| e.unfinished));
         });
         endpoint.pending = Some(reclaim.abort_handle());

@@ -15,9 +15,9 @@ use wire::MacAddr;
 use super::bridges::BridgeNews;
 use super::ids::EndpointId;
 use super::sandbox::{Configured, Sandbox};
-use super::{Engine, State, guest, with_prefix};
+use super::{Engine, State, guest, ipv6, with_prefix};
 use crate::fault::point;
-use crate::segments::{LeaseEvent, Segment};
+use crate::segments::{Ipv6Event, LeaseEvent, Segment};
 use crate::store::Phase;
 
 /// Something about an endpoint's link, or about a bridge.
@@ -79,6 +79,7 @@ pub(super) async fn work(
     engine: Engine,
     mut queue: UnboundedReceiver<LinkNews>,
     mut leases: UnboundedReceiver<LeaseEvent>,
+    mut ipv6: UnboundedReceiver<Ipv6Event>,
 ) {
     let mut events = Vec::new();
     loop {
@@ -94,6 +95,7 @@ pub(super) async fn work(
             1.. = leases.recv_many(&mut events, MOST_EVENTS) => {
                 engine.lease_events(&mut events).await;
             }
+            Some(event) = ipv6.recv() => engine.ipv6_event(event).await,
             else => return,
         }
     }
@@ -103,8 +105,10 @@ pub(super) async fn work(
 pub(super) struct Joined {
     pub(super) segment: Arc<Segment>,
     pub(super) mac: MacAddr,
+    /// Whether its network ends at its subnet.
+    pub(super) internal: bool,
     pub(super) path: PathBuf,
-    host_link: u32,
+    pub(super) host_link: u32,
     /// The index of the interface in the sandbox, if it was seen there.
     pub(super) ifindex: Option<u32>,
 }
@@ -172,6 +176,7 @@ impl Engine {
         Some(Joined {
             segment: endpoint.segment.clone()?,
             mac: endpoint.mac,
+            internal: endpoint.network.internal,
             path: path.clone(),
             host_link: endpoint.host_link,
             ifindex: endpoint.interface.as_ref().map(|(index, _)| *index),
@@ -187,11 +192,18 @@ impl Engine {
     /// The link is up in its sandbox: from now on unicast frames go there, the address lives as
     /// long as its lease, and the server learns the container's name.
     async fn link_up(&self, id: &EndpointId) {
-        let Some(Joined { segment, mac, path, host_link, .. }) = self.joined(id) else { return };
+        let Some(Joined { segment, mac, internal, path, host_link, .. }) = self.joined(id) else {
+            return;
+        };
         point("join: link up");
         segment.link_up(mac, host_link).await;
         point("join: forwarded");
-        let told = self.lock().endpoints.get(id).and_then(|endpoint| endpoint.told);
+        let (told, told6) = {
+            let state = self.lock();
+            let endpoint = state.endpoints.get(id);
+            (endpoint.and_then(|e| e.told), endpoint.and_then(|e| e.told6))
+        };
+        let told6 = ipv6::as_told(told6);
         let configured = async {
             let Some(sandbox) = Sandbox::open(&path, host_link).await? else { return Ok(None) };
             if let Some(lease) = segment.view(mac).and_then(|view| view.lease) {
@@ -203,6 +215,7 @@ impl Engine {
                 };
                 sandbox.change(&old, &lease).await?;
             }
+            self.apply_ipv6(&sandbox, &segment, (mac, internal), &told6, true).await?;
             net::Result::Ok(Some((sandbox.ifindex, sandbox.interface.into())))
         };
         match configured.await {

@@ -21,6 +21,9 @@ use crate::fault::point;
 pub(super) const FRAME_BYTES: usize = 9216;
 /// `chaddr` in a BOOTP message (RFC 951 §3).
 const CHADDR: std::ops::Range<usize> = 28..34;
+/// Where a frame says what it carries.
+const ETHERTYPE: std::ops::Range<usize> = 12..14;
+const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 /// How many frames are read before a timer that has fired gets its turn.
 const FRAMES_FIRST: usize = 64;
 
@@ -194,6 +197,13 @@ impl Segment {
 
     /// Hands a frame to the client that it is for.
     pub(super) fn handle_frame(&self, bytes: &[u8], checksum: Checksum) {
+        if bytes.get(ETHERTYPE) == Some(&ETHERTYPE_IPV6) {
+            // From an ear: the port has another socket for that.
+            if let Some(ipv6) = self.ipv6() {
+                ipv6.handle_frame(bytes, checksum);
+            }
+            return;
+        }
         let frame = match Frame::parse(bytes, checksum) {
             Ok(frame) => frame,
             Err(error) => {

@@ -5,6 +5,7 @@ mod clients;
 mod driver;
 mod ear;
 mod hearing;
+mod ipv6;
 mod pace;
 mod port;
 mod segment;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use net::{BootTimer, Link, Netlink, Netns};
 use tokio::sync::{Mutex, mpsc};
 
+pub(crate) use ipv6::{Begin as Ipv6Begin, Ipv6, Ipv6Event};
 pub(crate) use port::PortError;
 pub(crate) use segment::{AcquireError, Begin, Segment, Start};
 
@@ -39,6 +41,7 @@ pub(crate) struct Segments {
     home_links: Netlink,
     instance: String,
     events: mpsc::UnboundedSender<LeaseEvent>,
+    ipv6_events: mpsc::UnboundedSender<Ipv6Event>,
     open: Mutex<HashMap<u32, Arc<Segment>>>,
 }
 
@@ -48,6 +51,7 @@ impl Segments {
         host: Netlink,
         instance: &str,
         events: mpsc::UnboundedSender<LeaseEvent>,
+        ipv6_events: mpsc::UnboundedSender<Ipv6Event>,
     ) -> Result<Segments, net::Error> {
         let home = port::home(instance)?;
         let home_links = Netlink::in_netns(&home)?;
@@ -57,6 +61,7 @@ impl Segments {
             home_links,
             instance: instance.to_owned(),
             events,
+            ipv6_events,
             open: Mutex::default(),
         })
     }
@@ -91,6 +96,20 @@ impl Segments {
         Ok((segment, bridge))
     }
 
+    /// The IPv6 side of a segment, which is made when it is first asked for.
+    pub(crate) fn ipv6_of(&self, segment: &Arc<Segment>) -> Result<Arc<Ipv6>, net::Error> {
+        if let Some(ipv6) = segment.ipv6() {
+            return Ok(ipv6.clone());
+        }
+        let inner = segment.socket.ifindex();
+        let made = Ipv6::start(segment, &self.home, inner, self.ipv6_events.clone())?;
+        let first = segment.ipv6.get_or_init(|| made.clone());
+        if !Arc::ptr_eq(first, &made) {
+            made.stop();
+        }
+        Ok(first.clone())
+    }
+
     /// The segment of a bridge that was made again, or whose port has gone: with a new port, and
     /// the clients of the old one. As it is, if its port is there after all.
     pub(crate) async fn reopen(&self, bridge: &str) -> Result<(Arc<Segment>, Link), PortError> {
@@ -117,6 +136,14 @@ impl Segments {
                 for old in old {
                     old.stop();
                     segment.adopt(old.give_up_clients());
+                    if let Some(before) = old.ipv6() {
+                        match self.ipv6_of(segment) {
+                            Ok(ipv6) => ipv6.adopt(before.give_up_clients()),
+                            Err(error) => {
+                                tracing::error!(%error, bridge, "endpoints are without IPv6");
+                            }
+                        }
+                    }
                     // It outlives a bridge that is deleted, as a port of none.
                     if old.port() != segment.port()
                         && let Err(error) = self.host.delete_link(old.port()).await

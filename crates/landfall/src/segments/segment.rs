@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use dhcp::Instant;
@@ -20,6 +20,7 @@ use wire::MacAddr;
 use super::LeaseEvent;
 use super::clients::{Entry, Starting, State, Waiting};
 use super::hearing::Wants;
+use super::ipv6::Ipv6;
 use super::pace::Pace;
 use super::port::Port;
 use crate::engine::ids::EndpointId;
@@ -47,6 +48,8 @@ pub(crate) struct Segment {
     releasing: TaskTracker,
     /// How many may ask at a time whether their lease of an earlier boot is still right.
     reboots: Semaphore,
+    /// Its IPv6 side, once a network wants it.
+    pub(super) ipv6: OnceLock<Arc<Ipv6>>,
     state: Mutex<State>,
 }
 
@@ -80,6 +83,11 @@ impl Start {
     /// That of an endpoint that is on the disk already.
     pub(crate) fn recorded_before() -> Start {
         Start { recorded: watch::channel(true).1, granted: mpsc::unbounded_channel().0 }
+    }
+
+    /// That of somebody who waits for the same record and has nothing to have noted.
+    pub(crate) fn after(other: &Start) -> Start {
+        Start { recorded: other.recorded.clone(), granted: mpsc::unbounded_channel().0 }
     }
 
     /// Waits until the endpoint is on the disk; fails if it will never be.
@@ -127,6 +135,7 @@ impl Segment {
             events,
             releasing: TaskTracker::new(),
             reboots: Semaphore::new(REBOOTS_AT_ONCE),
+            ipv6: OnceLock::new(),
             state: Mutex::new(State {
                 clients: HashMap::new(),
                 timers: BTreeSet::new(),
@@ -162,6 +171,14 @@ impl Segment {
         if let Some(driver) = self.lock().driver.take() {
             driver.abort();
         }
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.stop();
+        }
+    }
+
+    /// Its IPv6 side, if a network there wants it.
+    pub(crate) fn ipv6(&self) -> Option<&Arc<Ipv6>> {
+        self.ipv6.get()
     }
 
     /// Obtains a lease for a new endpoint.
@@ -308,6 +325,10 @@ impl Segment {
             entry.client.set_host_name(host_name, now());
         }
         self.settle(&mut state, mac);
+        drop(state);
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.take_over(from, to, mac, host_name);
+        }
         Ok(lease)
     }
 
@@ -317,6 +338,10 @@ impl Segment {
         if state.clients.get(&mac).is_some_and(|entry| entry.owner == *owner) {
             state.remove(mac);
             self.arm(&mut state);
+        }
+        drop(state);
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.forget(owner, mac);
         }
     }
 
@@ -349,12 +374,18 @@ impl Segment {
     /// Has a client ask at that time whether its lease is still right.
     pub(crate) fn confirm(&self, mac: MacAddr, at: Instant) {
         self.with(mac, |client, now| client.confirm(at, now));
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.with(mac, |client, now| client.confirm(at, now));
+        }
     }
 
     /// The endpoint's link is up in its sandbox: unicast frames go there from now on.
     pub(crate) async fn link_up(&self, mac: MacAddr, link: u32) {
         // Before anything is announced, so that answers to the announcement go there as well.
         self.point(mac, link).await;
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.link_up(mac, link);
+        }
         let mut state = self.lock();
         if let Some(entry) = state.clients.get_mut(&mac) {
             entry.link = Some(link);
@@ -372,16 +403,25 @@ impl Segment {
             entry.ear = None;
         }
         self.hold(mac).await;
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.link_down(mac);
+        }
     }
 
     /// Tells the client the host name that it sends from now on.
     pub(crate) fn set_host_name(&self, mac: MacAddr, name: &str) {
         self.with(mac, |client, now| client.set_host_name(Some(name), now));
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.with(mac, |client, now| client.set_host_name(Some(name), now));
+        }
     }
 
-    /// Sends gratuitous ARP for the client's address.
+    /// Announces the client's addresses: gratuitous ARP, unsolicited neighbour advertisements.
     pub(crate) fn announce(&self, mac: MacAddr) {
         self.with(mac, |client, _| client.announce());
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.with(mac, |client, _| client.announce());
+        }
     }
 
     /// Gives the lease of an endpoint back and forgets its client. The receiver resolves when the
@@ -392,6 +432,10 @@ impl Segment {
     /// its MAC must not end the lease of the one that holds it.
     pub(crate) async fn release(&self, owner: &EndpointId, mac: MacAddr) -> oneshot::Receiver<()> {
         let (released, receiver) = oneshot::channel();
+        if let Some(ipv6) = self.ipv6().cloned() {
+            let owner = owner.clone();
+            self.releasing.spawn(async move { ipv6.release(&owner, mac).await });
+        }
         let leased = {
             let mut state = self.lock();
             let Some(entry) = state.clients.get_mut(&mac).filter(|e| e.owner == *owner) else {
@@ -511,7 +555,7 @@ pub(super) fn now() -> Instant {
 }
 
 /// Randomness for a client's transaction identifiers and jitter.
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     let mut bytes = [0; 8];
     match getrandom::fill(&mut bytes) {
         Ok(()) => u64::from_ne_bytes(bytes),

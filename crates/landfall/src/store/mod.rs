@@ -14,6 +14,7 @@
 //! | `load` | what there is at the start, whatever is damaged |
 //! | `queue` | what waits to be written |
 //! | `pending` | what could not be written yet |
+//! | `secret` | what makes stable addresses this machine's own |
 //! | `writer` | the thread that writes |
 
 mod copy;
@@ -23,6 +24,7 @@ mod load;
 mod pending;
 mod queue;
 mod record;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -35,7 +37,8 @@ use tokio::sync::oneshot;
 
 pub(crate) use encoding::Unreadable;
 pub(crate) use load::Loaded;
-pub(crate) use record::{EndpointRecord, NetworkRecord, Phase, StoredLease};
+pub(crate) use record::{EndpointRecord, NetworkRecord, Phase, StoredIpv6, StoredLease};
+pub(crate) use secret::Secret;
 
 use crate::engine::ids::{EndpointId, NetworkId};
 use queue::{Write, Writes};

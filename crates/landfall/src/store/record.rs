@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use dhcp::Instant;
+use dhcp::ipv6::Saved;
 use dhcp::v4::Lease;
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wire::MacAddr;
@@ -69,11 +70,33 @@ pub(crate) struct EndpointRecord {
     /// Whether the container was seen in the sandbox, and not only taken for the one that starts.
     #[serde(default = "seen")]
     pub(crate) confirmed: bool,
+    /// Whether it has gone on with the lease of an earlier endpoint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) claimed: bool,
+    /// The IPv6 address that Docker was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) told6: Option<Ipv6Net>,
+    /// Its IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv6: Option<Box<StoredIpv6>>,
 }
 
 /// Records of version 1 have nothing else.
 fn seen() -> bool {
     true
+}
+
+/// An endpoint's IPv6, with what it takes to read its times in another process or after a reboot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredIpv6 {
+    /// All of it; its instants count from the boot named below.
+    pub(crate) saved: Saved,
+    /// `/proc/sys/kernel/random/boot_id` of the boot in which it was written.
+    pub(crate) boot_id: Box<str>,
+    /// When it was written, by that boot's clock.
+    pub(crate) at: Instant,
+    /// And by the wall clock.
+    pub(crate) written: Timestamp,
 }
 
 /// A lease, with what it takes to read its times in another process or after a reboot.

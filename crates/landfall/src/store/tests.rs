@@ -63,6 +63,9 @@ fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {
         container: Some("1a2b3c4d5e6f".into()),
         name: Some("web".into()),
         confirmed: true,
+        claimed: false,
+        told6: None,
+        ipv6: None,
     }
 }
 

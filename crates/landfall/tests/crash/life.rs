@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use lab::{Answer, DhcpServer, Dnsmasq, Lan, LanOptions, Namespace, Process, ServerOptions};
+use lab::{Answer, DhcpServer, Dnsmasq, Lan, LanOptions, Mode6, Namespace, Process, ServerOptions};
 use nix::libc::O_NONBLOCK;
 use serde_json::{Value, json};
 
@@ -43,8 +43,19 @@ pub(crate) struct Guest {
 impl Crashing {
     /// Endpoints that nobody joins are given up after `patience`, in milliseconds.
     pub(crate) fn new(patience: u32) -> Crashing {
-        let lan = Lan::new(LanOptions::default()).unwrap();
-        let server = Dnsmasq::start(lan.router_ns(), "eth0", options()).unwrap();
+        Crashing::on(LanOptions::default(), options(), patience)
+    }
+
+    /// The same on a LAN whose router advertises itself, makes addresses and leases them.
+    pub(crate) fn with_ipv6(patience: u32) -> Crashing {
+        let lan = LanOptions { ipv6: true, ..LanOptions::default() };
+        let options = ServerOptions { ipv6: Some(Mode6::Both), ..options() };
+        Crashing::on(lan, options, patience)
+    }
+
+    fn on(lan: LanOptions, options: ServerOptions, patience: u32) -> Crashing {
+        let lan = Lan::new(lan).unwrap();
+        let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
         let env = vec!["LOG_LEVEL=debug".to_owned(), format!("LANDFALL_PATIENCE={patience}")];
         let words: Vec<&str> = env.iter().map(String::as_str).collect();
         let binary = Path::new(env!("CARGO_BIN_EXE_landfall"));

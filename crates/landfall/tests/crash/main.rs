@@ -25,6 +25,7 @@ mod server;
 mod boots;
 mod clocks;
 mod halts;
+mod ipv6;
 mod points;
 mod random;
 #[path = "../daemon/site.rs"]

@@ -104,17 +104,13 @@ fn options_that_cannot_be_taken() {
     for (option, words) in [
         (("lease_timout", "5s"), "did you mean \"lease_timeout\"?"),
         (("mode", "macvlan"), "the only mode is \"bridge\" for now"),
-        (("ipv6", "true"), "not supported yet"),
+        (("ipv6", "yes"), "false, true, auto, slaac or dhcp"),
         (("lease_timeout", "soon"), "a time such as 10s"),
     ] {
         let argument = site.network_argument("lan", &[option]);
         let refusal = site.call("CreateNetwork", &argument).unwrap_err();
         assert!(refusal.contains(words), "{option:?}: {refusal}");
     }
-    let mut ipv6 = site.network_argument("lan", &[]);
-    ipv6["Options"]["com.docker.network.enable_ipv6"] = json!(true);
-    let refusal = site.call("CreateNetwork", &ipv6).unwrap_err();
-    assert!(refusal.contains("IPv6 is not supported yet"), "{refusal}");
     // What the engine itself adds is none of our business.
     site.network("lan", &[("com.docker.network.advertise_addr_ms", "100")]);
 }

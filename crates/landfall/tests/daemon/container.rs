@@ -57,8 +57,9 @@ impl Container {
         let Container { link, interface, endpoint, joined, .. } = self;
         let sandbox = self.ns.path().display();
         site.host().ip_batch(&format!("link set {link} netns {sandbox}\n")).unwrap();
-        // As engines do since 26.0.2, for an endpoint without an IPv6 address.
-        self.ns.sysctl(&format!("ipv6/conf/{link}/disable_ipv6"), "1").unwrap();
+        // As engines do since 26.0.2.
+        let disabled = if endpoint.address6.is_empty() { "1" } else { "0" };
+        self.ns.sysctl(&format!("ipv6/conf/{link}/disable_ipv6"), disabled).unwrap();
         let mut lines = format!(
             "link set {link} down\nlink set {link} name {interface}\n\
              link set {interface} address {}\n",
@@ -66,6 +67,9 @@ impl Container {
         );
         if !endpoint.address.is_empty() {
             lines += &format!("addr add {} dev {interface}\n", endpoint.address);
+        }
+        if !endpoint.address6.is_empty() {
+            lines += &format!("addr add {} dev {interface} nodad\n", endpoint.address6);
         }
         lines += &format!("link set {interface} up\n");
         let routes = joined["StaticRoutes"].as_array().cloned().unwrap_or_default();

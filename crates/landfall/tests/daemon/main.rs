@@ -21,6 +21,7 @@ mod hang_up;
 mod hold;
 mod hostile;
 mod in_use;
+mod ipv6;
 mod links;
 mod many;
 mod no_lease;

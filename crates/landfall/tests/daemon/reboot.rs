@@ -203,6 +203,7 @@ fn no_server_wait_starts_without_an_address() {
         id: crate::site::id("one"),
         mac: MAC.into(),
         address: String::new(),
+        address6: String::new(),
     };
     let container = Container::start(&site, endpoint.clone());
     assert_eq!(container.joined["DisableGatewayService"], true, "no docker_gwbridge");

@@ -12,6 +12,7 @@
 //! | `crowd` | twenty containers at once |
 //! | `compose` | Compose projects |
 //! | `refusals` | what a user sees who asks for what cannot be |
+//! | `ipv6` | the addresses of a LAN with IPv6 |
 //! | `firewall` | br_netfilter and Docker's FORWARD policy |
 //! | `continuity` | Landfall and dockerd restart under running containers |
 //! | `plugin` | the managed plugin |
@@ -24,6 +25,7 @@ mod compose;
 mod continuity;
 mod crowd;
 mod firewall;
+mod ipv6;
 mod lifecycle;
 mod networks;
 mod plugin;

@@ -40,6 +40,7 @@ impl Fake {
             attachment: Attachment {
                 mac: "02:1f:00:00:00:07".parse().unwrap(),
                 address: Some("192.168.7.20/24".parse().unwrap()),
+                address6: None,
             },
             joined: Joined {
                 link: "lf-7a-2".to_owned(),

@@ -1,0 +1,178 @@
+//! What Landfall changes of IPv6 inside a container: addresses and routes with their lifetimes.
+//!
+//! The kernel there does no IPv6 configuration of its own (`accept_ra=0`): one who listens to routers
+//! is enough, and Landfall's client is there before the container and after it.
+
+use std::net::Ipv6Addr;
+
+use dhcp::Instant;
+use dhcp::ipv6::{Address, Configuration};
+use ipnet::{IpNet, Ipv6Net};
+use net::route::protocol;
+use net::route6::{DEFAULT_METRIC, Route6, RoutePreference6};
+use net::sysctl::{AddressGeneration, Ipv6Settings, ipv6_of};
+use net::{AddressFlags, Lifetime};
+
+use super::sandbox::{Sandbox, gone_is_fine, left};
+
+/// Addresses were checked on the segment, and what is on the link is told by routes of its own.
+const FLAGS: AddressFlags = AddressFlags(AddressFlags::NO_DAD.0 | AddressFlags::NO_PREFIX_ROUTE.0);
+
+/// The length of the prefix of link-local addresses (RFC 4291 §2.5.6).
+const LINK_LOCAL_LENGTH: u8 = 64;
+/// More routes to one destination than a client heeds.
+const ROUTES_EACH: u32 = 64;
+
+impl Sandbox {
+    /// Changes the interface from what an earlier configuration put on it to what this one does. `first`:
+    /// the interface has just come up, and may have what its kernel has made of it.
+    pub(super) async fn change_ipv6(
+        &self,
+        old: &Configuration,
+        new: &Configuration,
+        first: bool,
+    ) -> net::Result<()> {
+        self.settle_ipv6(old, new, first).await?;
+        for address in &new.addresses {
+            let (to, lifetime) = (net_of(address), lifetime(address));
+            self.links.replace_address_v6(self.ifindex, to, lifetime, FLAGS).await?;
+        }
+        let gone = old
+            .addresses
+            .iter()
+            .filter(|old| !new.addresses.iter().any(|a| a.address == old.address));
+        for address in gone {
+            let gone = self.links.delete_address(self.ifindex, net_of(address).into()).await;
+            gone_is_fine(gone)?;
+        }
+        let wanted = self.routes_of(new);
+        let there = self.links.routes_v6().await?;
+        for route in &wanted {
+            // What the kernel has learnt of a route goes with one that is replaced.
+            let prolonged = there.iter().any(|there| {
+                same(there, route)
+                    && there.preference == route.preference
+                    && there.lifetime.is_some() == route.lifetime.is_some()
+            });
+            if prolonged {
+                self.links.prolong_route_v6(route).await?;
+            } else {
+                self.links.replace_route_v6(route).await?;
+            }
+        }
+        // All of that protocol are ours, or the kernel made them before it was told not to.
+        let stale = there.iter().filter(|route| {
+            route.ifindex == Some(self.ifindex)
+                && route.protocol == protocol::ROUTER_ADVERTISEMENT
+                && !wanted.iter().any(|wanted| same(wanted, route))
+        });
+        for route in stale {
+            gone_is_fine(self.links.delete_route_v6(route).await)?;
+        }
+        Ok(())
+    }
+
+    /// The link-local address and what else the kernel is told of the interface.
+    async fn settle_ipv6(
+        &self,
+        old: &Configuration,
+        new: &Configuration,
+        first: bool,
+    ) -> net::Result<()> {
+        let changed = (old.mtu, old.hop_limit) != (new.mtu, new.hop_limit);
+        if first || changed {
+            let settings = Ipv6Settings {
+                disable: Some(false),
+                accept_ra: Some(0),
+                autoconf: Some(false),
+                use_tempaddr: Some(0),
+                addr_gen_mode: Some(AddressGeneration::NoLinkLocal),
+                hop_limit: new.hop_limit,
+                mtu: new.mtu.map(u32::from),
+                ..Ipv6Settings::default()
+            };
+            ipv6_of(&self.netns, &self.interface, settings).await?;
+        }
+        if !first && old.link_local == new.link_local {
+            return Ok(());
+        }
+        let own =
+            |address| Ipv6Net::new(address, LINK_LOCAL_LENGTH).unwrap_or_else(|_| address.into());
+        for address in self.links.addresses(Some(self.ifindex)).await? {
+            // The kernel made it before it was told not to, and still looks whether anybody has it.
+            if let IpNet::V6(net) = address.address
+                && net.addr().is_unicast_link_local()
+            {
+                gone_is_fine(self.links.delete_address(self.ifindex, address.address).await)?;
+            }
+        }
+        if let Some(address) = new.link_local {
+            let (address, forever) = (own(address), Lifetime::FOREVER);
+            let checked = AddressFlags::NO_DAD;
+            self.links.replace_address_v6(self.ifindex, address, forever, checked).await?;
+        }
+        Ok(())
+    }
+
+    /// The metric of the most preferred router. Each further one has the next, so that each of its routes
+    /// can be replaced and removed alone; and each interface of a container has its own, in the order
+    /// of their names.
+    fn metric(&self) -> u32 {
+        let number = self.interface.trim_start_matches(|c: char| !c.is_ascii_digit());
+        DEFAULT_METRIC + ROUTES_EACH * number.parse::<u16>().map_or(0, u32::from)
+    }
+
+    /// The routes of a configuration: what is on the link first, as routers are.
+    fn routes_of(&self, configuration: &Configuration) -> Vec<Route6> {
+        let Configuration { routers, on_link, routes, .. } = configuration;
+        let route = |(address, length), via: Option<Ipv6Addr>, metric, until| {
+            let destination = Ipv6Net::new(address, length).ok()?.trunc();
+            let on_link = Route6::on_link(destination, self.ifindex, metric);
+            Some(Route6 { gateway: via, lifetime: left(until), ..on_link })
+        };
+        let metric = self.metric();
+        let on_link = on_link
+            .iter()
+            .filter_map(|prefix| route((prefix.prefix, prefix.length), None, metric, prefix.until));
+        let routes = (metric..).zip(routes).filter_map(|(metric, to)| {
+            let preference = preference(to.preference);
+            let route = route((to.destination, to.length), Some(to.router), metric, to.until)?;
+            Some(Route6 { preference, ..route })
+        });
+        let routers = (metric..).zip(routers).filter_map(|(metric, router)| {
+            let preference = preference(router.preference);
+            let route =
+                route((Ipv6Addr::UNSPECIFIED, 0), Some(router.address), metric, router.until)?;
+            Some(Route6 { preference, ..route })
+        });
+        on_link.chain(routes).chain(routers).collect()
+    }
+}
+
+/// Whether it is the same route, however long it lasts.
+fn same(one: &Route6, other: &Route6) -> bool {
+    let key = |route: &Route6| (route.destination, route.gateway, route.metric, route.ifindex);
+    key(one) == key(other)
+}
+
+fn net_of(address: &Address) -> Ipv6Net {
+    Ipv6Net::new(address.address, address.prefix_len).unwrap_or_else(|_| address.address.into())
+}
+
+fn preference(preference: dhcp::ipv6::Preference) -> RoutePreference6 {
+    match preference {
+        dhcp::ipv6::Preference::Low => RoutePreference6::Low,
+        dhcp::ipv6::Preference::Medium => RoutePreference6::Medium,
+        dhcp::ipv6::Preference::High => RoutePreference6::High,
+    }
+}
+
+fn lifetime(address: &Address) -> Lifetime {
+    let preferred = if address.preferred_until == Instant::NEVER {
+        None
+    } else {
+        // Deprecated, and not for ever.
+        Some(left(address.preferred_until).unwrap_or(0))
+    };
+    Lifetime { valid: left(address.valid_until), preferred }
+}

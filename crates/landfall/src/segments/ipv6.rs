@@ -1,0 +1,625 @@
+//! IPv6 on a segment: drives the endpoints' IPv6 clients over a socket of their own on the port.
+//!
+//! Only segments with a network that wants IPv6 have one. It works as the segment does for DHCPv4:
+//! one socket, one timer, one task; each mutation of a client is followed by [`Ipv6::settle`].
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::Ipv6Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use dhcp::Instant;
+use dhcp::ipv6::{Client, Config, Configuration, Event, Neighbour, Saved};
+use net::{BootTimer, Filter, NeighbourTable, Netns, PacketSocket, Sees};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use wire::MacAddr;
+use wire::dhcp6::port;
+use wire::frame::{Checksum, Frame, Payload};
+use wire::nd::Message;
+
+use super::driver::FRAME_BYTES;
+use super::ear::Ear;
+use super::segment::{Segment, now, seed};
+use crate::engine::ids::EndpointId;
+
+/// Addresses that the kernel's table has room for: some for each of a bridge's 1,023 ports.
+const ADDRESSES: u32 = 8192;
+/// Routers of which is kept what they said: as many as a client heeds.
+const ROUTERS: usize = 8;
+/// How long a lease may take on its way back.
+const RELEASING: Duration = Duration::from_secs(2);
+
+/// Something happened to an endpoint's IPv6.
+#[derive(Debug)]
+pub(crate) struct Ipv6Event {
+    /// Whose.
+    pub(crate) endpoint: EndpointId,
+    /// What.
+    pub(crate) event: Event,
+}
+
+/// What a new client knows.
+#[derive(Debug, Clone)]
+pub(crate) enum Begin {
+    /// Nothing.
+    Fresh,
+    /// All that is in use: an earlier run of the daemon had it, in the same boot.
+    With(Saved),
+    /// What it had before the machine booted, its times in those of this boot.
+    Asking(Saved),
+}
+
+/// How a client stands.
+pub(crate) struct View {
+    /// What the container is to have.
+    pub(crate) configuration: Configuration,
+    /// Its state.
+    pub(crate) state: String,
+    /// The DUID of its DHCPv6 server, if it has a lease.
+    pub(crate) server: Option<String>,
+}
+
+/// The IPv6 side of a segment.
+pub(crate) struct Ipv6 {
+    bridge: String,
+    socket: PacketSocket,
+    timer: BootTimer,
+    events: mpsc::UnboundedSender<Ipv6Event>,
+    segment: Weak<Segment>,
+    state: Mutex<State>,
+}
+
+struct State {
+    clients: HashMap<MacAddr, Box<Entry>>,
+    timers: BTreeSet<(Instant, MacAddr)>,
+    /// What the timer is set to.
+    armed: Option<Instant>,
+    hearing: Hearing,
+    /// What clients have said and their siblings have not heard yet.
+    said: VecDeque<(MacAddr, Vec<u8>)>,
+    driver: Option<AbortHandle>,
+    /// What routers have last told all, and when: the next client need not wait until they say it again.
+    advertised: VecDeque<(Instant, Vec<u8>, Checksum)>,
+}
+
+struct Entry {
+    owner: EndpointId,
+    client: Client,
+    /// When the client wants to be woken, as noted in [`State::timers`].
+    wake: Instant,
+    /// The host's end of the endpoint's veth, while a sandbox has the other end up.
+    link: Option<u32>,
+    /// Reads at `link` while an exchange is under way.
+    ear: Option<Ear>,
+    /// What the port hears for it.
+    neighbours: Vec<Ipv6Addr>,
+    waiting: Option<Waiting>,
+}
+
+/// Somebody waits for something of a client.
+enum Waiting {
+    Ready(oneshot::Sender<()>),
+    Released(oneshot::Sender<()>),
+}
+
+/// The clients of a segment, on their way to another.
+pub(super) struct Clients(Vec<(MacAddr, Box<Entry>)>);
+
+/// Whose neighbour discovery the port hears.
+struct Hearing {
+    /// None where the kernel has no such tables: then all of it comes in.
+    table: Option<NeighbourTable>,
+    /// By address, the clients to which it matters.
+    concerned: BTreeSet<(Ipv6Addr, MacAddr)>,
+    /// How often each entry of the table is needed.
+    uses: HashMap<u32, usize>,
+}
+
+impl Ipv6 {
+    /// Opens a second socket at the port's inner end, which stands in `home`.
+    pub(super) fn start(
+        segment: &Arc<Segment>,
+        home: &Netns,
+        inner: u32,
+        events: mpsc::UnboundedSender<Ipv6Event>,
+    ) -> net::Result<Arc<Ipv6>> {
+        let socket = PacketSocket::open_in(home, inner, &Filter::nothing(), Sees::Incoming)?;
+        let hearing = Hearing::of(&socket, segment.bridge())?;
+        let ipv6 = Arc::new(Ipv6 {
+            bridge: segment.bridge().to_owned(),
+            socket,
+            timer: BootTimer::new()?,
+            events,
+            segment: Arc::downgrade(segment),
+            state: Mutex::new(State {
+                clients: HashMap::new(),
+                timers: BTreeSet::new(),
+                armed: None,
+                hearing,
+                said: VecDeque::new(),
+                driver: None,
+                advertised: VecDeque::new(),
+            }),
+        });
+        let driver = tokio::spawn(ipv6.clone().drive()).abort_handle();
+        ipv6.lock().driver = Some(driver);
+        Ok(ipv6)
+    }
+
+    /// Ends the driver; leases stay with the server.
+    pub(super) fn stop(&self) {
+        if let Some(driver) = self.lock().driver.take() {
+            driver.abort();
+        }
+    }
+
+    /// Obtains what the LAN has for a new endpoint; waits for the first answer, which may be that
+    /// there is nothing.
+    ///
+    /// Dropping the future leaves the client at work: whoever drops it calls [`Self::release`].
+    pub(crate) async fn acquire(
+        &self,
+        owner: &EndpointId,
+        config: Config,
+        begin: Begin,
+    ) -> Configuration {
+        let mac = config.mac;
+        let (ready, told) = oneshot::channel();
+        let client = match begin {
+            Begin::Asking(saved) => Client::reboot(config, saved, seed(), now()),
+            Begin::Fresh | Begin::With(_) => {
+                let mut client = Client::new(config, seed());
+                let heard = self.lock().advertised.clone();
+                let frames = heard.iter().filter_map(|(at, bytes, checksum)| {
+                    Some((*at, Frame::parse(bytes, *checksum).ok()?))
+                });
+                client.start_knowing(frames, now());
+                client
+            }
+        };
+        self.insert(owner, client, None, Some(Waiting::Ready(ready)));
+        // Whoever takes the client away tells nothing: then there is nothing.
+        let _ = told.await;
+        self.view(mac).map(|view| view.configuration).unwrap_or_default()
+    }
+
+    /// Goes on with what an endpoint has, or begins to look for it; events tell what becomes of it. `link`:
+    /// the host's end of its veth, if a sandbox has the other one up.
+    pub(crate) fn resume(
+        &self,
+        owner: &EndpointId,
+        config: Config,
+        begin: Begin,
+        link: Option<u32>,
+    ) {
+        let client = match begin {
+            Begin::With(saved) => Client::resume(config, saved, seed(), now()),
+            Begin::Asking(saved) => Client::reboot(config, saved, seed(), now()),
+            Begin::Fresh => {
+                let mut client = Client::new(config, seed());
+                client.start(now());
+                client
+            }
+        };
+        self.insert(owner, client, link, None);
+    }
+
+    fn insert(
+        &self,
+        owner: &EndpointId,
+        mut client: Client,
+        link: Option<u32>,
+        waiting: Option<Waiting>,
+    ) {
+        client.hold(link.is_none());
+        let mac = client.config().mac;
+        let mut state = self.lock();
+        // The DHCPv4 side says whose MAC it is.
+        state.remove(mac);
+        let entry = Entry {
+            owner: owner.clone(),
+            client,
+            wake: Instant::NEVER,
+            link,
+            ear: None,
+            neighbours: Vec::new(),
+            waiting,
+        };
+        state.clients.insert(mac, Box::new(entry));
+        self.settle(&mut state, mac);
+    }
+
+    /// Hands a client over to another endpoint; its configuration, if it was there.
+    pub(super) fn take_over(
+        &self,
+        from: &EndpointId,
+        to: &EndpointId,
+        mac: MacAddr,
+        host_name: Option<&str>,
+    ) {
+        let mut state = self.lock();
+        let Some(entry) = state.clients.get_mut(&mac).filter(|entry| entry.owner == *from) else {
+            return;
+        };
+        entry.owner = to.clone();
+        if host_name.is_some() {
+            entry.client.set_host_name(host_name, now());
+        }
+        self.settle(&mut state, mac);
+    }
+
+    /// Forgets a client without a word to anybody.
+    pub(super) fn forget(&self, owner: &EndpointId, mac: MacAddr) {
+        let mut state = self.lock();
+        if state.clients.get(&mac).is_some_and(|entry| entry.owner == *owner) {
+            state.remove(mac);
+            self.arm(&mut state);
+        }
+    }
+
+    /// The endpoint's link is up in its sandbox: its kernel answers for its addresses from now on.
+    pub(super) fn link_up(&self, mac: MacAddr, link: u32) {
+        let mut state = self.lock();
+        if let Some(entry) = state.clients.get_mut(&mac) {
+            entry.link = Some(link);
+            entry.client.hold(false);
+            self.settle(&mut state, mac);
+        }
+    }
+
+    /// The endpoint's link is not up in a sandbox any more: the port holds its place.
+    pub(super) fn link_down(&self, mac: MacAddr) {
+        let mut state = self.lock();
+        if let Some(entry) = state.clients.get_mut(&mac) {
+            entry.link = None;
+            entry.ear = None;
+            entry.client.hold(true);
+            self.settle(&mut state, mac);
+        }
+    }
+
+    /// Does something with a client.
+    pub(super) fn with(&self, mac: MacAddr, act: impl FnOnce(&mut Client, Instant)) {
+        let mut state = self.lock();
+        if let Some(entry) = state.clients.get_mut(&mac) {
+            act(&mut entry.client, now());
+            self.settle(&mut state, mac);
+        }
+    }
+
+    /// Gives what an endpoint has back and forgets its client; ends when that is out, or after a while.
+    pub(super) async fn release(&self, owner: &EndpointId, mac: MacAddr) {
+        let (released, told) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            let Some(entry) = state.clients.get_mut(&mac).filter(|entry| entry.owner == *owner)
+            else {
+                return;
+            };
+            entry.waiting = Some(Waiting::Released(released));
+            entry.link = None;
+            entry.ear = None;
+            entry.client.hold(true);
+            entry.client.release(now());
+            self.settle(&mut state, mac);
+        }
+        if tokio::time::timeout(RELEASING, told).await.is_err() {
+            self.forget(owner, mac);
+        }
+    }
+
+    /// How the client of that MAC stands.
+    pub(crate) fn view(&self, mac: MacAddr) -> Option<View> {
+        let state = self.lock();
+        let client = &state.clients.get(&mac)?.client;
+        Some(View {
+            configuration: client.configuration().clone(),
+            state: client.state().to_string(),
+            server: client.lease().map(|lease| lease.server.to_string()),
+        })
+    }
+
+    /// What is to be stored of it.
+    pub(crate) fn saved(&self, mac: MacAddr) -> Option<Saved> {
+        Some(self.lock().clients.get(&mac)?.client.saved())
+    }
+
+    /// Takes the clients away from a segment that was stopped.
+    pub(super) fn give_up_clients(&self) -> Clients {
+        let mut state = self.lock();
+        state.timers.clear();
+        Clients(state.clients.drain().collect())
+    }
+
+    /// Goes on with the clients of a segment whose port has gone.
+    pub(super) fn adopt(&self, Clients(clients): Clients) {
+        let mut state = self.lock();
+        for (mac, mut entry) in clients {
+            entry.ear = None;
+            entry.wake = Instant::NEVER;
+            entry.neighbours.clear();
+            state.clients.entry(mac).or_insert(entry);
+            self.settle(&mut state, mac);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What moves it.
+impl Ipv6 {
+    /// Follows up on a mutation of a client.
+    fn settle(&self, state: &mut State, mac: MacAddr) {
+        self.follow(state, mac);
+        self.arm(state);
+    }
+
+    /// The same without the timer.
+    fn follow(&self, state: &mut State, mac: MacAddr) {
+        let Some(entry) = state.clients.get_mut(&mac) else { return };
+        // Ears before mouth: the answer may be there before `send` returns.
+        self.listen_at_link(entry, mac);
+        state.hear(mac);
+        let Some(entry) = state.clients.get_mut(&mac) else { return };
+        while let Some(frame) = entry.client.poll_transmit() {
+            if let Err(error) = self.socket.send(&frame) {
+                // Lost on our side is lost like anywhere else: it is sent again in its time.
+                tracing::warn!(%error, bridge = self.bridge, %mac, "frame not sent");
+            }
+            state.said.push_back((mac, frame));
+        }
+        let mut ended = false;
+        while let Some(event) = entry.client.poll_event() {
+            ended |= matches!(event, Event::Released);
+            self.report(entry, event);
+        }
+        let wake = entry.client.poll_timeout().unwrap_or(Instant::NEVER);
+        if ended {
+            state.remove(mac);
+        } else if wake != entry.wake {
+            state.timers.remove(&(entry.wake, mac));
+            entry.wake = wake;
+            if wake != Instant::NEVER {
+                state.timers.insert((wake, mac));
+            }
+        }
+    }
+
+    fn report(&self, entry: &mut Entry, event: Event) {
+        match (&event, entry.waiting.take()) {
+            (Event::Ready, Some(Waiting::Ready(ready))) => {
+                // Whoever gave up has released it.
+                if ready.send(()).is_ok() {
+                    return;
+                }
+            }
+            (Event::Released, Some(Waiting::Released(released))) => {
+                let _ = released.send(());
+                return;
+            }
+            (Event::Ready, _) => {}
+            (_, waiting) => entry.waiting = waiting,
+        }
+        // The engine ends before its segments only when the process ends.
+        let _ = self.events.send(Ipv6Event { endpoint: entry.owner.clone(), event });
+    }
+
+    /// Reads at the endpoint's own link while an exchange is under way.
+    fn listen_at_link(&self, entry: &mut Entry, mac: MacAddr) {
+        if !entry.client.listening().dhcp {
+            entry.ear = None;
+        } else if let (Some(link), None) = (entry.link, &entry.ear) {
+            match Ear::open(link, self.segment.clone(), mac) {
+                Ok(ear) => entry.ear = Some(ear),
+                Err(error) => {
+                    tracing::warn!(%error, bridge = self.bridge, %mac, "cannot listen");
+                }
+            }
+        }
+    }
+
+    /// Sets the timer to what is due next, and repeats what was said.
+    fn arm(&self, state: &mut State) {
+        self.repeat(state);
+        let next = state.timers.first().map(|(at, _)| *at);
+        if next != state.armed {
+            state.armed = next;
+            if let Err(error) = self.timer.set(next.map(Instant::since_boot)) {
+                tracing::error!(%error, bridge = self.bridge, "timer not set");
+            }
+        }
+    }
+
+    async fn drive(self: Arc<Self>) {
+        let mut buffer = vec![0; FRAME_BYTES];
+        loop {
+            tokio::select! {
+                received = self.socket.recv(&mut buffer) => match received {
+                    Ok(received) => {
+                        if let Some(bytes) = buffer.get(..received.len) {
+                            self.handle_frame(bytes, received.checksum);
+                        }
+                    }
+                    // It may come up again.
+                    Err(error) if error.is_down() => {
+                        tracing::warn!(%error, bridge = self.bridge, "the port is down");
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, bridge = self.bridge, "the port cannot be read");
+                        return;
+                    }
+                },
+                fired = self.timer.fired() => match fired {
+                    Ok(()) => self.handle_timeouts(),
+                    Err(error) => {
+                        tracing::error!(%error, bridge = self.bridge, "no timer any more");
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn handle_timeouts(&self) {
+        let now = now();
+        let mut state = self.lock();
+        while let Some(&(at, mac)) = state.timers.first()
+            && at <= now
+        {
+            state.timers.pop_first();
+            if let Some(entry) = state.clients.get_mut(&mac) {
+                entry.wake = Instant::NEVER;
+                entry.client.handle_timeout(now);
+                self.follow(&mut state, mac);
+            }
+        }
+        self.arm(&mut state);
+    }
+
+    /// Hands a frame to the clients that it is for.
+    pub(super) fn handle_frame(&self, bytes: &[u8], checksum: Checksum) {
+        let frame = match Frame::parse(bytes, checksum) {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::trace!(%error, bridge = self.bridge, "frame ignored");
+                return;
+            }
+        };
+        let mut state = self.lock();
+        state.remember(&frame, bytes, checksum);
+        self.deliver(&mut state, &frame, None);
+        self.arm(&mut state);
+    }
+
+    fn deliver(&self, state: &mut State, frame: &Frame<'_>, sender: Option<MacAddr>) {
+        let concerned: BTreeSet<MacAddr> = match &frame.payload {
+            Payload::Udp6(datagram) if datagram.destination.port() == port::CLIENT => {
+                [frame.destination].into()
+            }
+            Payload::Nd(nd) => match nd.message {
+                Message::RouterAdvertisement(_) if frame.destination.is_unicast() => {
+                    [frame.destination].into()
+                }
+                Message::RouterAdvertisement(_) => state.clients.keys().copied().collect(),
+                Message::NeighbourSolicitation { target } => state.hearing.concerned_by(target),
+                Message::NeighbourAdvertisement(nd) => state.hearing.concerned_by(nd.target),
+                Message::RouterSolicitation => BTreeSet::new(),
+            },
+            Payload::Udp6(_) | Payload::Udp4(_) | Payload::Arp(_) => BTreeSet::new(),
+        };
+        for mac in concerned.into_iter().filter(|mac| Some(*mac) != sender) {
+            if let Some(entry) = state.clients.get_mut(&mac) {
+                entry.client.handle_frame(frame, now());
+                self.follow(state, mac);
+            }
+        }
+    }
+
+    /// The port does not hear what it says itself: what one client says to its neighbours is handed
+    /// to those of its siblings that it concerns.
+    fn repeat(&self, state: &mut State) {
+        while let Some((sender, bytes)) = state.said.pop_front() {
+            if let Ok(frame) = Frame::parse(&bytes, Checksum::Verify)
+                && let Payload::Nd(_) = frame.payload
+            {
+                self.deliver(state, &frame, Some(sender));
+            }
+        }
+    }
+}
+
+impl State {
+    /// Keeps what a router tells all, in the place of what it said before.
+    fn remember(&mut self, frame: &Frame<'_>, bytes: &[u8], checksum: Checksum) {
+        let Payload::Nd(nd) = &frame.payload else { return };
+        let Message::RouterAdvertisement(_) = nd.message else { return };
+        if !nd.destination.is_multicast() {
+            return;
+        }
+        let of_same = |bytes: &[u8], checksum| match Frame::parse(bytes, checksum) {
+            Ok(Frame { payload: Payload::Nd(other), .. }) => other.source == nd.source,
+            _ => true,
+        };
+        self.advertised.retain(|(_, bytes, checksum)| !of_same(bytes, *checksum));
+        if self.advertised.len() == ROUTERS {
+            self.advertised.pop_front();
+        }
+        self.advertised.push_back((now(), bytes.to_vec(), checksum));
+    }
+
+    fn remove(&mut self, mac: MacAddr) {
+        if let Some(entry) = self.clients.remove(&mac) {
+            self.timers.remove(&(entry.wake, mac));
+            self.hearing.update(mac, &entry.neighbours, &[]);
+        }
+    }
+
+    /// Has the port hear what that client wants now.
+    fn hear(&mut self, mac: MacAddr) {
+        let Some(entry) = self.clients.get_mut(&mac) else { return };
+        let wanted: Vec<Ipv6Addr> =
+            entry.client.neighbours().map(|Neighbour { address, .. }| address).collect();
+        if wanted != entry.neighbours {
+            let old = std::mem::replace(&mut entry.neighbours, wanted);
+            self.hearing.update(mac, &old, &entry.neighbours);
+        }
+    }
+}
+
+impl Hearing {
+    fn of(socket: &PacketSocket, bridge: &str) -> net::Result<Hearing> {
+        let table = NeighbourTable::new(ADDRESSES)
+            .and_then(|table| socket.set_neighbour_table(&table).map(|()| table))
+            .inspect_err(|error| {
+                tracing::warn!(%error, bridge, "the port hears all neighbour discovery of the LAN");
+            })
+            .ok();
+        if table.is_none() {
+            socket.set_filter(&Filter::ipv6_control())?;
+        }
+        Ok(Hearing { table, concerned: BTreeSet::new(), uses: HashMap::new() })
+    }
+
+    fn update(&mut self, mac: MacAddr, old: &[Ipv6Addr], new: &[Ipv6Addr]) {
+        for address in old {
+            self.concerned.remove(&(*address, mac));
+        }
+        self.concerned.extend(new.iter().map(|address| (*address, mac)));
+        let Some(table) = &self.table else { return };
+        // First what comes, so that what stays is never missing.
+        let mut told = Ok(());
+        for low in new.iter().copied().map(low) {
+            let uses = self.uses.entry(low).or_insert(0);
+            *uses += 1;
+            if *uses == 1 {
+                told = told.and(table.set(low));
+            }
+        }
+        for low in old.iter().copied().map(low) {
+            if let Some(uses) = self.uses.get_mut(&low) {
+                *uses -= 1;
+                if *uses == 0 {
+                    self.uses.remove(&low);
+                    told = told.and(table.remove(low));
+                }
+            }
+        }
+        if let Err(error) = told {
+            tracing::error!(%error, %mac, "others who use an address are not heard");
+        }
+    }
+
+    /// The clients to which an address matters.
+    fn concerned_by(&self, address: Ipv6Addr) -> BTreeSet<MacAddr> {
+        let of_it = (address, MacAddr([0; 6]))..=(address, MacAddr([0xff; 6]));
+        self.concerned.range(of_it).map(|(_, mac)| *mac).collect()
+    }
+}
+
+/// By what the kernel's table knows an address: a solicited-node group has no more of it.
+fn low(address: Ipv6Addr) -> u32 {
+    u128::from(address) as u32
+}

@@ -1,0 +1,34 @@
+//! The daemon killed while an endpoint comes by its IPv6: nothing stays at the DHCPv6 server.
+
+use lab::DhcpServer6;
+use serde_json::json;
+
+use crate::fault::POINTS;
+use crate::life::Crashing;
+use crate::site::{SOON, endpoint_argument, eventually, id, same};
+
+const MAC: &str = "02:00:00:00:00:42";
+
+/// Nobody asks again, and nobody joins what was made.
+#[test]
+fn a_lease_that_nobody_wrote_down_is_given_back() {
+    for point in POINTS.into_iter().filter(|point| point.starts_with("create: ")) {
+        println!("killed at {point}");
+        let mut site = Crashing::with_ipv6(200);
+        let options = [("release_delay", "0"), ("ipv6", "auto")];
+        let argument = site.site.network_argument("lan", &options);
+        site.call("CreateNetwork", &argument);
+        // A first one has made the port and heard the router.
+        let before = endpoint_argument("lan", "before", "02:00:00:00:00:43");
+        site.call("CreateEndpoint", &before);
+        site.call("DeleteEndpoint", &json!({ "NetworkID": id("lan"), "EndpointID": id("before") }));
+        site.arm(point);
+        assert_eq!(site.once("CreateEndpoint", &endpoint_argument("lan", "web", MAC)), None);
+        site.dies_at(point);
+        site.revive();
+        eventually("no lease at the server", SOON, || {
+            same(site.server.leases6().unwrap().len(), &0)
+        });
+        site.end();
+    }
+}

@@ -1,0 +1,65 @@
+//! IPv6 with a real engine: what `docker` shows, what the LAN reaches, what comes back.
+
+use std::net::Ipv6Addr;
+
+use lab::{Dnsmasq, Lan, LanOptions, Mode6, Namespace, Place, ServerOptions};
+
+use crate::site::{SOON, Site, until};
+
+const MAC: &str = "02:00:00:00:00:42";
+const MADE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0xff, 0xfe00, 0x42);
+
+fn site(ipv6: Mode6) -> Site {
+    let lan = Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap();
+    let options = ServerOptions { ipv6: Some(ipv6), ..ServerOptions::default() };
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
+    Site::on(lan, server, &[])
+}
+
+/// The IPv6 address that Docker shows.
+fn shown(site: &Site, container: &str) -> Ipv6Addr {
+    let format = "{{(index .NetworkSettings.Networks \"lan\").GlobalIPv6Address}}";
+    site.inspect(container, format).parse().unwrap()
+}
+
+/// LAN and container reach each other, and the container has its router.
+fn reached(site: &Site, container: &str, address: Ipv6Addr) {
+    let sandbox: Namespace = site.sandbox(container);
+    until("the laptop reaches it", SOON, || {
+        site.lan.ping6(Place::Laptop, address).unwrap().then_some(())
+    });
+    assert!(sandbox.ping6(Lan::LAPTOP6).unwrap());
+    let router = site.lan.router_ns().link_local("eth0").unwrap();
+    let default = sandbox.ok(&["ip", "-6", "route", "show", "default"]).unwrap();
+    assert!(default.contains(&format!("via {router} ")), "{default}");
+}
+
+#[test]
+fn a_container_has_the_addresses_of_its_lan_and_docker_shows_one() {
+    for (mode, leased) in [(Mode6::Slaac, false), (Mode6::Stateful, true), (Mode6::Both, true)] {
+        let site = site(mode);
+        site.network("lan", &["ipv6=auto", "release_delay=60s"]);
+        site.run("web", &["--network", "lan", "--mac-address", MAC]);
+        let address = shown(&site, "web");
+        assert_eq!(address != MADE, leased, "{mode:?}: {address}");
+        reached(&site, "web", address);
+        if mode == Mode6::Both {
+            reached(&site, "web", MADE);
+        }
+        // It comes back with what it had.
+        site.docker(&["restart", "-t", "1", "web"]);
+        assert_eq!(shown(&site, "web"), address, "{mode:?}");
+        reached(&site, "web", address);
+        site.docker(&["rm", "-f", "web"]);
+    }
+}
+
+#[test]
+fn a_lan_without_ipv6_costs_no_start() {
+    let site = Site::new(ServerOptions::default());
+    site.network("lan", &["ipv6=auto", "release_delay=60s"]);
+    site.run("web", &["--network", "lan"]);
+    let format = "{{(index .NetworkSettings.Networks \"lan\").GlobalIPv6Address}}";
+    assert_eq!(site.inspect("web", format), "");
+    site.reached(site.address("web", "lan"));
+}
