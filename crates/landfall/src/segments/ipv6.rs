@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dhcp::Instant;
 use dhcp::ipv6::{Client, Config, Configuration, Event, Neighbour, Saved};
-use net::{BootTimer, Filter, NeighbourTable, Netns, PacketSocket, Sees};
+use net::{BootTimer, Filter, Netns, PacketSocket, Sees};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use wire::MacAddr;
@@ -20,11 +20,10 @@ use wire::nd::Message;
 
 use super::driver::FRAME_BYTES;
 use super::ear::Ear;
+use super::neighbours::Hearing;
 use super::segment::{Segment, now, seed};
 use crate::engine::ids::EndpointId;
 
-/// Addresses that the kernel's table has room for: some for each of a bridge's 1,023 ports.
-const ADDRESSES: u32 = 8192;
 /// Routers of which is kept what they said: as many as a client heeds.
 const ROUTERS: usize = 8;
 /// How long a lease may take on its way back.
@@ -105,16 +104,6 @@ enum Waiting {
 
 /// The clients of a segment, on their way to another.
 pub(super) struct Clients(Vec<(MacAddr, Box<Entry>)>);
-
-/// Whose neighbour discovery the port hears.
-struct Hearing {
-    /// None where the kernel has no such tables: then all of it comes in.
-    table: Option<NeighbourTable>,
-    /// By address, the clients to which it matters.
-    concerned: BTreeSet<(Ipv6Addr, MacAddr)>,
-    /// How often each entry of the table is needed.
-    uses: HashMap<u32, usize>,
-}
 
 impl Ipv6 {
     /// Opens a second socket at the port's inner end, which stands in `home`.
@@ -567,59 +556,4 @@ impl State {
             self.hearing.update(mac, &old, &entry.neighbours);
         }
     }
-}
-
-impl Hearing {
-    fn of(socket: &PacketSocket, bridge: &str) -> net::Result<Hearing> {
-        let table = NeighbourTable::new(ADDRESSES)
-            .and_then(|table| socket.set_neighbour_table(&table).map(|()| table))
-            .inspect_err(|error| {
-                tracing::warn!(%error, bridge, "the port hears all neighbour discovery of the LAN");
-            })
-            .ok();
-        if table.is_none() {
-            socket.set_filter(&Filter::ipv6_control())?;
-        }
-        Ok(Hearing { table, concerned: BTreeSet::new(), uses: HashMap::new() })
-    }
-
-    fn update(&mut self, mac: MacAddr, old: &[Ipv6Addr], new: &[Ipv6Addr]) {
-        for address in old {
-            self.concerned.remove(&(*address, mac));
-        }
-        self.concerned.extend(new.iter().map(|address| (*address, mac)));
-        let Some(table) = &self.table else { return };
-        // First what comes, so that what stays is never missing.
-        let mut told = Ok(());
-        for low in new.iter().copied().map(low) {
-            let uses = self.uses.entry(low).or_insert(0);
-            *uses += 1;
-            if *uses == 1 {
-                told = told.and(table.set(low));
-            }
-        }
-        for low in old.iter().copied().map(low) {
-            if let Some(uses) = self.uses.get_mut(&low) {
-                *uses -= 1;
-                if *uses == 0 {
-                    self.uses.remove(&low);
-                    told = told.and(table.remove(low));
-                }
-            }
-        }
-        if let Err(error) = told {
-            tracing::error!(%error, %mac, "others who use an address are not heard");
-        }
-    }
-
-    /// The clients to which an address matters.
-    fn concerned_by(&self, address: Ipv6Addr) -> BTreeSet<MacAddr> {
-        let of_it = (address, MacAddr([0; 6]))..=(address, MacAddr([0xff; 6]));
-        self.concerned.range(of_it).map(|(_, mac)| *mac).collect()
-    }
-}
-
-/// By what the kernel's table knows an address: a solicited-node group has no more of it.
-fn low(address: Ipv6Addr) -> u32 {
-    u128::from(address) as u32
 }

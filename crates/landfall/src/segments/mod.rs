@@ -6,6 +6,7 @@ mod driver;
 mod ear;
 mod hearing;
 mod ipv6;
+mod neighbours;
 mod pace;
 mod port;
 mod segment;

@@ -20,6 +20,7 @@ mod crowd;
 mod discovers;
 mod disk;
 mod driver;
+mod dual;
 mod facts;
 mod field;
 mod figure;
@@ -72,6 +73,8 @@ enum Measurement {
     Clients,
     /// CreateEndpoint and Join without the server's time
     Share,
+    /// `docker run` with IPv6 beside without
+    Dual,
     /// 50 containers at once
     Start,
     /// 200 containers removed at once
@@ -88,7 +91,7 @@ enum Measurement {
 
 impl Measurement {
     fn needs_site(self) -> bool {
-        !matches!(self, Self::Renewal | Self::Idle | Self::Binary)
+        !matches!(self, Self::Dual | Self::Renewal | Self::Idle | Self::Binary)
     }
 }
 
@@ -118,7 +121,7 @@ fn measure(args: &Args) -> Result<()> {
         write(args, facts, sections)
     };
 
-    use Measurement::{Binary, Clients, Discovers, Idle, Remove, Renewal, Run, Share, Start};
+    use Measurement::{Binary, Clients, Discovers, Dual, Idle, Remove, Renewal, Run, Share, Start};
     let all = [Run, Clients, Share, Start, Remove, Discovers];
     if all.into_iter().any(|what| what.needs_site() && chosen(what)) {
         let site = progress("a LAN, dnsmasq, an engine and Landfall", || Site::new(&state))?;
@@ -137,6 +140,10 @@ fn measure(args: &Args) -> Result<()> {
         section(Clients, "per-container clients", &|site| clients::measure(site, effort))?;
         section(Start, "50 containers at once", &|site| crowd::start(site, effort))?;
         section(Remove, "200 containers removed at once", &|site| crowd::remove(site, effort))?;
+    }
+    if chosen(Dual) {
+        let section = progress("docker run with IPv6", || dual::measure(&state, effort))?;
+        add(&facts, &mut sections, section)?;
     }
     if chosen(Renewal) {
         let section = progress("renewals", || renewal::measure(&state, effort))?;

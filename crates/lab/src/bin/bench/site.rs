@@ -33,18 +33,40 @@ pub(crate) struct Site {
 impl Site {
     /// Makes it, with a network of each kind; `state` is emptied first.
     pub(crate) fn new(state: &Path) -> Result<Self> {
-        let lan = Lan::new(LanOptions::default())?;
-        let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default())?;
+        Self::on(LanOptions::default(), state, |lan| {
+            Ok(Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default())?)
+        })
+    }
+
+    /// The same on a LAN of another kind.
+    pub(crate) fn on(
+        lan: LanOptions,
+        state: &Path,
+        serve: impl FnOnce(&Lan) -> Result<Dnsmasq>,
+    ) -> Result<Self> {
+        let lan = Lan::new(lan)?;
+        let server = serve(&lan)?;
         let options = EngineOptions { folders: state_folder(state)?, ..EngineOptions::default() };
         let engine = Engine::start(EngineVersion::from_env()?, &lan, options)?;
         let landfall = engine.spawn_landfall(&landfall_binary()?, &[], &[])?;
-        let bridge = format!("bridge={}", lan.bridge());
-        // What removals cost is to be seen at once, and not a minute later.
-        let options = ["--ipam-driver", "null", "-o", &bridge, "-o", "release_delay=0", LANDFALL];
-        engine.docker_ok(&[&["network", "create", "-d", "landfall"][..], &options].concat())?;
-        engine.docker_ok(&["network", "create", BRIDGE])?;
         let beside_state = state.parent().unwrap_or(Path::new(".")).to_owned();
-        Ok(Self { landfall, engine, server, lan, beside_state })
+        let site = Self { landfall, engine, server, lan, beside_state };
+        site.landfall_network(LANDFALL, &[])?;
+        site.engine.docker_ok(&["network", "create", BRIDGE])?;
+        Ok(site)
+    }
+
+    /// Makes a network on Landfall, with further options.
+    pub(crate) fn landfall_network(&self, name: &str, options: &[&str]) -> Result<()> {
+        let bridge = format!("bridge={}", self.lan.bridge());
+        let mut words = vec!["network", "create", "-d", "landfall", "--ipam-driver", "null"];
+        // What removals cost is to be seen at once, and not a minute later.
+        for option in [bridge.as_str(), "release_delay=0"].iter().chain(options) {
+            words.extend(["-o", option]);
+        }
+        words.push(name);
+        self.engine.docker_ok(&words)?;
+        Ok(())
     }
 
     /// `20.10.24+dfsg1`.

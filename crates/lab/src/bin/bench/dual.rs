@@ -1,0 +1,50 @@
+//! What IPv6 costs a start, on a LAN whose router advertises itself.
+
+use std::path::Path;
+
+use lab::{Dnsmasq, LanOptions, Mode6, ServerOptions};
+
+use crate::Result;
+use crate::figure::{Effort, Figure, Samples, Section, TIMES};
+use crate::site::{LANDFALL, Site};
+
+/// A network on Landfall with `ipv6=auto`.
+const DUAL: &str = "dual";
+
+/// Runs a container on a network without IPv6 and on one with it, in turn.
+pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
+    let lan = LanOptions { ipv6: true, ..LanOptions::default() };
+    let server = ServerOptions { ipv6: Some(Mode6::Slaac), ..ServerOptions::default() };
+    let site = Site::on(lan, state, |lan| Ok(Dnsmasq::start(lan.router_ns(), "eth0", server)?))?;
+    site.landfall_network(DUAL, &["ipv6=auto"])?;
+    let networks = [LANDFALL, DUAL];
+    for network in networks {
+        site.run_once(network)?; // nobody pays for what happens the first time only
+    }
+    let mut times = [Samples::default(), Samples::default()];
+    for _ in 0..effort.of(31, 5) {
+        for (network, times) in networks.into_iter().zip(&mut times) {
+            times.time(|| site.run_once(network))?;
+        }
+    }
+    let [without, with] = &times;
+    let names = ["IPv4", "IPv4 and IPv6"];
+    Ok(Section {
+        title: "docker run with IPv6",
+        how: "`docker run --rm --network … busybox true` on two networks of Landfall on one bridge, in turn: without IPv6, \
+              and with `ipv6=auto` beside a router that advertises a prefix (dnsmasq)."
+            .to_owned(),
+        head: TIMES.to_vec(),
+        rows: names.into_iter().zip(&times).map(|(name, times)| times.row(name)).collect(),
+        figures: vec![
+            Figure::median("`docker run`, IPv4", "ms", without),
+            Figure::median("`docker run`, IPv4 and IPv6", "ms", with),
+            Figure::new(
+                "`docker run`: with IPv6 ÷ without",
+                "",
+                with.median() / without.median(),
+            )
+            .at_most(1.2),
+        ],
+    })
+}
