@@ -21,7 +21,7 @@ use super::sandbox::Sandbox;
 use super::status::wall_clock;
 use super::worker::Joined;
 use super::{Endpoint, Engine, Error};
-use crate::segments::{Ipv6Begin, Ipv6Event, Segment, Start};
+use crate::segments::{Ipv6Event, Segment, Start};
 use crate::store::{NetworkRecord, StoredIpv6};
 
 impl Engine {
@@ -75,8 +75,7 @@ impl Engine {
         if start.recorded().await.is_err() {
             return Ok(None);
         }
-        let begin = before.map_or(Ipv6Begin::Fresh, Ipv6Begin::Asking);
-        Ok(Some(ipv6.acquire(id, config, begin).await))
+        Ok(Some(ipv6.acquire(id, config, before).await))
     }
 
     /// Goes on with an endpoint's IPv6 in the same boot, or begins to look for it.
@@ -92,8 +91,7 @@ impl Engine {
         let Some(config) = self.ipv6_config(network, mac, host_name, mtu) else { return };
         match self.0.segments.ipv6_of(segment) {
             Ok(ipv6) => {
-                let begin = stored.map_or(Ipv6Begin::Fresh, |stored| Ipv6Begin::With(stored.saved));
-                ipv6.resume(id, config, begin, link);
+                ipv6.resume(id, config, stored.map(|stored| stored.saved), link);
             }
             Err(error) => tracing::error!(endpoint = %id, %mac, %error, "it is without IPv6"),
         }

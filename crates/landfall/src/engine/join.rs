@@ -70,9 +70,7 @@ impl Engine {
             routes,
         })
     }
-}
 
-impl Engine {
     /// The host's routes through a bridge that are of use beside it.
     async fn routes_beside(&self, bridge: &str, lease: &Lease) -> Result<Vec<StaticRoute>, Error> {
         let index = self.0.host.link(bridge).await?.map_or(0, |link| link.index);

@@ -1,6 +1,6 @@
 //! What a segment keeps of its clients.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use dhcp::Instant;
@@ -13,15 +13,14 @@ use wire::MacAddr;
 use super::ear::Ear;
 use super::hearing::{Hearing, Wants};
 use super::pace::Pace;
+use super::schedule::Schedule;
 use crate::engine::ids::EndpointId;
 
 /// All that changes in a segment.
 pub(super) struct State {
     /// Boxed, as the table has room for more than are in it.
     pub(super) clients: HashMap<MacAddr, Box<Entry>>,
-    pub(super) timers: BTreeSet<(Instant, MacAddr)>,
-    /// What the segment's timer is set to.
-    pub(super) armed: Option<Instant>,
+    pub(super) timers: Schedule,
     /// Which ARP the port hears, and for whom.
     pub(super) hearing: Hearing,
     /// What clients have said and their siblings have not heard yet.
@@ -82,7 +81,7 @@ impl State {
     pub(super) fn remove(&mut self, mac: MacAddr) {
         self.hear(mac, Wants::default());
         if let Some(entry) = self.clients.remove(&mac) {
-            self.timers.remove(&(entry.wake, mac));
+            self.timers.forget(mac, entry.wake);
         }
     }
 

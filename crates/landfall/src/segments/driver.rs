@@ -11,21 +11,18 @@ use wire::frame::{Checksum, Frame, Payload};
 
 use super::LeaseEvent;
 use super::clients::{Entry, State, Waiting};
+use super::drive::drive;
 use super::ear::Ear;
 use super::hearing::Wants;
 use super::segment::{Segment, now};
 use super::wake::{BURST, REST, renews, wake};
 use crate::fault::point;
 
-/// A jumbo frame with its header: nothing longer comes out of a packet socket here.
-pub(super) const FRAME_BYTES: usize = 9216;
 /// `chaddr` in a BOOTP message (RFC 951 §3).
 const CHADDR: std::ops::Range<usize> = 28..34;
 /// Where a frame says what it carries.
 const ETHERTYPE: std::ops::Range<usize> = 12..14;
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
-/// How many frames are read before a timer that has fired gets its turn.
-const FRAMES_FIRST: usize = 64;
 
 impl Segment {
     /// Follows up on a mutation of a client.
@@ -40,7 +37,8 @@ impl Segment {
         let listening = entry.client.listening();
         // Ears before mouth: the answer may be there before `send` returns.
         let asks = listening.resolving.is_some() || entry.client.is_probing();
-        self.listen_at_link(entry, listening.dhcp || asks, mac);
+        let listening = listening.dhcp || asks;
+        Ear::follow(&mut entry.ear, entry.link.filter(|_| listening), &self.me, mac);
         let wants = Wants::of(&entry.client);
         if wants != entry.wants {
             state.hear(mac, wants);
@@ -63,25 +61,15 @@ impl Segment {
         let wake = wake(&entry.client);
         if ended {
             state.remove(mac);
-        } else if wake != entry.wake {
-            state.timers.remove(&(entry.wake, mac));
-            entry.wake = wake;
-            if wake != Instant::NEVER {
-                state.timers.insert((wake, mac));
-            }
+        } else {
+            state.timers.change(mac, &mut entry.wake, wake);
         }
     }
 
     /// Repeats what was said, and sets the timer to what is due next.
     pub(super) fn arm(&self, state: &mut State) {
         self.repeat(state);
-        let next = state.timers.first().map(|(at, _)| *at);
-        if next != state.armed {
-            state.armed = next;
-            if let Err(error) = self.timer.set(next.map(Instant::since_boot)) {
-                tracing::error!(%error, bridge = self.bridge, "timer not set");
-            }
-        }
+        state.timers.arm(&self.timer, &self.bridge);
     }
 
     fn report(&self, entry: &mut Entry, event: Event) {
@@ -104,95 +92,30 @@ impl Segment {
         let _ = self.events.send(LeaseEvent { endpoint: entry.owner.clone(), event });
     }
 
-    /// Reads at the endpoint's own link while an exchange is under way.
-    fn listen_at_link(&self, entry: &mut Entry, listening: bool, mac: MacAddr) {
-        if !listening {
-            entry.ear = None;
-        } else if let (Some(link), None) = (entry.link, &entry.ear) {
-            match Ear::open(link, self.me.clone(), mac) {
-                Ok(ear) => entry.ear = Some(ear),
-                Err(error) => {
-                    tracing::warn!(%error, bridge = self.bridge, %mac, "cannot listen");
-                }
-            }
-        }
-    }
-
     pub(super) async fn drive(self: Arc<Self>) {
-        let mut buffer = vec![0; FRAME_BYTES];
-        loop {
-            tokio::select! {
-                received = self.socket.recv(&mut buffer) => match received {
-                    Ok(received) => {
-                        if let Some(bytes) = buffer.get(..received.len) {
-                            self.handle_frame(bytes, received.checksum);
-                        }
-                    }
-                    // It may come up again.
-                    Err(error) if error.is_down() => {
-                        tracing::warn!(%error, bridge = self.bridge, "the port is down");
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, bridge = self.bridge, "the port cannot be read");
-                        return;
-                    }
-                },
-                fired = self.timer.fired() => match fired {
-                    Ok(()) => {
-                        self.catch_up(&mut buffer);
-                        self.handle_timeouts();
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, bridge = self.bridge, "no timer any more");
-                        return;
-                    }
-                },
-            }
-        }
-    }
-
-    /// What came before a time was over counts, though nobody has read it yet.
-    fn catch_up(&self, buffer: &mut [u8]) {
-        for _ in 0..FRAMES_FIRST {
-            match self.socket.try_recv(buffer) {
-                Ok(Some(received)) => {
-                    if let Some(bytes) = buffer.get(..received.len) {
-                        self.handle_frame(bytes, received.checksum);
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(%error, bridge = self.bridge, "the port is down");
-                    break;
-                }
-            }
-        }
+        let frame = |bytes: &[u8], checksum| self.handle_frame(bytes, checksum);
+        drive(&self.bridge, &self.socket, &self.timer, frame, || self.handle_timeouts()).await;
     }
 
     fn handle_timeouts(&self) {
         let now = now();
-        let mut state = self.lock();
+        let state = &mut *self.lock();
         let mut renewals = 0;
-        while let Some(&(at, mac)) = state.timers.first()
-            && at <= now
-        {
-            state.timers.pop_first();
+        while let Some(mac) = state.timers.pop_due(now) {
             if let Some(entry) = state.clients.get_mut(&mac) {
                 entry.wake = Instant::NEVER;
                 if renews(&entry.client, now) {
                     if renewals == BURST {
-                        let later = now + REST;
-                        entry.wake = later;
-                        state.timers.insert((later, mac));
+                        state.timers.change(mac, &mut entry.wake, now + REST);
                         continue;
                     }
                     renewals += 1;
                 }
                 entry.client.handle_timeout(now);
-                self.follow(&mut state, mac);
+                self.follow(state, mac);
             }
         }
-        self.arm(&mut state);
+        self.arm(state);
     }
 
     /// Hands a frame to the client that it is for.

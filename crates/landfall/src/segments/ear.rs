@@ -7,7 +7,7 @@ use net::PacketSocket;
 use tokio::task::AbortHandle;
 use wire::MacAddr;
 
-use super::driver::FRAME_BYTES;
+use super::drive::FRAME_BYTES;
 use super::segment::Segment;
 
 /// Reads at an endpoint's own link until it is dropped or the link is gone.
@@ -16,9 +16,28 @@ pub(super) struct Ear(AbortHandle);
 impl Ear {
     /// Listens on the host's end of the veth of the endpoint with that MAC; what it is sent is
     /// handed to the segment.
-    pub(super) fn open(link: u32, segment: Weak<Segment>, mac: MacAddr) -> net::Result<Ear> {
+    fn open(link: u32, segment: Weak<Segment>, mac: MacAddr) -> net::Result<Ear> {
         let socket = PacketSocket::open_ear(link)?;
         Ok(Ear(tokio::spawn(listen(segment, socket, mac)).abort_handle()))
+    }
+
+    /// Listens at `link`, while an exchange is under way, and not without one.
+    pub(super) fn follow(
+        ear: &mut Option<Ear>,
+        link: Option<u32>,
+        segment: &Weak<Segment>,
+        mac: MacAddr,
+    ) {
+        let Some(link) = link else {
+            *ear = None;
+            return;
+        };
+        if ear.is_none() {
+            match Ear::open(link, segment.clone(), mac) {
+                Ok(opened) => *ear = Some(opened),
+                Err(error) => tracing::warn!(%error, link, %mac, "cannot listen"),
+            }
+        }
     }
 }
 

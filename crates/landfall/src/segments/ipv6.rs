@@ -18,9 +18,10 @@ use wire::dhcp6::port;
 use wire::frame::{Checksum, Frame, Payload};
 use wire::nd::Message;
 
-use super::driver::FRAME_BYTES;
+use super::drive::drive;
 use super::ear::Ear;
 use super::neighbours::Hearing;
+use super::schedule::Schedule;
 use super::segment::{Segment, now, seed};
 use crate::engine::ids::EndpointId;
 
@@ -36,17 +37,6 @@ pub(crate) struct Ipv6Event {
     pub(crate) endpoint: EndpointId,
     /// What.
     pub(crate) event: Event,
-}
-
-/// What a new client knows.
-#[derive(Debug, Clone)]
-pub(crate) enum Begin {
-    /// Nothing.
-    Fresh,
-    /// All that is in use: an earlier run of the daemon had it, in the same boot.
-    With(Saved),
-    /// What it had before the machine booted, its times in those of this boot.
-    Asking(Saved),
 }
 
 /// How a client stands.
@@ -71,9 +61,7 @@ pub(crate) struct Ipv6 {
 
 struct State {
     clients: HashMap<MacAddr, Box<Entry>>,
-    timers: BTreeSet<(Instant, MacAddr)>,
-    /// What the timer is set to.
-    armed: Option<Instant>,
+    timers: Schedule,
     hearing: Hearing,
     /// What clients have said and their siblings have not heard yet.
     said: VecDeque<(MacAddr, Vec<u8>)>,
@@ -123,8 +111,7 @@ impl Ipv6 {
             segment: Arc::downgrade(segment),
             state: Mutex::new(State {
                 clients: HashMap::new(),
-                timers: BTreeSet::new(),
-                armed: None,
+                timers: Schedule::default(),
                 hearing,
                 said: VecDeque::new(),
                 driver: None,
@@ -144,20 +131,20 @@ impl Ipv6 {
     }
 
     /// Obtains what the LAN has for a new endpoint; waits for the first answer, which may be that
-    /// there is nothing.
+    /// there is nothing. `before`: what it had before the machine booted, its times in this boot's.
     ///
     /// Dropping the future leaves the client at work: whoever drops it calls [`Self::release`].
     pub(crate) async fn acquire(
         &self,
         owner: &EndpointId,
         config: Config,
-        begin: Begin,
+        before: Option<Saved>,
     ) -> Configuration {
         let mac = config.mac;
         let (ready, told) = oneshot::channel();
-        let client = match begin {
-            Begin::Asking(saved) => Client::reboot(config, saved, seed(), now()),
-            Begin::Fresh | Begin::With(_) => {
+        let client = match before {
+            Some(saved) => Client::reboot(config, saved, seed(), now()),
+            None => {
                 let mut client = Client::new(config, seed());
                 let heard = self.lock().advertised.clone();
                 let frames = heard.iter().filter_map(|(at, bytes, checksum)| {
@@ -173,19 +160,18 @@ impl Ipv6 {
         self.view(mac).map(|view| view.configuration).unwrap_or_default()
     }
 
-    /// Goes on with what an endpoint has, or begins to look for it; events tell what becomes of it. `link`:
+    /// Goes on with what an earlier run of the daemon had, or begins to look for it; events tell what becomes of it. `link`:
     /// the host's end of its veth, if a sandbox has the other one up.
     pub(crate) fn resume(
         &self,
         owner: &EndpointId,
         config: Config,
-        begin: Begin,
+        saved: Option<Saved>,
         link: Option<u32>,
     ) {
-        let client = match begin {
-            Begin::With(saved) => Client::resume(config, saved, seed(), now()),
-            Begin::Asking(saved) => Client::reboot(config, saved, seed(), now()),
-            Begin::Fresh => {
+        let client = match saved {
+            Some(saved) => Client::resume(config, saved, seed(), now()),
+            None => {
                 let mut client = Client::new(config, seed());
                 client.start(now());
                 client
@@ -350,7 +336,8 @@ impl Ipv6 {
     fn follow(&self, state: &mut State, mac: MacAddr) {
         let Some(entry) = state.clients.get_mut(&mac) else { return };
         // Ears before mouth: the answer may be there before `send` returns.
-        self.listen_at_link(entry, mac);
+        let listening = entry.client.listening().dhcp;
+        Ear::follow(&mut entry.ear, entry.link.filter(|_| listening), &self.segment, mac);
         state.hear(mac);
         let Some(entry) = state.clients.get_mut(&mac) else { return };
         while let Some(frame) = entry.client.poll_transmit() {
@@ -368,12 +355,8 @@ impl Ipv6 {
         let wake = entry.client.poll_timeout().unwrap_or(Instant::NEVER);
         if ended {
             state.remove(mac);
-        } else if wake != entry.wake {
-            state.timers.remove(&(entry.wake, mac));
-            entry.wake = wake;
-            if wake != Instant::NEVER {
-                state.timers.insert((wake, mac));
-            }
+        } else {
+            state.timers.change(mac, &mut entry.wake, wake);
         }
     }
 
@@ -396,69 +379,21 @@ impl Ipv6 {
         let _ = self.events.send(Ipv6Event { endpoint: entry.owner.clone(), event });
     }
 
-    /// Reads at the endpoint's own link while an exchange is under way.
-    fn listen_at_link(&self, entry: &mut Entry, mac: MacAddr) {
-        if !entry.client.listening().dhcp {
-            entry.ear = None;
-        } else if let (Some(link), None) = (entry.link, &entry.ear) {
-            match Ear::open(link, self.segment.clone(), mac) {
-                Ok(ear) => entry.ear = Some(ear),
-                Err(error) => {
-                    tracing::warn!(%error, bridge = self.bridge, %mac, "cannot listen");
-                }
-            }
-        }
-    }
-
     /// Sets the timer to what is due next, and repeats what was said.
     fn arm(&self, state: &mut State) {
         self.repeat(state);
-        let next = state.timers.first().map(|(at, _)| *at);
-        if next != state.armed {
-            state.armed = next;
-            if let Err(error) = self.timer.set(next.map(Instant::since_boot)) {
-                tracing::error!(%error, bridge = self.bridge, "timer not set");
-            }
-        }
+        state.timers.arm(&self.timer, &self.bridge);
     }
 
     async fn drive(self: Arc<Self>) {
-        let mut buffer = vec![0; FRAME_BYTES];
-        loop {
-            tokio::select! {
-                received = self.socket.recv(&mut buffer) => match received {
-                    Ok(received) => {
-                        if let Some(bytes) = buffer.get(..received.len) {
-                            self.handle_frame(bytes, received.checksum);
-                        }
-                    }
-                    // It may come up again.
-                    Err(error) if error.is_down() => {
-                        tracing::warn!(%error, bridge = self.bridge, "the port is down");
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, bridge = self.bridge, "the port cannot be read");
-                        return;
-                    }
-                },
-                fired = self.timer.fired() => match fired {
-                    Ok(()) => self.handle_timeouts(),
-                    Err(error) => {
-                        tracing::error!(%error, bridge = self.bridge, "no timer any more");
-                        return;
-                    }
-                },
-            }
-        }
+        let frame = |bytes: &[u8], checksum| self.handle_frame(bytes, checksum);
+        drive(&self.bridge, &self.socket, &self.timer, frame, || self.handle_timeouts()).await;
     }
 
     fn handle_timeouts(&self) {
         let now = now();
         let mut state = self.lock();
-        while let Some(&(at, mac)) = state.timers.first()
-            && at <= now
-        {
-            state.timers.pop_first();
+        while let Some(mac) = state.timers.pop_due(now) {
             if let Some(entry) = state.clients.get_mut(&mac) {
                 entry.wake = Instant::NEVER;
                 entry.client.handle_timeout(now);
@@ -541,7 +476,7 @@ impl State {
 
     fn remove(&mut self, mac: MacAddr) {
         if let Some(entry) = self.clients.remove(&mac) {
-            self.timers.remove(&(entry.wake, mac));
+            self.timers.forget(mac, entry.wake);
             self.hearing.update(mac, &entry.neighbours, &[]);
         }
     }

@@ -2,6 +2,7 @@
 //! the DHCP clients of all endpoints there.
 
 mod clients;
+mod drive;
 mod driver;
 mod ear;
 mod hearing;
@@ -9,6 +10,7 @@ mod ipv6;
 mod neighbours;
 mod pace;
 mod port;
+mod schedule;
 mod segment;
 mod wake;
 
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use net::{BootTimer, Link, Netlink, Netns};
 use tokio::sync::{Mutex, mpsc};
 
-pub(crate) use ipv6::{Begin as Ipv6Begin, Ipv6, Ipv6Event};
+pub(crate) use ipv6::{Ipv6, Ipv6Event};
 pub(crate) use port::PortError;
 pub(crate) use segment::{AcquireError, Begin, Segment, Start};
 

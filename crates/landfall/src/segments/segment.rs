@@ -5,7 +5,7 @@
 //! passes on what happened to it, and notes when it must be woken. An idle lease is an entry in
 //! two maps and an address in the kernel's table of what the port hears.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use super::hearing::Wants;
 use super::ipv6::Ipv6;
 use super::pace::Pace;
 use super::port::Port;
+use super::schedule::Schedule;
 use crate::engine::ids::EndpointId;
 
 /// After a boot all containers come back at once, and a server's queue is short.
@@ -138,8 +139,7 @@ impl Segment {
             ipv6: OnceLock::new(),
             state: Mutex::new(State {
                 clients: HashMap::new(),
-                timers: BTreeSet::new(),
-                armed: None,
+                timers: Schedule::default(),
                 hearing: port.hearing,
                 said: VecDeque::new(),
                 driver: None,
