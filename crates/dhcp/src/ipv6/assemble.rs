@@ -145,7 +145,8 @@ impl From<&LeasedPrefix> for Delegated {
 }
 
 impl Configuration {
-    /// Whether both are the same but for their times, and the MACs of routers.
+    /// Whether both are the same but for their times, and the MACs of routers. A route that comes to have an
+    /// end, or none, is another one: no kernel turns the one into the other in passing.
     pub fn is_same(&self, other: &Configuration) -> bool {
         fn addresses(of: &Configuration) -> impl Iterator<Item = impl PartialEq> {
             of.addresses.iter().map(|address| (address.address, address.origin))
@@ -154,10 +155,13 @@ impl Configuration {
             of.routers.iter().map(|router| (router.address, router.preference))
         }
         fn on_link(of: &Configuration) -> impl Iterator<Item = impl PartialEq> {
-            of.on_link.iter().map(|on_link| (on_link.prefix, on_link.length))
+            let key = |on: &OnLink| (on.prefix, on.length, on.until == Instant::NEVER);
+            of.on_link.iter().map(key)
         }
         fn routes(of: &Configuration) -> impl Iterator<Item = impl PartialEq> {
-            let key = |r: &Route| (r.destination, r.length, r.router, r.preference);
+            let key = |r: &Route| {
+                (r.destination, r.length, r.router, r.preference, r.until == Instant::NEVER)
+            };
             of.routes.iter().map(key)
         }
         fn delegated(of: &Configuration) -> impl Iterator<Item = impl PartialEq> {

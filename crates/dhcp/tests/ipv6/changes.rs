@@ -52,6 +52,23 @@ fn shorter_times_are_told_at_once_but_not_for_a_rounded_second() {
 }
 
 #[test]
+fn what_comes_to_have_an_end_has_changed() {
+    let forever = router().prefix(u32::MAX, u32::MAX).route("2001:db8:9::", 48, u32::MAX);
+    let mut bench = Bench::addressed(&forever);
+    let before = bench.client.configuration().clone();
+    bench.until(10.0);
+    let routed = router().prefix(7200, 7200).route("2001:db8:9::", 48, u32::MAX);
+    bench.advertise(&routed);
+    assert_eq!(bench.event(), Event::Changed { old: Box::new(before) });
+    let before = bench.client.configuration().clone();
+    bench.advertise(&router().prefix(7200, 7200).route("2001:db8:9::", 48, 1800));
+    assert_eq!(bench.event(), Event::Changed { old: Box::new(before) });
+    let before = bench.client.configuration().clone();
+    bench.advertise(&forever);
+    assert_eq!(bench.event(), Event::Changed { old: Box::new(before) });
+}
+
+#[test]
 fn what_was_valid_until_now_is_told_with_the_change() {
     let said = router().prefix(7200, 3600);
     let mut bench = Bench::addressed(&said);

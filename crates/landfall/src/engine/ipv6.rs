@@ -21,7 +21,7 @@ use super::sandbox::Sandbox;
 use super::status::wall_clock;
 use super::worker::Joined;
 use super::{Endpoint, Engine, Error};
-use crate::segments::{Ipv6Event, Segment, Start};
+use crate::segments::{Segment, Start};
 use crate::store::{NetworkRecord, StoredIpv6};
 
 impl Engine {
@@ -114,7 +114,9 @@ impl Engine {
     }
 
     /// Follows what happened to an endpoint's IPv6.
-    pub(super) async fn ipv6_event(&self, Ipv6Event { endpoint: id, event }: Ipv6Event) {
+    ///
+    /// What is not a renewal that went as expected: that is in `renewals`.
+    pub(super) async fn ipv6_event(&self, id: &EndpointId, event: Event) {
         match &event {
             Event::Duplicate { address, holder, given_up } => tracing::warn!(
                 endpoint = %id, %address, %holder, given_up, "address in use by another machine"
@@ -122,13 +124,13 @@ impl Engine {
             Event::Changed { .. } => tracing::info!(endpoint = %id, "IPv6 changed"),
             Event::Ready | Event::Renewed | Event::Released => {}
         }
-        self.keep_later(&id);
+        self.keep_later(id);
         let old = match &event {
             Event::Changed { old } => old,
             Event::Ready | Event::Renewed => &Box::default(),
             Event::Duplicate { .. } | Event::Released => return,
         };
-        let Some(Joined { path, host_link, segment, mac, internal, .. }) = self.joined(&id) else {
+        let Some(Joined { path, host_link, segment, mac, internal, .. }) = self.joined(id) else {
             return;
         };
         let applied = async {
@@ -158,14 +160,10 @@ impl Engine {
         old: &Configuration,
         first: bool,
     ) -> net::Result<()> {
-        let Some(view) = segment.ipv6().and_then(|ipv6| ipv6.view(mac)) else { return Ok(()) };
-        let mut new = view.configuration;
-        if internal {
-            // As with IPv4: nothing beyond the link.
-            new.routers.clear();
-            new.routes.clear();
+        match wanted(segment, mac, internal) {
+            Some(new) => sandbox.change_ipv6(old, &new, first).await,
+            None => Ok(()),
         }
-        sandbox.change_ipv6(old, &new, first).await
     }
 }
 
@@ -214,6 +212,17 @@ pub(super) fn to_tell(configuration: &Configuration) -> Option<Ipv6Net> {
     };
     let address = configuration.addresses.iter().min_by_key(|a| leased_first(a.origin))?;
     Ipv6Net::new(address.address, address.prefix_len).ok()
+}
+
+/// What the container is to have now; none without a client. `internal`: as with IPv4, nothing beyond the
+/// link.
+pub(super) fn wanted(segment: &Segment, mac: MacAddr, internal: bool) -> Option<Configuration> {
+    let mut wanted = segment.ipv6()?.view(mac)?.configuration;
+    if internal {
+        wanted.routers.clear();
+        wanted.routes.clear();
+    }
+    Some(wanted)
 }
 
 /// What the runtime has put on the interface.

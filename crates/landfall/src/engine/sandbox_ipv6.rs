@@ -4,6 +4,7 @@
 //! is enough, and Landfall's client is there before the container and after it.
 
 use std::net::Ipv6Addr;
+use std::path::Path;
 
 use dhcp::Instant;
 use dhcp::ipv6::{Address, Configuration};
@@ -11,9 +12,9 @@ use ipnet::{IpNet, Ipv6Net};
 use net::route::protocol;
 use net::route6::{DEFAULT_METRIC, Route6, RoutePreference6};
 use net::sysctl::{AddressGeneration, Ipv6Settings, ipv6_of};
-use net::{AddressFlags, Lifetime};
+use net::{AddressFlags, Lifetime, Prolongation6};
 
-use super::sandbox::{Sandbox, gone_is_fine, left};
+use super::sandbox::{Sandbox, gone_is_fine, left, open_netns};
 
 /// Addresses were checked on the segment, and what is on the link is told by routes of its own.
 const FLAGS: AddressFlags = AddressFlags(AddressFlags::NO_DAD.0 | AddressFlags::NO_PREFIX_ROUTE.0);
@@ -45,7 +46,7 @@ impl Sandbox {
             let gone = self.links.delete_address(self.ifindex, net_of(address).into()).await;
             gone_is_fine(gone)?;
         }
-        let wanted = self.routes_of(new);
+        let wanted = routes_of(self.ifindex, &self.interface, new);
         let there = self.links.routes_v6().await?;
         for route in &wanted {
             // What the kernel has learnt of a route goes with one that is replaced.
@@ -113,40 +114,54 @@ impl Sandbox {
         }
         Ok(())
     }
+}
 
-    /// The metric of the most preferred router. Each further one has the next, so that each of its routes
-    /// can be replaced and removed alone; and each interface of a container has its own, in the order
-    /// of their names.
-    fn metric(&self) -> u32 {
-        let number = self.interface.trim_start_matches(|c: char| !c.is_ascii_digit());
-        DEFAULT_METRIC + ROUTES_EACH * number.parse::<u16>().map_or(0, u32::from)
-    }
+/// What makes all that a configuration has put on the interface in the namespace at `path` last as long as it says now.
+pub(super) fn prolongation6(
+    path: &Path,
+    (ifindex, interface): (u32, &str),
+    configuration: &Configuration,
+) -> net::Result<Prolongation6> {
+    let addresses = configuration.addresses.iter();
+    Ok(Prolongation6 {
+        netns: open_netns(path)?,
+        ifindex,
+        addresses: addresses.map(|a| (net_of(a), lifetime(a), FLAGS)).collect(),
+        routes: routes_of(ifindex, interface, configuration),
+    })
+}
 
-    /// The routes of a configuration: what is on the link first, as routers are.
-    fn routes_of(&self, configuration: &Configuration) -> Vec<Route6> {
-        let Configuration { routers, on_link, routes, .. } = configuration;
-        let route = |(address, length), via: Option<Ipv6Addr>, metric, until| {
-            let destination = Ipv6Net::new(address, length).ok()?.trunc();
-            let on_link = Route6::on_link(destination, self.ifindex, metric);
-            Some(Route6 { gateway: via, lifetime: left(until), ..on_link })
-        };
-        let metric = self.metric();
-        let on_link = on_link
-            .iter()
-            .filter_map(|prefix| route((prefix.prefix, prefix.length), None, metric, prefix.until));
-        let routes = (metric..).zip(routes).filter_map(|(metric, to)| {
-            let preference = preference(to.preference);
-            let route = route((to.destination, to.length), Some(to.router), metric, to.until)?;
-            Some(Route6 { preference, ..route })
-        });
-        let routers = (metric..).zip(routers).filter_map(|(metric, router)| {
-            let preference = preference(router.preference);
-            let route =
-                route((Ipv6Addr::UNSPECIFIED, 0), Some(router.address), metric, router.until)?;
-            Some(Route6 { preference, ..route })
-        });
-        on_link.chain(routes).chain(routers).collect()
-    }
+/// The metric of the most preferred router. Each further one has the next, so that each of its routes
+/// can be replaced and removed alone; and each interface of a container has its own, in the order
+/// of their names.
+fn metric(interface: &str) -> u32 {
+    let number = interface.trim_start_matches(|c: char| !c.is_ascii_digit());
+    DEFAULT_METRIC + ROUTES_EACH * number.parse::<u16>().map_or(0, u32::from)
+}
+
+/// The routes of a configuration: what is on the link first, as routers are.
+fn routes_of(ifindex: u32, interface: &str, configuration: &Configuration) -> Vec<Route6> {
+    let Configuration { routers, on_link, routes, .. } = configuration;
+    let route = |(address, length), via: Option<Ipv6Addr>, metric, until| {
+        let destination = Ipv6Net::new(address, length).ok()?.trunc();
+        let on_link = Route6::on_link(destination, ifindex, metric);
+        Some(Route6 { gateway: via, lifetime: left(until), ..on_link })
+    };
+    let metric = metric(interface);
+    let on_link = on_link
+        .iter()
+        .filter_map(|prefix| route((prefix.prefix, prefix.length), None, metric, prefix.until));
+    let routes = (metric..).zip(routes).filter_map(|(metric, to)| {
+        let preference = preference(to.preference);
+        let route = route((to.destination, to.length), Some(to.router), metric, to.until)?;
+        Some(Route6 { preference, ..route })
+    });
+    let routers = (metric..).zip(routers).filter_map(|(metric, router)| {
+        let preference = preference(router.preference);
+        let route = route((Ipv6Addr::UNSPECIFIED, 0), Some(router.address), metric, router.until)?;
+        Some(Route6 { preference, ..route })
+    });
+    on_link.chain(routes).chain(routers).collect()
 }
 
 /// Whether it is the same route, however long it lasts.

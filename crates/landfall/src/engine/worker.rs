@@ -82,6 +82,7 @@ pub(super) async fn work(
     mut ipv6: UnboundedReceiver<Ipv6Event>,
 ) {
     let mut events = Vec::new();
+    let mut events6 = Vec::new();
     loop {
         tokio::select! {
             Some(news) = queue.recv() => match news {
@@ -95,7 +96,9 @@ pub(super) async fn work(
             1.. = leases.recv_many(&mut events, MOST_EVENTS) => {
                 engine.lease_events(&mut events).await;
             }
-            Some(event) = ipv6.recv() => engine.ipv6_event(event).await,
+            1.. = ipv6.recv_many(&mut events6, MOST_EVENTS) => {
+                engine.ipv6_events(&mut events6).await;
+            }
             else => return,
         }
     }
@@ -109,8 +112,8 @@ pub(super) struct Joined {
     pub(super) internal: bool,
     pub(super) path: PathBuf,
     pub(super) host_link: u32,
-    /// The index of the interface in the sandbox, if it was seen there.
-    pub(super) ifindex: Option<u32>,
+    /// The index and the name of the interface in the sandbox, if it was seen there.
+    pub(super) interface: Option<(u32, Box<str>)>,
 }
 
 impl Engine {
@@ -179,7 +182,7 @@ impl Engine {
             internal: endpoint.network.internal,
             path: path.clone(),
             host_link: endpoint.host_link,
-            ifindex: endpoint.interface.as_ref().map(|(index, _)| *index),
+            interface: endpoint.interface.clone(),
         })
     }
 

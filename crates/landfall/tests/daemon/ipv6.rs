@@ -4,7 +4,8 @@ use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 use lab::{
-    DhcpServer6, Dnsmasq, Lan, LanOptions, Message6, Mode6, Place, ServerOptions, ServerOptions6,
+    DhcpServer6, Dnsmasq, Lan, LanOptions, Message6, Mode6, Place, Prefix, Radvd, RouterOptions,
+    ServerOptions, ServerOptions6,
 };
 use serde_json::Value;
 
@@ -196,6 +197,42 @@ fn a_router_that_comes_later_is_followed() {
         .unwrap();
     eventually("an address", SOON, || same(addresses(&container), &vec![format!("{MADE}/128")]));
     assert_on_the_lan(&site, &container, MADE);
+}
+
+/// What one advertisement says anew is put into all containers, and nothing but times changes there.
+#[test]
+fn an_advertisement_renews_all_containers() {
+    const PREFERRED: u32 = 8;
+    let site = site();
+    let _server = Dnsmasq::start(site.lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let prefix = Prefix { preferred: PREFERRED, valid: 600, ..Prefix::default() };
+    let said = RouterOptions { prefixes: vec![prefix], interval: 4, ..RouterOptions::default() };
+    let _router = Radvd::start(site.lan.router_ns(), "eth0", &said).unwrap();
+    site.network("lan", &[("ipv6", "slaac")]);
+    let containers: Vec<_> = (0..3).map(|n| site.run("lan", &format!("c{n}"), "")).collect();
+    let preferred = |container: &Container| {
+        let shown = ["-6", "addr", "show", "dev", &container.interface, "scope", "global"];
+        let links = ip_json(&container.ns, &shown);
+        links[0]["addr_info"][0]["preferred_life_time"].as_u64()
+    };
+    for container in &containers {
+        let routed = format!("default via {}", router_link_local(&site));
+        eventually("the route", SOON, || same(routes(container).contains(&routed), &true));
+    }
+    let before: Vec<_> = containers.iter().map(|c| (routes(c), addresses(c))).collect();
+    for container in &containers {
+        // It is told when half of it is over, and shown in whole seconds.
+        let over = u64::from(PREFERRED / 2) + 1;
+        let seen = |is: fn(&u64, &u64) -> bool| {
+            let left = preferred(container);
+            left.filter(|left| is(left, &over)).map(drop).ok_or(format!("{left:?}"))
+        };
+        eventually("about its half", SOON, || seen(u64::le));
+        eventually("more than its half", SOON, || seen(u64::gt));
+    }
+    let after: Vec<_> = containers.iter().map(|c| (routes(c), addresses(c))).collect();
+    assert_eq!(after, before);
+    assert!(site.landfall.log().grep("IPv6 renewed").len() >= containers.len());
 }
 
 /// The lease and the addresses that go with it are held for the container that comes back.
