@@ -60,7 +60,11 @@ fn a_thousand_on_one_bridge() {
         assert_ne!(state["address"], serde_json::Value::Null, "{state}");
     }
     assert_eq!(server.log().grep(server.words(Message::Nak)).len(), 0);
-    assert!(containers.iter().step_by(50).all(|container| container.ping(Lan::ROUTER)));
+    // A broadcast becomes a frame for each port, and of those the kernel drops what exceeds
+    // `net.core.netdev_max_backlog` (1000): the router need not hear the first question for its MAC.
+    for container in containers.iter().step_by(50) {
+        eventually("the router's answer", SOON, || same(container.ping(Lan::ROUTER), &true));
+    }
     let began = Instant::now();
     let containers: Vec<_> =
         containers.into_iter().map(|c| std::sync::Mutex::new(Some(c))).collect();

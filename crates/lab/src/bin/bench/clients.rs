@@ -36,7 +36,7 @@ pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let before = Usage::of(daemon.pid())?;
     let driver = Driver::new(site.landfall.plugin_socket());
     let network = id(0x5b);
-    driver.create_network(&network, site.lan.bridge())?;
+    driver.create_network(&network, site.lan.bridge(), &[])?;
 
     let [mut landfall, mut cni, mut udhcpc] = [const { Samples(Vec::new()) }; 3];
     let mut kept = Vec::new(); // a container's namespace lives as long as this

@@ -1,5 +1,6 @@
 //! The calls of an engine, without one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,13 +45,19 @@ impl Driver {
         self.call("GetCapabilities", &json!({})).map(drop)
     }
 
-    /// Makes a network on a bridge.
-    pub(crate) fn create_network(&self, network: &str, bridge: &str) -> Result<()> {
+    /// Makes a network on a bridge, with further options.
+    pub(crate) fn create_network(
+        &self,
+        network: &str,
+        bridge: &str,
+        options: &[(&str, &str)],
+    ) -> Result<()> {
+        let options: BTreeMap<_, _> = [("bridge", bridge)].iter().chain(options).copied().collect();
         let argument = json!({
             "NetworkID": network,
             "Options": {
                 "com.docker.network.enable_ipv6": false,
-                "com.docker.network.generic": { "bridge": bridge },
+                "com.docker.network.generic": options,
             },
             "IPv4Data": [{ "AddressSpace": "null", "Pool": "0.0.0.0/0" }],
             "IPv6Data": [],

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use lab::{Landfall, Log, Namespace, Process, landfall_binary};
+use lab::{Landfall, Log, Namespace, Prefix, Process, Radvd, RouterOptions, landfall_binary};
 use serde_json::Value;
 
 use crate::Result;
@@ -31,6 +31,7 @@ pub(crate) struct Field {
     sandboxes: Vec<Sandbox>,
     driver: Driver,
     server: Server,
+    _routers: Vec<Radvd>,
     host: Namespace,
     router: Namespace,
     bridges: u8,
@@ -93,10 +94,23 @@ fn network_id(bridge: u8) -> String {
 impl Field {
     /// Makes the bridges with a network on each, and the daemon with its state in the folder `state`, which is emptied.
     pub(crate) fn new(bridges: u8, times: Times, state: &Path) -> Result<Self> {
+        Self::of(bridges, times, state, false)
+    }
+
+    /// The same with `ipv6=slaac`, and routers that advertise a prefix without an end, twice an hour.
+    pub(crate) fn dual(bridges: u8, times: Times, state: &Path) -> Result<Self> {
+        Self::of(bridges, times, state, true)
+    }
+
+    fn of(bridges: u8, times: Times, state: &Path, dual: bool) -> Result<Self> {
         let (host, router) = (Namespace::new("host")?, Namespace::new("router")?);
         // What a LAN says by itself is not what is measured here.
-        for ns in [&host, &router] {
-            quiet(ns)?;
+        quiet(&host)?;
+        if dual {
+            router.sysctl("ipv6/conf/default/accept_dad", "0")?;
+            router.sysctl("ipv6/conf/all/forwarding", "1")?;
+        } else {
+            quiet(&router)?;
         }
         let (mut on_host, mut on_router) = (String::new(), String::new());
         for n in 0..bridges {
@@ -111,14 +125,28 @@ impl Field {
         host.ip_batch(&on_host)?;
         router.ip_batch(&on_router)?;
         let server = Server::start(&router, times)?;
+        let advertise = |n| Ok(Radvd::start(&router, &format!("eth{n}"), &advertised())?);
+        let routers: Vec<Radvd> =
+            (0..if dual { bridges } else { 0 }).map(advertise).collect::<Result<_>>()?;
         let folders: Vec<(PathBuf, String)> = state_folder(state)?;
         let landfall =
             Landfall::spawn_with_folders(&host, &landfall_binary()?, &[], &[], &folders)?;
         let driver = Driver::new(landfall.plugin_socket());
         for n in 0..bridges {
-            driver.create_network(&network_id(n), &format!("br{n}"))?;
+            let options: &[_] = if dual { &[("ipv6", "slaac")] } else { &[] };
+            driver.create_network(&network_id(n), &format!("br{n}"), options)?;
         }
-        Ok(Self { landfall, sandboxes: Vec::new(), driver, server, host, router, bridges, made: 0 })
+        Ok(Self {
+            landfall,
+            sandboxes: Vec::new(),
+            driver,
+            server,
+            _routers: routers,
+            host,
+            router,
+            bridges,
+            made: 0,
+        })
     }
 
     /// Adds endpoints until there are `count`, so many to a sandbox, and waits until the server knows all their names:
@@ -223,6 +251,17 @@ impl Field {
         net.sysctl("ipv4/conf/all/arp_ignore", "1")?;
         machine.bind(&net, key)?;
         Ok(Sandbox { net, _process: process })
+    }
+}
+
+/// What changes nothing while anybody looks.
+fn advertised() -> RouterOptions {
+    let prefix = Prefix { preferred: u32::MAX, valid: u32::MAX, ..Prefix::default() };
+    RouterOptions {
+        lifetime: 9000,
+        prefixes: vec![prefix],
+        interval: 1800,
+        ..RouterOptions::default()
     }
 }
 

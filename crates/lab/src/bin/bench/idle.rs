@@ -16,6 +16,9 @@ const TIMES: Times = Times { lease: 86_400, renew: 43_200, rebind: 75_600 };
 const BRIDGES: u8 = 20;
 const PER_SANDBOX: usize = 50;
 
+/// Of them for the comparison of both families, and how many leases it goes up to: a thousand to a bridge.
+const BRIDGES_EACH: u8 = 2;
+
 /// One count of leases.
 struct Level {
     leases: usize,
@@ -105,6 +108,43 @@ pub(crate) fn measure(state: &Path, effort: Effort) -> Result<Section> {
             )
             .at_most(3.0),
             Figure::new("DISCOVERs in that time", "", discovers as f64).at_most(0.0),
+        ],
+    })
+}
+
+/// What a lease takes with IPv6 beside it, and without.
+pub(crate) fn dual(state: &Path, effort: Effort) -> Result<Section> {
+    let counts = effort.of([100, 1_500], [50, 150]);
+    let measure = |mut field: Field| -> Result<(Vec<usize>, f64)> {
+        let mut resident = Vec::new();
+        for upto in counts {
+            field.grow(upto, PER_SANDBOX)?;
+            settle(&field)?;
+            resident.push(usize::try_from(field.usage()?.resident)?);
+        }
+        let [few, many] = counts;
+        let more = resident.last().zip(resident.first()).map_or(0, |(many, few)| many - few);
+        Ok((resident, more as f64 / (many - few) as f64))
+    };
+    let (resident, without) = measure(Field::new(BRIDGES_EACH, TIMES, state)?)?;
+    let (resident6, with) = measure(Field::dual(BRIDGES_EACH, TIMES, state)?)?;
+    let row = |name: &str, resident: &[usize], each| {
+        let resident = resident.iter().map(usize::to_string);
+        [name.to_owned()].into_iter().chain(resident).chain([number(each)]).collect()
+    };
+    let [few, many] = counts;
+    Ok(Section {
+        title: "Idle leases with IPv6",
+        how: format!(
+            "As for idle leases, on {BRIDGES_EACH} bridges, {few} leases and {many}: with IPv4 alone, and with `ipv6=slaac` \
+             beside routers that advertise a prefix, in a daemon each."
+        ),
+        head: vec!["resident KiB", "few", "many", "each"],
+        rows: vec![row("IPv4", &resident, without), row("IPv4 and IPv6", &resident6, with)],
+        figures: vec![
+            Figure::new("memory for each further idle lease with IPv6", "KiB", with),
+            Figure::new("memory for an idle lease: with IPv6 ÷ without", "", with / without)
+                .at_most(2.0),
         ],
     })
 }

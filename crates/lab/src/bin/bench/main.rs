@@ -73,7 +73,7 @@ enum Measurement {
     Clients,
     /// CreateEndpoint and Join without the server's time
     Share,
-    /// `docker run` with IPv6 beside without
+    /// What IPv6 costs: `docker run` and memory
     Dual,
     /// 50 containers at once
     Start,
@@ -143,6 +143,8 @@ fn measure(args: &Args) -> Result<()> {
     }
     if chosen(Dual) {
         let section = progress("docker run with IPv6", || dual::measure(&state, effort))?;
+        add(&facts, &mut sections, section)?;
+        let section = progress("idle leases with IPv6", || idle::dual(&state, effort))?;
         add(&facts, &mut sections, section)?;
     }
     if chosen(Renewal) {

@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(5);
 pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let driver = Driver::new(site.landfall.plugin_socket());
     let network = id(0x5a);
-    driver.create_network(&network, site.lan.bridge())?;
+    driver.create_network(&network, site.lan.bridge(), &[])?;
     let capture = Capture::start(site.lan.router_ns(), "eth0")?;
     let [mut nothing, mut write, mut create, mut join, mut server] =
         [const { Samples(Vec::new()) }; 5];
