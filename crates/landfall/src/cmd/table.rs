@@ -6,7 +6,7 @@ use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
 use super::humane;
-use crate::engine::api::{EndpointStatus, Status};
+use crate::engine::api::{EndpointStatus, OFF, Status};
 
 const HEADERS: [&str; 9] = [
     "CONTAINER",
@@ -135,10 +135,18 @@ fn row(endpoint: &EndpointStatus, now: Timestamp, for_people: bool) -> [String; 
         addresses(endpoint, if for_people { "\n" } else { "," }),
         endpoint.server.map_or(NOTHING.to_owned(), |server| server.to_string()),
         // Its client is bound, but the container that could use the lease has ended.
-        endpoint.held_until.map_or_else(|| plain(&endpoint.state), |_| "HELD".to_owned()),
+        endpoint.held_until.map_or_else(|| plain(state(endpoint)), |_| "HELD".to_owned()),
         lease(endpoint.renews_at),
         lease(endpoint.expires_at),
     ]
+}
+
+/// That of DHCPv4; where there is no IPv4, that of IPv6.
+fn state(endpoint: &EndpointStatus) -> &str {
+    match &endpoint.ipv6 {
+        Some(ipv6) if endpoint.state == OFF => &ipv6.state,
+        _ => &endpoint.state,
+    }
 }
 
 /// The leased address and the IPv6 addresses: below each other, where no script wants a line for each
@@ -240,6 +248,17 @@ mod tests {
             let too_wide = rows(&text).into_iter().find(|line| line.len() > columns);
             assert_eq!(too_wide, None, "{columns} columns: {text}");
         }
+    }
+
+    #[test]
+    fn without_ipv4_the_state_is_that_of_ipv6() {
+        let mut status = sample::status();
+        let moved = &mut status.endpoints[1];
+        moved.state = OFF.to_owned();
+        moved.address = None;
+        let text = render(&status, sample::now(), None, false);
+        let row = text.lines().find(|row| row.starts_with("db ")).unwrap();
+        assert!(row.contains("CONFIGURED") && !row.contains(OFF), "{row}");
     }
 
     #[test]

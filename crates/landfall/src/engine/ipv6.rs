@@ -24,6 +24,11 @@ use super::{Endpoint, Engine, Error};
 use crate::segments::{Ipv6Event, Segment, Start};
 use crate::store::{NetworkRecord, StoredIpv6};
 
+/// How long a start waits for IPv6 on a LAN that may have none.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// The same where there are addresses of an earlier boot to go on with, as for a lease of DHCPv4.
+const REBOOT_SILENCE: Duration = Duration::from_secs(2);
+
 impl Engine {
     /// Who the IPv6 client of an endpoint is; none: its network does not want any.
     pub(super) fn ipv6_config(
@@ -47,6 +52,7 @@ impl Engine {
             vendor_class: Some(self.0.vendor_class.clone()),
             prefix: options.prefix,
             link_mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+            patience: if options.required { network.options.lease_timeout } else { PATIENCE },
             ..Config::new(mac)
         })
     }
@@ -63,9 +69,12 @@ impl Engine {
         start: Start,
     ) -> Result<Option<Configuration>, Error> {
         let host_name = self.lock().endpoints.get(id).and_then(|e| e.host_name.clone());
-        let Some(config) = self.ipv6_config(network, mac, host_name, mtu) else {
+        let Some(mut config) = self.ipv6_config(network, mac, host_name, mtu) else {
             return Ok(None);
         };
+        if before.as_ref().and_then(Saved::valid_until).is_some_and(|until| until > now()) {
+            config.patience = config.patience.min(REBOOT_SILENCE);
+        }
         let opened = self.0.segments.ipv6_of(segment);
         let ipv6 = opened.map_err(|source| Error::Kernel {
             network: network.id.clone(),

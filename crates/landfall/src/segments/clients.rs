@@ -48,7 +48,8 @@ pub(super) struct Entry {
 pub(super) enum Waiting {
     Bound(Box<Starting>),
     Released {
-        done: oneshot::Sender<()>,
+        /// Its end is what is waited for.
+        _done: Option<oneshot::Sender<()>>,
         /// What [`Segment::all_released`] waits for.
         _on_its_way: TaskTrackerToken,
     },

@@ -82,10 +82,7 @@ impl Segment {
                     return;
                 }
             }
-            (Event::Released, Some(Waiting::Released { done, .. })) => {
-                let _ = done.send(());
-                return;
-            }
+            (Event::Released, Some(Waiting::Released { .. })) => return,
             (_, waiting) => entry.waiting = waiting,
         }
         // The engine ends before its segments only when the process ends.

@@ -274,9 +274,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Looks for a lease for an endpoint that lives without one; [`Event::Bound`] tells of it. `link` as
-    /// for [`Self::resume`].
-    pub(crate) async fn seek(
+    /// Takes up an endpoint that has no IPv4: nothing is asked for. `link` as for [`Self::resume`].
+    pub(crate) async fn enter(
         &self,
         owner: &EndpointId,
         config: Config,
@@ -287,6 +286,19 @@ impl Segment {
         if link.is_none() {
             self.hold(mac).await;
         }
+        Ok(())
+    }
+
+    /// Looks for a lease for an endpoint that lives without one; [`Event::Bound`] tells of it. `link` as
+    /// for [`Self::resume`].
+    pub(crate) async fn seek(
+        &self,
+        owner: &EndpointId,
+        config: Config,
+        link: Option<u32>,
+    ) -> Result<(), AcquireError> {
+        let mac = config.mac;
+        self.enter(owner, config, link).await?;
         self.with(mac, |client, now| client.start(now));
         Ok(())
     }
@@ -300,26 +312,29 @@ impl Segment {
         })
     }
 
-    /// Hands a client over to another endpoint, with the lease that it has.
+    /// Hands a client over to another endpoint, with the lease that it has; none: it goes without IPv4.
     ///
     /// # Errors
-    /// When the client is not `from`'s, or has no lease just now.
+    /// When the client is not `from`'s, or has no lease just now and should: then it is forgotten, its
+    /// IPv6 as well.
     pub(crate) fn take_over(
         &self,
         from: &EndpointId,
         to: &EndpointId,
         mac: MacAddr,
         host_name: Option<&str>,
-    ) -> Result<Lease, AcquireError> {
+    ) -> Result<Option<Lease>, AcquireError> {
         let mut state = self.lock();
         let entry = state.clients.get_mut(&mac).filter(|entry| entry.owner == *from);
         let Some(entry) = entry.filter(|entry| entry.waiting.is_none()) else {
             return Err(AcquireError::Abandoned);
         };
-        let Some(lease) = entry.client.lease().cloned() else {
-            state.remove(mac);
+        let lease = entry.client.lease().cloned();
+        if lease.is_none() && !goes_without(&entry.client) {
+            drop(state);
+            self.forget(from, mac);
             return Err(AcquireError::Abandoned);
-        };
+        }
         entry.owner = to.clone();
         if host_name.is_some() {
             entry.client.set_host_name(host_name, now());
@@ -432,21 +447,24 @@ impl Segment {
     /// its MAC must not end the lease of the one that holds it.
     pub(crate) async fn release(&self, owner: &EndpointId, mac: MacAddr) -> oneshot::Receiver<()> {
         let (released, receiver) = oneshot::channel();
-        if let Some(ipv6) = self.ipv6().cloned() {
-            let owner = owner.clone();
-            self.releasing.spawn(async move { ipv6.release(&owner, mac).await });
-        }
-        let leased = {
-            let mut state = self.lock();
-            let Some(entry) = state.clients.get_mut(&mac).filter(|e| e.owner == *owner) else {
-                return receiver;
-            };
+        let (mut done, mut leased) = (Some(released), None);
+        if let Some(entry) = self.lock().clients.get_mut(&mac).filter(|e| e.owner == *owner) {
+            leased = Some(entry.client.lease().is_some());
+            // Where there is nothing else to give back, IPv6 is what is waited for.
+            let done = done.take_if(|_| !goes_without(&entry.client));
             entry.waiting =
-                Some(Waiting::Released { done: released, _on_its_way: self.releasing.token() });
+                Some(Waiting::Released { _done: done, _on_its_way: self.releasing.token() });
             entry.link = None;
             entry.ear = None;
-            entry.client.lease().is_some()
-        };
+        }
+        if let Some(ipv6) = self.ipv6().cloned() {
+            let owner = owner.clone();
+            self.releasing.spawn(async move {
+                ipv6.release(&owner, mac).await;
+                drop(done);
+            });
+        }
+        let Some(leased) = leased else { return receiver };
         self.hold(mac).await;
         // Only now, since the kernel lets those who wait for it go all together.
         let wait = if leased { self.lock().pace.wait(now()) } else { Duration::ZERO };
@@ -548,6 +566,11 @@ impl Segment {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a client neither has a lease nor looks for one.
+fn goes_without(client: &Client) -> bool {
+    client.state() == dhcp::v4::State::Stopped
 }
 
 pub(super) fn now() -> Instant {
