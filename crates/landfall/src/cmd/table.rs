@@ -65,6 +65,14 @@ pub(super) fn render(status: &Status, now: Timestamp, width: Option<u16>, header
         );
     }
     for endpoint in endpoints {
+        if let (None, Some(again)) = (endpoint.address, endpoint.renews_at) {
+            let _ = writeln!(
+                text,
+                "note: the DHCP server would have {} do without IPv4 (option 108); it is asked again in {}",
+                name(endpoint),
+                humane::until(again, now),
+            );
+        }
         if let Some(shown) = endpoint.docker_shows {
             let has = endpoint.address.map_or("none now".to_owned(), |real| format!("{real} now"));
             let _ = writeln!(
@@ -248,6 +256,17 @@ mod tests {
             let too_wide = rows(&text).into_iter().find(|line| line.len() > columns);
             assert_eq!(too_wide, None, "{columns} columns: {text}");
         }
+    }
+
+    #[test]
+    fn whoever_does_without_ipv4_for_a_while_is_named() {
+        let mut status = sample::status();
+        let starting = &mut status.endpoints[3];
+        starting.renews_at = Some("2026-11-22T08:30:00Z".parse().unwrap());
+        let text = render(&status, sample::now(), None, true);
+        let note = "note: the DHCP server would have endpoint 5f4e3d2c1b0a do without IPv4 (option 108); \
+                    it is asked again in 30m";
+        assert!(text.contains(note), "{text}");
     }
 
     #[test]

@@ -205,7 +205,8 @@ pub(crate) struct EndpointStatus {
     pub(crate) server: Option<Ipv4Addr>,
     /// The state of its DHCP client, by the names of RFC 2131 figure 5.
     pub(crate) state: String,
-    /// When the lease is next renewed; none: never.
+    /// When the lease is next renewed; none: never. Without one: when it is asked for again, where the LAN would have the
+    /// endpoint do without (RFC 8925).
     pub(crate) renews_at: Option<jiff::Timestamp>,
     /// When the lease ends; none: never.
     pub(crate) expires_at: Option<jiff::Timestamp>,

@@ -185,7 +185,7 @@ impl Engine {
             async { if held { Ok(None) } else { ask(before, start).await } }
         };
         let lease = self.lease(network, &segment, id, mac, origin, start);
-        let (lease, noted, mut ipv6) = tokio::try_join!(lease, prepare, side_by_side)?;
+        let (mut lease, noted, mut ipv6) = tokio::try_join!(lease, prepare, side_by_side)?;
         if held {
             let taken_over = segment.ipv6().and_then(|ipv6| ipv6.view(mac));
             ipv6 = match taken_over {
@@ -206,6 +206,9 @@ impl Engine {
                 within: network.options.lease_timeout.as_secs_f64(),
                 ipv4: network.options.ipv4,
             });
+        }
+        if lease.is_none() && address6.is_none() {
+            lease = self.lease_after_all(network, &segment, (id, mac)).await?;
         }
         self.count_start(lease.is_some(), origin);
         point("create: granted");
@@ -290,7 +293,7 @@ impl Engine {
                 return segment.enter(id, config, None).await.map(|()| None);
             }
             tokio::select! {
-                acquired = segment.acquire(id, config, origin.begin(), patience, start) => acquired.map(Some),
+                acquired = segment.acquire(id, config, origin.begin(), patience, start) => acquired,
                 never = self.make_room_for(segment, mac) => match never {},
             }
         };
@@ -351,7 +354,7 @@ impl Engine {
         }
     }
 
-    async fn no_lease(
+    pub(super) async fn no_lease(
         &self,
         network: &NetworkRecord,
         segment: &Segment,

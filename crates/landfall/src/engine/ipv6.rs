@@ -133,7 +133,10 @@ impl Engine {
         }
         self.keep_later(&id);
         let old = match &event {
-            Event::Changed { old } => old,
+            Event::Changed { old } => {
+                self.see_to_an_address(&id);
+                old
+            }
             Event::Ready | Event::Renewed => &Box::default(),
             Event::Duplicate { .. } | Event::Released => return,
         };

@@ -330,6 +330,7 @@ impl Engine {
                 OnLoss::Keep => Defence::Always,
             },
             on_loss: options.on_lease_loss,
+            ipv6_only: options.ipv6.is_some(),
             ..Config::new(mac)
         }
     }

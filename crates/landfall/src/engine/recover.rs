@@ -109,6 +109,9 @@ impl Engine {
             }
             return;
         }
+        // What was written before there was a lease of its own has one only if it was held before.
+        let was_held = phase != Phase::Creating || record.claimed || !network.options.ipv4;
+        let has_something = lease.is_some() || (record.has_ipv6() && was_held);
         let mut endpoint = Endpoint::new(network.clone(), phase.clone(), mac);
         endpoint.told = record.told;
         endpoint.told_gateway = record.told_gateway;
@@ -133,10 +136,8 @@ impl Engine {
         };
         endpoint.segment = segment.clone();
         let release_delay = network.options.release_delay;
-        // What was written before there was a lease of its own has one only if it was held before.
-        let has_something = lease.is_some() || (!network.options.ipv4 && record.ipv6.is_some());
         let may_come_back = has_something && !release_delay.is_zero();
-        endpoint.unfinished = phase == Phase::Creating && lease.is_none() && segment.is_some();
+        endpoint.unfinished = phase == Phase::Creating && !has_something && segment.is_some();
         let unfinished = endpoint.unfinished;
         let (dead, held) = match phase {
             Phase::Held(until) => (until <= now(), Some(until)),

@@ -94,7 +94,11 @@ impl Endpoint {
                 Some(view) => view.state.clone(),
                 None => "NONE".to_owned(),
             },
-            renews_at: lease.and_then(|lease| due(lease.renew_at)),
+            renews_at: match (lease, &view) {
+                (Some(lease), _) => due(lease.renew_at),
+                (None, Some(view)) => view.without_until.and_then(due),
+                (None, None) => None,
+            },
             expires_at: lease.and_then(|lease| due(lease.expires_at)),
             held_until: match self.phase {
                 Phase::Held(until) => due(until),

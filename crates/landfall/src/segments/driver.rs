@@ -77,8 +77,13 @@ impl Segment {
             (Event::Bound, Some(Waiting::Bound(start))) => {
                 // Whoever gave up has released the lease, or goes on without waiting for it.
                 if let Some(lease) = entry.client.lease()
-                    && start.bound.send(lease.clone()).is_ok()
+                    && start.bound.send(Some(lease.clone())).is_ok()
                 {
+                    return;
+                }
+            }
+            (Event::Ipv6Only, Some(Waiting::Bound(start))) => {
+                if start.bound.send(None).is_ok() {
                     return;
                 }
             }

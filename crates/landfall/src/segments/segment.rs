@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::v4::{Client, Config, Lease, OnLoss, Progress};
+use dhcp::v4::{Client, Config, Lease, OnLoss, Progress, State as State4};
 use net::{BootTimer, FdbKind, Link, Netlink, PacketSocket};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
@@ -115,6 +115,8 @@ pub(crate) struct View {
     pub(crate) lease: Option<Lease>,
     /// Its state by the RFC's name.
     pub(crate) state: String,
+    /// When it looks for one again, if it goes without because the LAN would have it so (RFC 8925).
+    pub(crate) without_until: Option<Instant>,
 }
 
 impl Segment {
@@ -181,7 +183,7 @@ impl Segment {
         self.ipv6.get()
     }
 
-    /// Obtains a lease for a new endpoint.
+    /// Obtains a lease for a new endpoint; none: the LAN would have it do without IPv4 (RFC 8925).
     ///
     /// It asks at once, and takes no lease before the endpoint is on the disk: whoever died in between
     /// would not know of it.
@@ -194,7 +196,7 @@ impl Segment {
         begin: Begin,
         patience: Duration,
         start: Start,
-    ) -> Result<Lease, AcquireError> {
+    ) -> Result<Option<Lease>, AcquireError> {
         let (mac, until) = (config.mac, tokio::time::Instant::now() + patience);
         let fresh = matches!(begin, Begin::Fresh);
         let _turn = match begin {
@@ -227,6 +229,38 @@ impl Segment {
         }
         start.recorded().await?;
         self.with(mac, |client, now| client.request(now));
+        self.wait_for(mac, lease, until).await
+    }
+
+    /// Has a client that does without IPv4 ask for it all the same, and waits for its lease.
+    pub(crate) async fn insist(
+        &self,
+        mac: MacAddr,
+        patience: Duration,
+    ) -> Result<Option<Lease>, AcquireError> {
+        let until = tokio::time::Instant::now() + patience;
+        let (bound, lease) = oneshot::channel();
+        let granted = mpsc::unbounded_channel().0;
+        if let Some(entry) = self.lock().clients.get_mut(&mac) {
+            let waiting = Starting { bound, granted, told: None };
+            entry.waiting = Some(Waiting::Bound(Box::new(waiting)));
+        }
+        self.ask_again(mac);
+        self.wait_for(mac, lease, until).await
+    }
+
+    /// The same without waiting: [`Event::Bound`] tells of it. Does nothing to a client that has a lease or looks for one.
+    pub(crate) fn ask_again(&self, mac: MacAddr) {
+        self.with(mac, |client, now| client.insist(now));
+    }
+
+    /// Waits for what a client is told in answer.
+    async fn wait_for(
+        &self,
+        mac: MacAddr,
+        lease: oneshot::Receiver<Option<Lease>>,
+        until: tokio::time::Instant,
+    ) -> Result<Option<Lease>, AcquireError> {
         match tokio::time::timeout_at(until, lease).await {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(_)) => Err(AcquireError::Abandoned),
@@ -315,8 +349,8 @@ impl Segment {
     /// Hands a client over to another endpoint, with the lease that it has; none: it goes without IPv4.
     ///
     /// # Errors
-    /// When the client is not `from`'s, or has no lease just now and should: then it is forgotten, its
-    /// IPv6 as well.
+    /// When the client is not `from`'s, or has no lease just now and should: then it is forgotten. What
+    /// `from` has of IPv6 is handed over all the same.
     pub(crate) fn take_over(
         &self,
         from: &EndpointId,
@@ -324,6 +358,9 @@ impl Segment {
         mac: MacAddr,
         host_name: Option<&str>,
     ) -> Result<Option<Lease>, AcquireError> {
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.take_over(from, to, mac, host_name);
+        }
         let mut state = self.lock();
         let entry = state.clients.get_mut(&mac).filter(|entry| entry.owner == *from);
         let Some(entry) = entry.filter(|entry| entry.waiting.is_none()) else {
@@ -331,8 +368,7 @@ impl Segment {
         };
         let lease = entry.client.lease().cloned();
         if lease.is_none() && !goes_without(&entry.client) {
-            drop(state);
-            self.forget(from, mac);
+            state.remove(mac);
             return Err(AcquireError::Abandoned);
         }
         entry.owner = to.clone();
@@ -340,10 +376,6 @@ impl Segment {
             entry.client.set_host_name(host_name, now());
         }
         self.settle(&mut state, mac);
-        drop(state);
-        if let Some(ipv6) = self.ipv6() {
-            ipv6.take_over(from, to, mac, host_name);
-        }
         Ok(lease)
     }
 
@@ -491,7 +523,7 @@ impl Segment {
         entry.client.release(now());
         self.settle(&mut state, mac);
         // One that never began has nothing to give back, and no event tells of its end.
-        if state.clients.get(&mac).is_some_and(|e| e.client.state() == dhcp::v4::State::Stopped) {
+        if state.clients.get(&mac).is_some_and(|e| e.client.state() == State4::Stopped) {
             state.remove(mac);
         }
     }
@@ -508,7 +540,11 @@ impl Segment {
     pub(crate) fn view(&self, mac: MacAddr) -> Option<View> {
         let state = self.lock();
         let client = &state.clients.get(&mac)?.client;
-        Some(View { lease: client.lease().cloned(), state: client.state().to_string() })
+        Some(View {
+            lease: client.lease().cloned(),
+            state: client.state().to_string(),
+            without_until: client.poll_timeout().filter(|_| client.state() == State4::V6OnlyWait),
+        })
     }
 
     fn insert(
@@ -570,7 +606,7 @@ impl Segment {
 
 /// Whether a client neither has a lease nor looks for one.
 fn goes_without(client: &Client) -> bool {
-    client.state() == dhcp::v4::State::Stopped
+    matches!(client.state(), State4::Stopped | State4::V6OnlyWait)
 }
 
 pub(super) fn now() -> Instant {

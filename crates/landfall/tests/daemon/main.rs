@@ -22,6 +22,7 @@ mod hold;
 mod hostile;
 mod in_use;
 mod ipv6;
+mod ipv6_mostly;
 mod ipv6_only;
 mod links;
 mod many;

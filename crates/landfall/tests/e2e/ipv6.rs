@@ -82,6 +82,32 @@ fn a_network_without_ipv4() {
     site.no_lease_is_left();
 }
 
+/// A LAN that would have those do without IPv4 who can (option 108, RFC 8925).
+#[test]
+fn a_container_that_can_do_without_ipv4_does() {
+    let lan = Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap();
+    let extra = vec!["--dhcp-option=108,00:00:07:08".to_owned()];
+    let options = ServerOptions { ipv6: Some(Mode6::Slaac), extra, ..ServerOptions::default() };
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
+    let site = Site::on(lan, server, &[]);
+    site.network("lan", &["ipv6=auto", "release_delay=60s"]);
+    site.run("web", &["--network", "lan", "--mac-address", MAC]);
+    for _ in 0..2 {
+        assert_eq!(shown(&site, "web"), MADE);
+        reached(&site, "web", MADE);
+        let sandbox = site.sandbox("web");
+        assert_eq!(ip_json(&sandbox, &["link"]).len(), 2, "no docker_gwbridge");
+        assert_eq!(inside(&sandbox, "eth0").addresses, [] as [&str; 0]);
+        assert_eq!(site.endpoints()[0]["state"], "V6ONLY_WAIT");
+        site.docker(&["restart", "-t", "1", "web"]);
+    }
+    site.no_lease_is_left();
+    // On a network that does not ask it is as ever.
+    site.network("ipv4", &[]);
+    site.run("old", &["--network", "ipv4"]);
+    site.reached(site.address("old", "ipv4"));
+}
+
 /// Engines from 28 on have a switch of their own for it.
 #[test]
 fn the_engine_s_own_switch_says_the_same() {
