@@ -161,6 +161,24 @@ impl Engine {
         }
     }
 
+    /// Takes the routes of an endpoint's delegated prefixes out of its sandbox, which may live on without it.
+    pub(super) async fn withdraw_prefixes(&self, id: &EndpointId) {
+        let Some(Joined { path, host_link, segment, mac, .. }) = self.joined(id) else { return };
+        let view = segment.ipv6().and_then(|ipv6| ipv6.view(mac));
+        let Some(view) = view.filter(|view| !view.configuration.delegated.is_empty()) else {
+            return;
+        };
+        let withdrawn = async {
+            match Sandbox::open(&path, host_link).await? {
+                Some(sandbox) => sandbox.withdraw_prefixes(&view.configuration.delegated).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = withdrawn.await {
+            tracing::debug!(endpoint = %id, %error, "routes of delegated prefixes are left");
+        }
+    }
+
     /// Gives the container what its client says now. `first`: its link has just come up.
     pub(super) async fn apply_ipv6(
         &self,

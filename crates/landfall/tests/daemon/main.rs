@@ -16,6 +16,7 @@ mod site;
 mod bridge;
 mod calls;
 mod conflicts;
+mod delegation;
 mod doctor;
 mod hang_up;
 mod hold;
