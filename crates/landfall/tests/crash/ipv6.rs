@@ -39,7 +39,7 @@ fn a_lease_of_ipv6_alone_is_given_back_by_the_next_run() {
     let ends = |point: &&str| point.starts_with("leave: ") || point.starts_with("delete: ");
     for point in POINTS.into_iter().filter(ends) {
         println!("killed at {point}");
-        let mut site = Crashing::with_ipv6(10_000);
+        let mut site = Crashing::with_ipv6(4_000);
         let options = [("release_delay", "0"), ("ipv4", "false"), ("ipv6", "dhcp")];
         let argument = site.site.network_argument("lan", &options);
         site.call("CreateNetwork", &argument);
