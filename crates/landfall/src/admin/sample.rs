@@ -55,6 +55,7 @@ pub(crate) fn status() -> Status {
         id: NetworkId::new(id).unwrap(),
         bridge: bridge.to_owned(),
         endpoints,
+        ipv4: true,
     };
     let web = EndpointStatus {
         id: "9d8c7b6a5f4e3d2c1b0a99887766554433221100ffeeddccbbaa998877665544"

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use super::report::{Finding, check};
 use super::state;
 use crate::admin::client;
-use crate::engine::api::StateStatus;
+use crate::engine::api::{StateStatus, with_ipv4};
 
 /// A daemon that answers.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Daemon {
     pub(super) pid: Option<i32>,
     /// The bridges of its networks, each once.
     pub(super) bridges: Vec<String>,
+    /// Those of them on which no network has IPv4.
+    pub(super) without_ipv4: Vec<String>,
 }
 
 /// What doctor reads of the status: little, so that it understands other versions'.
@@ -37,6 +39,8 @@ struct Status {
 #[derive(Debug, Deserialize)]
 struct Network {
     bridge: String,
+    #[serde(default = "with_ipv4")]
+    ipv4: bool,
 }
 
 /// Asks the daemon on `named`, or the one that is found.
@@ -53,12 +57,14 @@ pub(super) async fn find(named: Option<&Path>) -> (Option<Daemon>, Vec<Finding>)
             .advise(format!("look at it with `--admin-socket {}`", other.display()))
     }));
     findings.extend(status.iter().flat_map(|status| state::judge_told(&status.state)));
-    let mut bridges: Vec<String> =
-        status.into_iter().flat_map(|status| status.networks).map(|n| n.bridge).collect();
+    let networks = status.map(|status| status.networks).unwrap_or_default();
+    let mut bridges: Vec<String> = networks.iter().map(|n| n.bridge.clone()).collect();
     bridges.sort();
     bridges.dedup();
+    let mut without_ipv4 = bridges.clone();
+    without_ipv4.retain(|bridge| !networks.iter().any(|n| n.bridge == *bridge && n.ipv4));
     let pid = pid(&socket).await;
-    (Some(Daemon { socket, pid, bridges }), findings)
+    (Some(Daemon { socket, pid, bridges, without_ipv4 }), findings)
 }
 
 /// `error` is what `landfall status` says: where it looked, what it found, and what to do, each

@@ -69,15 +69,24 @@ pub(crate) async fn examine(scope: &Scope) -> net::Result<Report> {
     findings.push(clock::examine());
 
     let links = host.links().await?;
-    let named = [scope.bridges.clone(), daemon.map(|daemon| daemon.bridges).unwrap_or_default()];
+    let (of_networks, without_ipv4) =
+        daemon.map(|daemon| (daemon.bridges, daemon.without_ipv4)).unwrap_or_default();
+    let named = [scope.bridges.clone(), of_networks];
     let bridges = named.into_iter().find(|names| !names.is_empty());
     let bridges = bridges.unwrap_or_else(|| bridge::leading_elsewhere(&links));
     if bridges.is_empty() {
         findings.push(no_bridge());
     }
     let wait = scope.probe.filter(|_| may);
-    let of_bridges = bridges.iter().map(|name| examine_bridge(&host, &links, name, wait));
+    let of_bridges = bridges.iter().map(|name| {
+        let wait = wait.filter(|_| !without_ipv4.contains(name));
+        examine_bridge(&host, &links, name, wait)
+    });
     findings.extend(join_all(of_bridges).await.into_iter().flatten());
+    findings.extend(bridges.iter().filter(|name| without_ipv4.contains(name)).map(|name| {
+        let seen = "no DHCPv4 server was asked: its networks have no IPv4 (`ipv4=false`)";
+        Finding::note(check::DHCP_SERVER, name.as_str(), seen)
+    }));
     Ok(Report::new(findings))
 }
 
