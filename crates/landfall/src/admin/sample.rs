@@ -4,7 +4,8 @@ use dhcp::ipv6::Origin;
 use jiff::Timestamp;
 
 use crate::engine::api::{
-    Counters, EndpointStatus, Ipv6AddressStatus, Ipv6Status, NetworkStatus, StateStatus, Status,
+    Counters, EndpointStatus, Ipv6AddressStatus, Ipv6Counters, Ipv6Status, NetworkStatus,
+    StateStatus, Status,
 };
 use crate::engine::ids::NetworkId;
 
@@ -138,6 +139,7 @@ pub(crate) fn status() -> Status {
         instance: "7a2c".to_owned(),
         uptime_seconds: 273_906,
         leases: Counters { granted: 5, renewed: 1_318, changed: 1, ..Counters::default() },
+        ipv6_counters: Ipv6Counters { router_solicitations: 12, ..Ipv6Counters::default() },
         state: StateStatus::default(),
         networks: vec![network(DMZ, "br1", 1), network(LAN, "br0", 4)],
         endpoints: vec![web, moved, held, starting, alone],

@@ -89,6 +89,8 @@ impl Engine {
         link: Option<u32>,
     ) {
         let Some(config) = self.ipv6_config(network, mac, host_name, mtu) else { return };
+        // Times of an earlier boot mean nothing in this one.
+        let stored = stored.filter(|stored| stored.boot_id == self.0.boot_id);
         match self.0.segments.ipv6_of(segment) {
             Ok(ipv6) => {
                 ipv6.resume(id, config, stored.map(|stored| stored.saved), link);
@@ -115,12 +117,8 @@ impl Engine {
 
     /// Follows what happened to an endpoint's IPv6.
     pub(super) async fn ipv6_event(&self, Ipv6Event { endpoint: id, event }: Ipv6Event) {
-        match &event {
-            Event::Duplicate { address, holder, given_up } => tracing::warn!(
-                endpoint = %id, %address, %holder, given_up, "address in use by another machine"
-            ),
-            Event::Changed { .. } => tracing::info!(endpoint = %id, "IPv6 changed"),
-            Event::Ready | Event::Renewed | Event::Released => {}
+        if let Event::Changed { .. } = event {
+            tracing::info!(endpoint = %id, "IPv6 changed");
         }
         self.keep_later(&id);
         let old = match &event {

@@ -33,6 +33,7 @@ impl Engine {
             instance: self.0.instance.clone(),
             uptime_seconds: net::boot_now().saturating_sub(self.0.started).as_secs(),
             leases: state.counters,
+            ipv6_counters: self.0.segments.ipv6_counters(),
             state: StateStatus {
                 fault: health.fault,
                 waiting: health.waiting,
