@@ -1,6 +1,6 @@
 //! A status with one endpoint of each kind, for tests.
 
-use dhcp::ipv6::Origin;
+use dhcp::ipv6::{Mode, Origin};
 use jiff::Timestamp;
 
 use crate::engine::api::{
@@ -56,6 +56,7 @@ pub(crate) fn status() -> Status {
         id: NetworkId::new(id).unwrap(),
         bridge: bridge.to_owned(),
         endpoints,
+        ipv6: (bridge == "br0").then_some(Mode::Auto),
     };
     let web = EndpointStatus {
         id: "9d8c7b6a5f4e3d2c1b0a99887766554433221100ffeeddccbbaa998877665544"

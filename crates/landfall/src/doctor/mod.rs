@@ -4,15 +4,18 @@
 //! seen; the judgements are [`Report`]'s lines. Nothing is changed, but for a port on each bridge
 //! that ends with this process.
 
+mod addresses;
 mod bridge;
 mod clock;
 mod daemon;
 mod docker;
 mod firewall;
 mod http;
+mod ipv6;
 mod kernel;
 mod privileges;
 mod probe;
+mod probe6;
 mod report;
 mod server;
 mod state;
@@ -68,7 +71,12 @@ pub(crate) async fn examine(scope: &Scope) -> net::Result<Report> {
     findings.extend(kernel::examine(may).await);
     findings.push(clock::examine());
 
+    let wants = daemon.as_ref().map(|daemon| daemon.ipv6_bridges.clone()).unwrap_or_default();
+    findings.push(ipv6::examine_kernel(!wants.is_empty()));
     let links = host.links().await?;
+    if let Some(daemon) = daemon.as_ref().filter(|_| may) {
+        findings.extend(addresses::examine(&links, &daemon.endpoints).await);
+    }
     let named = [scope.bridges.clone(), daemon.map(|daemon| daemon.bridges).unwrap_or_default()];
     let bridges = named.into_iter().find(|names| !names.is_empty());
     let bridges = bridges.unwrap_or_else(|| bridge::leading_elsewhere(&links));
@@ -76,7 +84,8 @@ pub(crate) async fn examine(scope: &Scope) -> net::Result<Report> {
         findings.push(no_bridge());
     }
     let wait = scope.probe.filter(|_| may);
-    let of_bridges = bridges.iter().map(|name| examine_bridge(&host, &links, name, wait));
+    let of_bridges =
+        bridges.iter().map(|name| examine_bridge(&host, &links, name, wants.contains(name), wait));
     findings.extend(join_all(of_bridges).await.into_iter().flatten());
     Ok(Report::new(findings))
 }
@@ -92,6 +101,7 @@ async fn examine_bridge(
     host: &Netlink,
     links: &[Link],
     name: &str,
+    wants_ipv6: bool,
     wait: Option<Duration>,
 ) -> Vec<Finding> {
     let bridge = match bridge::find(links, name) {
@@ -109,13 +119,19 @@ async fn examine_bridge(
     let answered = heard.is_some_and(|heard| !heard.offers.is_empty());
     let mut findings = bridge::judge(bridge, links, bridge::Sysfs::of(bridge), answered);
     findings.push(firewall::judge(bridge, rules.as_ref(), heard));
-    findings.extend(probed.as_ref().map(|(wait, result)| match result {
-        Ok(heard) => server::judge(name, heard, *wait),
-        Err(error) => {
-            let seen = format!("could not be asked: {error}");
-            Finding::error(check::DHCP_SERVER, name, seen)
-                .advise("the daemon's own port would fail likewise: see what the kernel says")
+    match &probed {
+        Some((wait, Ok(heard))) => {
+            findings.push(server::judge(name, heard, *wait));
+            findings.extend(ipv6::judge(name, &heard.ipv6, wants_ipv6, *wait));
         }
-    }));
+        Some((_, Err(error))) => {
+            let seen = format!("could not be asked: {error}");
+            findings.push(
+                Finding::error(check::DHCP_SERVER, name, seen)
+                    .advise("the daemon's own port would fail likewise: see what the kernel says"),
+            );
+        }
+        None => {}
+    }
     findings
 }

@@ -192,6 +192,9 @@ pub(crate) struct NetworkStatus {
     pub(crate) bridge: String,
     /// How many endpoints it has.
     pub(crate) endpoints: usize,
+    /// Where IPv6 addresses come from there; none: from nowhere.
+    #[serde(default)]
+    pub(crate) ipv6: Option<dhcp::ipv6::Mode>,
 }
 
 /// An endpoint as `landfall status` shows it.

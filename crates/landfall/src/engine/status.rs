@@ -22,6 +22,7 @@ impl Engine {
                 id: network.id.clone(),
                 bridge: network.options.bridge.clone(),
                 endpoints: endpoints().filter(|(_, e)| e.network.id == network.id).count(),
+                ipv6: network.options.ipv6.as_ref().map(|ipv6| ipv6.mode),
             })
             .collect();
         networks.sort_by(|a, b| a.id.cmp(&b.id));

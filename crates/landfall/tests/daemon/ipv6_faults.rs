@@ -108,7 +108,7 @@ fn a_daemon_that_is_killed_renews_in_time() {
     site.network("lan", &[("ipv6", "auto")]);
     let container = site.run("lan", "web", MAC);
     let before = addresses(&container);
-    assert_eq!(before, [container.endpoint.address6.clone()]);
+    assert_eq!(before, vec![container.endpoint.address6.clone()]);
     site.landfall.kill9().unwrap();
     site.landfall.restart().unwrap();
     assert_eq!(shown(&site, "web"), before);
@@ -136,8 +136,8 @@ fn a_server_that_is_gone_costs_the_address_when_its_time_is_over() {
     // T2 has come, and it is still there.
     let rebinds = |frame: &Frame| frame.dhcp6().is_some_and(|message| message.kind == 6);
     let rebind = capture.wait_for("a Rebind", SOON * 2, rebinds).unwrap();
-    assert_eq!(addresses(&container), [told.clone()]);
-    assert_eq!(shown(&site, "web"), [told.clone()]);
+    assert_eq!(addresses(&container), vec![told.clone()]);
+    assert_eq!(shown(&site, "web"), vec![told.clone()]);
     let solicits = |frame: &Frame| frame.dhcp6().is_some_and(|message| message.kind == 1);
     let solicit = capture.wait_for("a Solicit", SOON * 2, solicits).unwrap();
     assert!(solicit.at > rebind.at);

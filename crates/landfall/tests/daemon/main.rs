@@ -19,6 +19,7 @@ mod bridge;
 mod calls;
 mod conflicts;
 mod doctor;
+mod doctor_ipv6;
 mod hang_up;
 mod hold;
 mod hostile;
