@@ -46,6 +46,7 @@ impl Engine {
             host_name,
             vendor_class: Some(self.0.vendor_class.clone()),
             prefix: options.prefix,
+            on_loss: network.options.on_lease_loss,
             link_mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
             ..Config::new(mac)
         })

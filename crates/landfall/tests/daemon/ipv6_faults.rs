@@ -9,7 +9,7 @@ use lab::{
 };
 use serde_json::{Value, json};
 
-use crate::container::Container;
+use crate::container::{Container, FOREVER};
 use crate::ipv6::{addresses, site_with_ipv6};
 use crate::server::{Grant, Server};
 use crate::site::{SOON, Site, eventually, ip_json, same};
@@ -66,10 +66,11 @@ fn messages(capture: &Capture, kind: u8) -> Vec<(Frame, Dhcp6Summary)> {
     capture.pick(of_kind)
 }
 
-/// The seconds that its first global address has to live.
+/// The seconds that its first global address has to live; 0 without one.
 fn lifetime(container: &Container) -> u64 {
     let shown = ["-6", "addr", "show", "dev", &container.interface, "scope", "global"];
-    ip_json(&container.ns, &shown)[0]["addr_info"][0]["valid_life_time"].as_u64().unwrap()
+    let first = ip_json(&container.ns, &shown)[0]["addr_info"][0].clone();
+    first["valid_life_time"].as_u64().unwrap_or(0)
 }
 
 fn leased_address(container: &Container) -> Ipv6Addr {
@@ -225,4 +226,30 @@ fn a_lease_that_ends_while_the_daemon_is_away() {
     leasing.kea.reconfigure("eth0", &ServerOptions6::default()).unwrap();
     eventually("an address", SOON * 2, || same(addresses(&container).len(), &1));
     eventually("status tells it", SOON, || same(shown(&site, "web"), &addresses(&container)));
+}
+
+/// `on_lease_loss=keep`, as with IPv4.
+#[test]
+fn a_lease_that_no_server_prolongs_may_be_kept() {
+    let mut site = site_with_ipv6();
+    let mut leasing = Leasing::start(&site, &times([1, 2, 3, 4]));
+    site.network("lan", &[("ipv6", "auto"), ("on_lease_loss", "keep")]);
+    let container = site.run("lan", "web", MAC);
+    let told = vec![container.endpoint.address6.clone()];
+    eventually("the kernel told when it ends", SOON, || same(lifetime(&container) < 60, &true));
+    leasing.kea.stop().unwrap();
+    let end = |site: &Site| site.shown("web")["ipv6"]["addresses"][0]["valid_until"].clone();
+    eventually("no end of its life", SOON * 2, || same(end(&site), &Value::Null));
+    eventually("not in the kernel either", SOON, || same(lifetime(&container), &FOREVER));
+    assert_eq!(addresses(&container), told);
+    assert!(site.lan.ping6(Place::Laptop, leased_address(&container)).unwrap());
+    // The next run of the daemon knows it too.
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    assert_eq!(shown(&site, "web"), told);
+    leasing.kea.reconfigure("eth0", &ServerOptions6::default()).unwrap();
+    eventually("an end again", SOON * 3, || same(end(&site).is_string(), &true));
+    eventually("in the kernel", SOON, || same(lifetime(&container) < FOREVER, &true));
+    assert_eq!(addresses(&container), told);
+    assert_eq!(shown(&site, "web"), told);
 }
