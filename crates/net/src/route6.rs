@@ -96,6 +96,17 @@ impl Route6 {
         }
     }
 
+    /// What discards what nobody here has of a prefix that was delegated, and says so to its sender: after all other
+    /// routes there, as its metric is the highest. The kernel drops what lifetime it is given (seen on 6.18).
+    pub fn unreachable(destination: Ipv6Net) -> Self {
+        Self {
+            ifindex: None,
+            protocol: protocol::DHCP,
+            kind: RouteKind::Unreachable,
+            ..Self::on_link(destination, 0, u32::MAX)
+        }
+    }
+
     /// A route through a gateway, as a router advertises it.
     pub fn via(destination: Ipv6Net, gateway: Ipv6Addr, ifindex: u32, metric: u32) -> Self {
         Self { gateway: Some(gateway), ..Self::on_link(destination, ifindex, metric) }

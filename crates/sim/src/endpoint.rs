@@ -117,6 +117,8 @@ impl Endpoint {
                 self.history.without_since = Some(now);
             }
             Event::Released => self.history.released += 1,
+            // Its clients do not ask for it.
+            Event::Ipv6Only => {}
         }
         let address = self.rules.address();
         if address.is_some() {

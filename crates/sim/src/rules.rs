@@ -68,7 +68,7 @@ struct Budget {
 fn budget(state: State) -> Budget {
     let (burst, seconds) = match state {
         // The second announcement, and the RELEASE.
-        State::Stopped | State::Releasing => (4.0, 60),
+        State::Stopped | State::Releasing | State::V6OnlyWait => (4.0, 60),
         State::Init | State::Rebooting => (6.0, 10),
         // 0, 1, 3, 7 … 127 s; while somebody waits the first two conflicts and the first NAK begin that
         // anew, at once or after a second.
@@ -94,7 +94,9 @@ fn patience(state: State) -> (Duration, Duration) {
         State::Releasing => (1, 4),
         State::Confirming => (65, u32::MAX),
         // As the lease says.
-        State::Stopped | State::Bound | State::Renewing | State::Rebinding => (u32::MAX, u32::MAX),
+        State::Stopped | State::Bound | State::Renewing | State::Rebinding | State::V6OnlyWait => {
+            (u32::MAX, u32::MAX)
+        }
     };
     (SECOND * timer, SECOND * stay)
 }
@@ -259,7 +261,7 @@ impl Rules {
             Event::Bound => has.is_none(),
             Event::Renewed | Event::Overdue => has.is_some(),
             Event::Changed { old } | Event::Lost { old, .. } => has == Some(old.address),
-            Event::Released => true,
+            Event::Released | Event::Ipv6Only => true,
         };
         if !fits {
             return Err(format!("says {event:?}, and the container has {has:?}"));
@@ -268,7 +270,7 @@ impl Rules {
             // Several events may come in one step, and the lease is that of the last.
             Event::Bound | Event::Changed { .. } => self.address = lease.map(|l| l.address),
             Event::Lost { .. } | Event::Released => self.address = None,
-            Event::Renewed | Event::Overdue => {}
+            Event::Renewed | Event::Overdue | Event::Ipv6Only => {}
         }
         Ok(())
     }

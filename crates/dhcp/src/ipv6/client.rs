@@ -79,7 +79,7 @@ impl Client {
             autonomous: config.mode != Mode::Dhcp,
             duplicate_check: config.duplicate_check,
             link_mtu: config.link_mtu,
-            patience: config.patience / 2,
+            patience: config.routers_first(),
         };
         Client {
             host: nd::Host::new(host, rng.u64(..)),
@@ -279,7 +279,7 @@ impl Client {
                 let ask_at = if self.asked_unbidden || waiting.heard_at.is_some() {
                     Instant::NEVER
                 } else {
-                    waiting.ask_at(self.config.patience)
+                    waiting.ask_at(&self.config)
                 };
                 ask_at.min(self.ready_at(waiting))
             }

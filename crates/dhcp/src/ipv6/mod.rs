@@ -42,6 +42,9 @@ pub use configuration::{Address, Configuration, Delegated, OnLink, Origin, Route
 pub use saved::Saved;
 pub use wire::nd::Preference;
 
+/// A router answers within half a second (RFC 4861 §6.2.6), most of them much sooner.
+const ROUTERS_FIRST: Duration = Duration::from_millis(250);
+
 /// Who an endpoint is and how it is to come by its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -65,7 +68,7 @@ pub struct Config {
     /// delegation, so a server is asked whatever they say.
     pub prefix: Option<u8>,
     /// [`Event::Ready`] comes after this at the latest when neither a router nor a server says
-    /// anything. Half of it is given to the routers before a server is asked unbidden.
+    /// anything. Half of it, 250 ms at most, is given to the routers before a server is asked unbidden.
     pub patience: Duration,
     /// Whether it is checked that nobody else has an address.
     pub duplicate_check: DuplicateCheck,
@@ -100,6 +103,13 @@ impl Config {
             on_loss: OnLoss::default(),
             link_mtu: 1500,
         }
+    }
+}
+
+impl Config {
+    /// How long routers are waited for before more is done.
+    pub(crate) fn routers_first(&self) -> Duration {
+        (self.patience / 2).min(ROUTERS_FIRST)
     }
 }
 

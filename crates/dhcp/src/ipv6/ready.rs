@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::client::{Client, Phase};
-use super::{Event, Mode};
+use super::{Config, Event, Mode};
 use crate::Instant;
 
 /// How much longer than [`Config::patience`](super::Config::patience) an exchange with a server
@@ -35,8 +35,8 @@ enum Missing {
 
 impl Waiting {
     /// When a server is asked unbidden.
-    pub(crate) fn ask_at(&self, patience: Duration) -> Instant {
-        self.began + patience / 2
+    pub(crate) fn ask_at(&self, config: &Config) -> Instant {
+        self.began + config.routers_first()
     }
 }
 

@@ -28,6 +28,11 @@ pub struct Saved {
 }
 
 impl Saved {
+    /// Until when an address of it is valid; none if there is none.
+    pub fn valid_until(&self) -> Option<Instant> {
+        self.configuration.addresses.iter().map(|address| address.valid_until).max()
+    }
+
     /// The same with each moment put through `clock`: from an earlier boot's times to this one's.
     /// What never ends stays so.
     #[must_use]

@@ -33,7 +33,7 @@ impl Client {
     pub(crate) fn consult(&mut self, now: Instant) {
         let heard = self.host.is_heard();
         match &self.phase {
-            Phase::Starting(waiting) if !heard && now >= waiting.ask_at(self.config.patience) => {
+            Phase::Starting(waiting) if !heard && now >= waiting.ask_at(&self.config) => {
                 // RFC 4862 §5.5.2: without routers a server may be asked for addresses.
                 self.asked_unbidden = true;
             }

@@ -66,6 +66,12 @@ impl Client {
                 }
                 return;
             }
+            Phase::V6OnlyWait { until } => {
+                if now >= *until {
+                    self.discover(now, now);
+                }
+                return;
+            }
             Phase::Selecting { exchange, timer, secs, .. } if now >= timer.at => {
                 timer.step(now, &mut self.rng);
                 *secs = exchange.secs(now);
@@ -137,6 +143,10 @@ impl Client {
             return Err(Reason::DeclinedAddress);
         }
         bump(&mut self.progress.offers);
+        if let Some(wait) = self.v6only_wait(&grant) {
+            self.do_without(wait, now);
+            return Ok(());
+        }
         match &mut self.phase {
             Phase::Selecting { offer, .. } if self.patient => {
                 offer.get_or_insert_with(|| Box::new(grant));
@@ -165,11 +175,16 @@ impl Client {
     /// A DHCPACK: there is a lease now, or the one there is goes on.
     pub(crate) fn acknowledged(&mut self, grant: Grant, now: Instant) -> Result<(), Reason> {
         let asked = self.requested_of(grant.server)?.asked;
+        let wait = self.v6only_wait(&grant);
         let lease = grant.into_lease(asked, &mut self.rng);
         if lease.expires_at <= now {
             return Err(Reason::BadLeaseTime);
         }
         bump(&mut self.progress.acks);
+        if let Some(wait) = wait {
+            self.hand_back(&lease, wait, now);
+            return Ok(());
+        }
         self.wanted = Some(lease.address);
         self.take(lease, Then::Rest, now);
         Ok(())

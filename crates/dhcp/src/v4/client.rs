@@ -203,7 +203,8 @@ impl Client {
             Phase::Init { .. }
             | Phase::Selecting { .. }
             | Phase::Requesting { .. }
-            | Phase::Rebooting { .. } => self.acquire_timeout(now),
+            | Phase::Rebooting { .. }
+            | Phase::V6OnlyWait { .. } => self.acquire_timeout(now),
             Phase::Leased { .. } => self.keep_timeout(now),
             Phase::Releasing { .. } => self.release_timeout(now),
         }

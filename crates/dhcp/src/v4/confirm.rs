@@ -77,7 +77,11 @@ impl Client {
             Phase::Init { until, began } if self.in_conflict() => {
                 self.phase = Phase::Init { until: until.max(at), began };
             }
-            Phase::Init { .. } | Phase::Selecting { .. } | Phase::Requesting { .. } => {
+            // Another network may be of another mind (RFC 8925 §3.2).
+            Phase::Init { .. }
+            | Phase::Selecting { .. }
+            | Phase::Requesting { .. }
+            | Phase::V6OnlyWait { .. } => {
                 self.check = None;
                 self.phase = Phase::Init { until: at, began: at };
                 self.acquire_timeout(now);

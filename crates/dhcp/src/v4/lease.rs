@@ -18,7 +18,7 @@ const FUZZ: f64 = 0.05;
 
 /// Options that say something about the message or the lease's times and nothing about how the
 /// endpoint is to be configured.
-const NO_CONFIGURATION: [u8; 10] = [
+const NO_CONFIGURATION: [u8; 11] = [
     code::MESSAGE_TYPE,
     code::SERVER_ID,
     code::LEASE_TIME,
@@ -30,6 +30,8 @@ const NO_CONFIGURATION: [u8; 10] = [
     RELAY_AGENT,
     // The mask is in `prefix_len`.
     code::SUBNET_MASK,
+    // Does not concern a lease that is in use.
+    code::IPV6_ONLY_PREFERRED,
 ];
 /// Relay agent information (RFC 3046): for the relay, which should have taken it out.
 const RELAY_AGENT: u8 = 82;
@@ -58,7 +60,7 @@ pub struct Lease {
     /// From here on the address must not be used; [`Instant::NEVER`] for an infinite lease.
     pub expires_at: Instant,
     /// The configuration that came with it, without what only concerns the message or the fields
-    /// above (options 1, 50, 51, 53, 54, 56, 58, 59, 61, 82).
+    /// above (options 1, 50, 51, 53, 54, 56, 58, 59, 61, 82, 108).
     pub options: Options,
 }
 

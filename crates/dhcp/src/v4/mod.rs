@@ -9,6 +9,7 @@
 //! | `confirm` | INIT-REBOOT with a lease in hand |
 //! | `conflict` | nobody else has the address: probing, DHCPDECLINE, defence (RFC 5227) |
 //! | `release` | RELEASING |
+//! | `ipv6_only` | doing without IPv4 (RFC 8925) |
 //! | `lease` | what an ACK grants: address, times, routes |
 //! | `reply` | is this message for us, and can it be trusted: one place that says no |
 //! | `request` | which option goes into which message (RFC 2131 table 5) |
@@ -36,6 +37,8 @@
 //! - **Conflicts**: the RFC's pause of 10 s before the next DISCOVER (§3.1, step 5) is left out after
 //!   the first conflict and is 1 s after the second, as long as somebody waits for the first lease.
 //!   An OFFER of an address that was declined less than 10 s ago is ignored.
+//! - **Option 108** (RFC 8925) ends the search for a lease in OFFERs, and in ACKs before there is a lease in use, which is
+//!   then given back. A lease in use goes on, whatever its server says of the option.
 
 mod acquire;
 mod arp;
@@ -43,6 +46,7 @@ mod backoff;
 mod client;
 mod confirm;
 mod conflict;
+mod ipv6_only;
 mod keep;
 mod lease;
 mod next_hop;
@@ -87,6 +91,8 @@ pub struct Config {
     pub defence: Defence,
     /// What to do when the lease ends because no server answers.
     pub on_loss: OnLoss,
+    /// Whether the endpoint can do without IPv4, so that servers are asked whether it should (option 108, RFC 8925).
+    pub ipv6_only: bool,
 }
 
 /// How a new address is checked for other users (RFC 5227 §2.1).
@@ -149,6 +155,7 @@ impl Config {
             conflict_check: ConflictCheck::default(),
             defence: Defence::default(),
             on_loss: OnLoss::default(),
+            ipv6_only: false,
         }
     }
 }
@@ -175,6 +182,9 @@ pub enum Event {
         /// Why it is not any more.
         why: Loss,
     },
+    /// The network would have the endpoint do without IPv4 (RFC 8925): nothing is asked for until V6ONLY_WAIT is over,
+    /// unless [`Client::insist`] says so.
+    Ipv6Only,
     /// The answer to [`Client::release`]: nothing more is to come, and what had to be sent has been
     /// handed out.
     Released,
@@ -225,6 +235,8 @@ pub enum State {
     Confirming,
     /// Looks for the way to the server, to send the DHCPRELEASE.
     Releasing,
+    /// Does without IPv4 for a while, as a server would have it (RFC 8925).
+    V6OnlyWait,
 }
 
 impl fmt::Display for State {
@@ -241,6 +253,7 @@ impl fmt::Display for State {
             State::Rebooting => "REBOOTING",
             State::Confirming => "CONFIRMING",
             State::Releasing => "RELEASING",
+            State::V6OnlyWait => "V6ONLY_WAIT",
         })
     }
 }

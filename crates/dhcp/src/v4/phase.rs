@@ -99,6 +99,10 @@ pub(crate) enum Phase {
         unicast: Unicast,
         resolve: Resolve,
     },
+    /// Does without IPv4.
+    V6OnlyWait {
+        until: Instant,
+    },
 }
 
 /// A lease that was there before the machine booted.
@@ -173,6 +177,7 @@ impl Phase {
             Phase::Leased { upkeep: Upkeep::Rebinding(_), .. } => State::Rebinding,
             Phase::Leased { upkeep: Upkeep::Confirming(_), .. } => State::Confirming,
             Phase::Releasing { .. } => State::Releasing,
+            Phase::V6OnlyWait { .. } => State::V6OnlyWait,
         }
     }
 
@@ -180,7 +185,7 @@ impl Phase {
     pub(crate) fn deadline(&self) -> Instant {
         match self {
             Phase::Stopped | Phase::Probing { .. } => Instant::NEVER,
-            Phase::Init { until, .. } => *until,
+            Phase::Init { until, .. } | Phase::V6OnlyWait { until } => *until,
             Phase::Selecting { timer, .. } | Phase::Requesting { timer, .. } => timer.at,
             Phase::Rebooting { timer, remembered, .. } => match remembered {
                 Some(remembered) => timer.at.min(remembered.silent_at),
@@ -211,7 +216,10 @@ impl Phase {
                     (confirming.timer.sent > 0).then_some(&confirming.exchange)
                 }
             },
-            Phase::Stopped | Phase::Init { .. } | Phase::Releasing { .. } => None,
+            Phase::Stopped
+            | Phase::Init { .. }
+            | Phase::Releasing { .. }
+            | Phase::V6OnlyWait { .. } => None,
         }
     }
 

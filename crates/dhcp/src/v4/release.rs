@@ -33,7 +33,10 @@ impl Client {
             {
                 Some(Unicast::of(&remembered.lease))
             }
-            Phase::Init { .. } | Phase::Selecting { .. } | Phase::Rebooting { .. } => None,
+            Phase::Init { .. }
+            | Phase::Selecting { .. }
+            | Phase::Rebooting { .. }
+            | Phase::V6OnlyWait { .. } => None,
         };
         self.kept = None;
         self.overdue = false;

@@ -113,7 +113,9 @@ impl Intent {
                 options.set(code::VENDOR_CLASS, class.as_bytes());
             }
             options.set(code::MAX_MESSAGE_SIZE, &MAX_MESSAGE_SIZE.to_be_bytes());
-            options.set(code::PARAMETER_REQUEST_LIST, &PARAMETERS);
+            let wanted = PARAMETERS.into_iter();
+            let wanted = wanted.chain(config.ipv6_only.then_some(code::IPV6_ONLY_PREFERRED));
+            options.set(code::PARAMETER_REQUEST_LIST, &wanted.collect::<Vec<u8>>());
         }
         options
     }

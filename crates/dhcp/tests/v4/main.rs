@@ -17,6 +17,7 @@ mod decline;
 mod defects;
 mod defence;
 mod hostile;
+mod ipv6_only;
 mod keep;
 mod keep_address;
 mod leases;

@@ -19,6 +19,7 @@ use super::bench::{ADDRESS, MAC, OTHER, ROUTER, ROUTER_MAC, SERVER, SERVER_MAC, 
 enum Happening {
     Start,
     Renew,
+    Insist,
     Release,
     Announce,
     Hold(bool),
@@ -67,6 +68,8 @@ struct Answer {
     lease: Option<u32>,
     t1: Option<u32>,
     t2: Option<u32>,
+    /// Option 108.
+    v6only_wait: Option<u32>,
     address: u8,
     mask: Option<u8>,
     relayed: bool,
@@ -82,20 +85,24 @@ fn happening() -> impl Strategy<Value = Happening> {
         (0..200_000u32).prop_map(Some),
         any::<u32>().prop_map(Some),
     ];
+    // What is longer takes the clock to its end.
+    let wait = prop_oneof![Just(None), (0..200_000u32).prop_map(Some)];
     let answer = (
         prop_oneof![10 => Just(2u8), 10 => Just(5u8), 2 => Just(6u8), 1 => any::<u8>()],
-        (seconds.clone(), seconds.clone(), seconds),
+        (seconds.clone(), seconds.clone(), seconds, wait),
         prop_oneof![4 => Just(50u8), 1 => any::<u8>()],
         prop_oneof![Just(None), Just(Some(24)), (0..=32u8).prop_map(Some)],
         any::<bool>(),
         prop_oneof![9 => Just(0u8), 1 => any::<u8>()],
     )
-        .prop_map(|(kind, (lease, t1, t2), address, mask, relayed, xid)| {
-            Happening::Answer(Answer { kind, lease, t1, t2, address, mask, relayed, xid })
+        .prop_map(|(kind, (lease, t1, t2, v6only_wait), address, mask, relayed, xid)| {
+            let times = Answer { kind, lease, t1, t2, v6only_wait, address, mask, relayed, xid };
+            Happening::Answer(times)
         });
     prop_oneof![
         4 => Just(Happening::Start),
         1 => Just(Happening::Renew),
+        1 => Just(Happening::Insist),
         1 => Just(Happening::Release),
         1 => Just(Happening::Announce),
         1 => any::<bool>().prop_map(Happening::Hold),
@@ -132,12 +139,15 @@ fn config() -> impl Strategy<Value = Config> {
     ];
     let defence = prop_oneof![Just(Defence::Once), Just(Defence::Always)];
     let on_loss = prop_oneof![Just(OnLoss::Drop), Just(OnLoss::Keep)];
-    (check, defence, on_loss).prop_map(|(conflict_check, defence, on_loss)| Config {
-        conflict_check,
-        defence,
-        on_loss,
-        ..Config::new(MAC)
-    })
+    (check, defence, on_loss, any::<bool>()).prop_map(
+        |(conflict_check, defence, on_loss, ipv6_only)| Config {
+            conflict_check,
+            defence,
+            on_loss,
+            ipv6_only,
+            ..Config::new(MAC)
+        },
+    )
 }
 
 /// A client with what the outside knows of it.
@@ -169,6 +179,7 @@ impl World {
         match happening {
             Happening::Start => self.client.start(self.now),
             Happening::Renew => self.client.renew(self.now),
+            Happening::Insist => self.client.insist(self.now),
             Happening::Release => self.client.release(self.now),
             Happening::Announce => self.client.announce(),
             Happening::Hold(held) => self.client.hold(held),
@@ -289,6 +300,7 @@ impl World {
         for (code, value) in [
             (code::LEASE_TIME, answer.lease),
             (code::RENEWAL_TIME, answer.t1),
+            (code::IPV6_ONLY_PREFERRED, answer.v6only_wait),
             (code::REBINDING_TIME, answer.t2),
             (
                 code::SUBNET_MASK,
@@ -381,6 +393,7 @@ impl World {
                 Event::Changed { old } => assert_eq!(self.configured, Some(old.address)),
                 Event::Lost { old, .. } => assert_eq!(self.configured, Some(old.address)),
                 Event::Released => assert_eq!(self.client.state(), State::Stopped),
+                Event::Ipv6Only => assert_eq!(self.client.state(), State::V6OnlyWait),
             }
             self.configured = lease;
         }
@@ -469,8 +482,8 @@ proptest! {
                     break;
                 }
                 let answer = |kind| Answer {
-                    kind, lease: Some(lease), t1: None, t2: None, address: 50, mask: Some(24),
-                    relayed: false, xid: 0,
+                    kind, lease: Some(lease), t1: None, t2: None, v6only_wait: None, address: 50,
+                    mask: Some(24), relayed: false, xid: 0,
                 };
                 match world.client.state() {
                     State::Selecting => world.answer(&answer(2)),

@@ -57,6 +57,7 @@ pub(crate) fn status() -> Status {
         bridge: bridge.to_owned(),
         endpoints,
         ipv6: (bridge == "br0").then_some(Mode::Auto),
+        ipv4: true,
     };
     let web = EndpointStatus {
         id: "9d8c7b6a5f4e3d2c1b0a99887766554433221100ffeeddccbbaa998877665544"

@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
 use super::humane;
-use crate::engine::api::{EndpointStatus, Status};
+use crate::engine::api::{EndpointStatus, OFF, Status};
 
 const HEADERS: [&str; 9] = [
     "CONTAINER",
@@ -64,6 +64,14 @@ pub(super) fn render(status: &Status, now: Timestamp, width: Option<u16>, header
         );
     }
     for endpoint in endpoints {
+        if let (None, Some(again)) = (endpoint.address, endpoint.renews_at) {
+            let _ = writeln!(
+                text,
+                "note: the DHCP server would have {} do without IPv4 (option 108); it is asked again in {}",
+                name(endpoint),
+                humane::until(again, now),
+            );
+        }
         if let Some(shown) = endpoint.docker_shows {
             let has = endpoint.address.map_or("none now".to_owned(), |real| format!("{real} now"));
             let _ = writeln!(
@@ -173,10 +181,18 @@ fn row(endpoint: &EndpointStatus, now: Timestamp, between: Option<&str>) -> [Str
         addresses.join(between.unwrap_or_default()),
         endpoint.server.map_or(NOTHING.to_owned(), |server| server.to_string()),
         // Its client is bound, but the container that could use the lease has ended.
-        endpoint.held_until.map_or_else(|| plain(&endpoint.state), |_| "HELD".to_owned()),
+        endpoint.held_until.map_or_else(|| plain(state(endpoint)), |_| "HELD".to_owned()),
         lease(endpoint.renews_at),
         lease(endpoint.expires_at),
     ]
+}
+
+/// That of DHCPv4; where there is no IPv4, that of IPv6.
+fn state(endpoint: &EndpointStatus) -> &str {
+    match &endpoint.ipv6 {
+        Some(ipv6) if endpoint.state == OFF => &ipv6.state,
+        _ => &endpoint.state,
+    }
 }
 
 fn ipv6(endpoint: &EndpointStatus) -> Vec<String> {
@@ -281,6 +297,28 @@ mod tests {
             let too_wide = rows(&text).into_iter().find(|line| line.len() > columns);
             assert_eq!(too_wide, None, "{columns} columns: {text}");
         }
+    }
+
+    #[test]
+    fn whoever_does_without_ipv4_for_a_while_is_named() {
+        let mut status = sample::status();
+        let starting = &mut status.endpoints[3];
+        starting.renews_at = Some("2026-11-22T08:30:00Z".parse().unwrap());
+        let text = render(&status, sample::now(), None, true);
+        let note = "note: the DHCP server would have endpoint 5f4e3d2c1b0a do without IPv4 (option 108); \
+                    it is asked again in 30m";
+        assert!(text.contains(note), "{text}");
+    }
+
+    #[test]
+    fn without_ipv4_the_state_is_that_of_ipv6() {
+        let mut status = sample::status();
+        let moved = &mut status.endpoints[1];
+        moved.state = OFF.to_owned();
+        moved.address = None;
+        let text = render(&status, sample::now(), None, false);
+        let row = text.lines().find(|row| row.starts_with("db ")).unwrap();
+        assert!(row.contains("CONFIGURED") && !row.contains(OFF), "{row}");
     }
 
     #[test]

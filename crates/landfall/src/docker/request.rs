@@ -58,17 +58,11 @@ impl FromFields for NewNetwork {
     fn from_fields(fields: &Fields<'_>) -> Result<Self, Failure> {
         let empty = Map::new();
         let options = fields.map("Options")?.unwrap_or(&empty);
-        if !flag(options, ENABLE_IPV4, true)? {
-            return Err(Failure::Refused(
-                "this network has IPv4 switched off, and Landfall leases IPv4 addresses: make it \
-                 without `--ipv4=false`"
-                    .to_owned(),
-            ));
-        }
         Ok(NewNetwork {
             id: id(fields, "NetworkID", NetworkId::new)?,
             options: user_options(options)?,
             addresses_from_lan: null_ipam(fields)?,
+            ipv4: flag(options, ENABLE_IPV4, true)?,
             ipv6: flag(options, ENABLE_IPV6, false)?,
             internal: flag(options, INTERNAL, false)?,
         })

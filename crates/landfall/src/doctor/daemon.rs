@@ -15,7 +15,7 @@ use super::addresses::Told;
 use super::report::{Finding, check};
 use super::state;
 use crate::admin::client;
-use crate::engine::api::StateStatus;
+use crate::engine::api::{StateStatus, with_ipv4};
 
 /// A daemon that answers.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Daemon {
     pub(super) ipv6_bridges: Vec<String>,
     /// The endpoints that are in a container.
     pub(super) endpoints: Vec<Told>,
+    /// Those of them on which no network has IPv4.
+    pub(super) without_ipv4: Vec<String>,
 }
 
 /// What doctor reads of the status: little, so that it understands other versions'.
@@ -47,6 +49,8 @@ struct Status {
 #[derive(Debug, Deserialize)]
 struct Network {
     bridge: String,
+    #[serde(default = "with_ipv4")]
+    ipv4: bool,
     ipv6: Option<String>,
 }
 
@@ -110,9 +114,12 @@ pub(super) async fn find(named: Option<&Path>) -> (Option<Daemon>, Vec<Finding>)
         of_wanted.collect::<BTreeSet<_>>().into_iter().collect()
     };
     let (bridges, ipv6_bridges) = (bridges(|_| true), bridges(|network| network.ipv6.is_some()));
+    let mut without_ipv4 = bridges.clone();
+    without_ipv4.retain(|bridge| !networks.iter().any(|n| n.bridge == *bridge && n.ipv4));
     let endpoints = endpoints.into_iter().filter_map(Endpoint::told).collect();
     let pid = pid(&socket).await;
-    (Some(Daemon { socket, pid, bridges, ipv6_bridges, endpoints }), findings)
+    let daemon = Daemon { socket, pid, bridges, without_ipv4, ipv6_bridges, endpoints };
+    (Some(daemon), findings)
 }
 
 /// `error` is what `landfall status` says: where it looked, what it found, and what to do, each

@@ -77,15 +77,19 @@ pub(crate) async fn examine(scope: &Scope) -> net::Result<Report> {
     if let Some(daemon) = daemon.as_ref().filter(|_| may) {
         findings.extend(addresses::examine(&links, &daemon.endpoints).await);
     }
-    let named = [scope.bridges.clone(), daemon.map(|daemon| daemon.bridges).unwrap_or_default()];
+    let (of_networks, without_ipv4) =
+        daemon.map(|daemon| (daemon.bridges, daemon.without_ipv4)).unwrap_or_default();
+    let named = [scope.bridges.clone(), of_networks];
     let bridges = named.into_iter().find(|names| !names.is_empty());
     let bridges = bridges.unwrap_or_else(|| bridge::leading_elsewhere(&links));
     if bridges.is_empty() {
         findings.push(no_bridge());
     }
     let wait = scope.probe.filter(|_| may);
-    let of_bridges =
-        bridges.iter().map(|name| examine_bridge(&host, &links, name, wants.contains(name), wait));
+    let of_bridges = bridges.iter().map(|name| {
+        let wants = Wants { ipv4: !without_ipv4.contains(name), ipv6: wants.contains(name) };
+        examine_bridge(&host, &links, name, wants, wait)
+    });
     findings.extend(join_all(of_bridges).await.into_iter().flatten());
     Ok(Report::new(findings))
 }
@@ -97,11 +101,18 @@ fn no_bridge() -> Finding {
     )
 }
 
+/// What a bridge's networks want; without any, IPv4.
+#[derive(Debug, Clone, Copy)]
+struct Wants {
+    ipv4: bool,
+    ipv6: bool,
+}
+
 async fn examine_bridge(
     host: &Netlink,
     links: &[Link],
     name: &str,
-    wants_ipv6: bool,
+    wants: Wants,
     wait: Option<Duration>,
 ) -> Vec<Finding> {
     let bridge = match bridge::find(links, name) {
@@ -112,17 +123,25 @@ async fn examine_bridge(
     // A bridge without any port would take carrier and MAC from ours, and there is nobody to ask.
     let has_port = links.iter().any(|port| port.master == Some(bridge.index));
     let probed = match wait.filter(|_| has_port) {
-        Some(wait) => Some((wait, probe::ask(host, bridge, wait, rules.is_some()).await)),
+        Some(wait) => {
+            Some((wait, probe::ask(host, bridge, wait, (wants.ipv4, rules.is_some())).await))
+        }
         None => None,
     };
     let heard = probed.as_ref().and_then(|(_, result)| result.as_ref().ok());
+    let heard = heard.filter(|_| wants.ipv4);
     let answered = heard.is_some_and(|heard| !heard.offers.is_empty());
     let mut findings = bridge::judge(bridge, links, bridge::Sysfs::of(bridge), answered);
     findings.push(firewall::judge(bridge, rules.as_ref(), heard));
     match &probed {
         Some((wait, Ok(heard))) => {
-            findings.push(server::judge(name, heard, *wait));
-            findings.extend(ipv6::judge(name, &heard.ipv6, wants_ipv6, *wait));
+            findings.push(if wants.ipv4 {
+                server::judge(name, heard, *wait)
+            } else {
+                let seen = "no DHCPv4 server was asked: its networks have no IPv4 (`ipv4=false`)";
+                Finding::note(check::DHCP_SERVER, name, seen)
+            });
+            findings.extend(ipv6::judge(name, &heard.ipv6, wants.ipv6, *wait));
         }
         Some((_, Err(error))) => {
             let seen = format!("could not be asked: {error}");

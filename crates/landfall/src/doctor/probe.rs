@@ -49,7 +49,7 @@ pub(super) struct Heard {
     pub(super) ipv6: Heard6,
 }
 
-/// Asks on a bridge and listens for `wait`. With `firewall` and in case of silence, asks again on
+/// Asks on a bridge and listens for `wait`; without `ipv4` for no DHCPv4 server. With `firewall` and in case of silence, asks again on
 /// the bridge device itself: what the host sends there, its firewall for forwarded frames does
 /// not see.
 ///
@@ -59,7 +59,7 @@ pub(super) async fn ask(
     host: &Netlink,
     bridge: &Link,
     wait: Duration,
-    firewall: bool,
+    (ipv4, firewall): (bool, bool),
 ) -> net::Result<Heard> {
     let [a, b, c, d, e] = random();
     let mac = MacAddr([0x02, a, b, c, d, e]);
@@ -67,12 +67,12 @@ pub(super) async fn ask(
     // A port that sends a few multicast packets of its own is no reason not to ask.
     let _ = net::sysctl::disable_ipv6_of_new_links(&home);
     let (outer, inner) = host.create_veth(&veth(bridge, &home)).await?;
-    let heard = through_port(host, bridge, &home, outer, inner, mac, wait).await;
+    let heard = through_port(host, bridge, &home, (outer, inner), (mac, ipv4), wait).await;
     // At once, rather than with the namespace a little later.
     let removed = host.delete_link(outer).await;
     let mut heard = heard?;
     removed?;
-    if heard.offers.is_empty() && firewall {
+    if heard.offers.is_empty() && ipv4 && firewall {
         let socket = PacketSocket::open(bridge.index, &Filter::dhcp4_replies(), Sees::Incoming)?;
         heard.past_firewall = Some(!exchange(&socket, mac, wait).await?.is_empty());
     }
@@ -104,9 +104,8 @@ async fn through_port(
     host: &Netlink,
     bridge: &Link,
     home: &Netns,
-    outer: u32,
-    inner: u32,
-    mac: MacAddr,
+    (outer, inner): (u32, u32),
+    (mac, ipv4): (MacAddr, bool),
     wait: Duration,
 ) -> net::Result<Heard> {
     // With snooping, neighbours' questions go to those who listen to all multicast.
@@ -123,7 +122,8 @@ async fn through_port(
     let control = PacketSocket::open_in(home, inner, &Filter::ipv6_control(), Sees::Incoming)?;
     let xid = u32::from_be_bytes(random()) & 0xff_ffff;
     let ipv6 = probe6::exchange(&control, mac, xid, wait);
-    let (offers, ipv6) = tokio::try_join!(exchange(&socket, mac, wait), ipv6)?;
+    let offers = async { if ipv4 { exchange(&socket, mac, wait).await } else { Ok(Vec::new()) } };
+    let (offers, ipv6) = tokio::try_join!(offers, ipv6)?;
     Ok(Heard { offers, held_back, past_firewall: None, ipv6 })
 }
 

@@ -22,7 +22,9 @@ pub(crate) struct NewNetwork {
     /// Whether the addresses come from the LAN's DHCP server: false when the runtime means to
     /// give out addresses itself, which is refused.
     pub(crate) addresses_from_lan: bool,
-    /// Whether the runtime asked for IPv6.
+    /// Whether the runtime wants IPv4 there.
+    pub(crate) ipv4: bool,
+    /// Whether it wants IPv6.
     pub(crate) ipv6: bool,
     /// Whether the network must not reach beyond its subnet (`--internal`): no gateway then.
     pub(crate) internal: bool,
@@ -58,7 +60,7 @@ pub(crate) struct Attachment {
     /// Its MAC: the one asked for, if one was.
     pub(crate) mac: MacAddr,
     /// Its leased address with the length of the subnet's prefix. None: no server answers, and its
-    /// network is told not to wait for one.
+    /// network is told not to wait for one; or it has IPv6 only.
     pub(crate) address: Option<Ipv4Net>,
     /// One of its IPv6 addresses, if it has any: the leased one first.
     pub(crate) address6: Option<Ipv6Net>,
@@ -195,6 +197,17 @@ pub(crate) struct NetworkStatus {
     /// Where IPv6 addresses come from there; none: from nowhere.
     #[serde(default)]
     pub(crate) ipv6: Option<dhcp::ipv6::Mode>,
+    /// Whether its containers have IPv4.
+    #[serde(default = "with_ipv4")]
+    pub(crate) ipv4: bool,
+}
+
+/// The state of an endpoint whose network has no IPv4.
+pub(crate) const OFF: &str = "OFF";
+
+/// Earlier daemons have no other networks.
+pub(crate) fn with_ipv4() -> bool {
+    true
 }
 
 /// An endpoint as `landfall status` shows it.
@@ -224,7 +237,8 @@ pub(crate) struct EndpointStatus {
     pub(crate) server: Option<Ipv4Addr>,
     /// The state of its DHCP client, by the names of RFC 2131 figure 5.
     pub(crate) state: String,
-    /// When the lease is next renewed; none: never.
+    /// When the lease is next renewed; none: never. Without one: when it is asked for again, where the LAN would have the
+    /// endpoint do without (RFC 8925).
     pub(crate) renews_at: Option<jiff::Timestamp>,
     /// When the lease ends; none: never.
     pub(crate) expires_at: Option<jiff::Timestamp>,

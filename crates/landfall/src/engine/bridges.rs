@@ -231,13 +231,13 @@ impl Engine {
             self.resume_ipv6(&network, segment, (id, mac), host_name.clone(), stored6, live);
         }
         let config = self.client_config(&network.options, mac, host_name);
-        if let Some(stored) = stored {
-            if segment.resume(id, config, stored.lease, live).await.is_err() {
+        if stored.is_some() || segment.view(mac).is_none() {
+            // The daemon started without the bridge.
+            let stored = stored.map(|stored| *stored);
+            let resumed = self.resume_ipv4(&network, segment, id, config, stored, live).await;
+            if resumed.is_err() {
                 tracing::error!(endpoint = %id, %mac, "two endpoints with one MAC");
             }
-        } else if live.is_some() && segment.view(mac).is_none() {
-            // Neither a client nor a lease: the daemon started without the bridge.
-            let _ = segment.seek(id, config, live).await;
         } else {
             match live {
                 Some(link) => segment.link_up(mac, link).await,

@@ -19,7 +19,7 @@ impl Counters {
             Event::Lost { why: Loss::Nak { .. }, .. } => &mut self.refused,
             Event::Lost { why: Loss::Conflict { .. }, .. } => &mut self.in_conflict,
             // Counted when it is asked for: some have nobody who waits for this word.
-            Event::Released => return,
+            Event::Released | Event::Ipv6Only => return,
         };
         *counter += 1;
     }

@@ -110,16 +110,18 @@ impl Engine {
                     let remembered6 = earlier.remembered6.take();
                     self.forget_claimed(from.clone(), earlier);
                     point("claim: taken");
+                    before = remembered6
+                        .as_deref()
+                        .and_then(|stored| ipv6::of_earlier_boot(stored, net::wall_clock_is_set()));
+                    let of_ipv6 = remembered6.is_some();
+                    endpoint.remembered6 = remembered6;
                     match remembered {
                         Some(stored) => {
                             let origin = Remembered::of(&stored, net::wall_clock_is_set());
                             endpoint.remembered = Some(stored);
-                            before = remembered6.as_deref().and_then(|stored| {
-                                ipv6::of_earlier_boot(stored, net::wall_clock_is_set())
-                            });
-                            endpoint.remembered6 = remembered6;
                             Origin::Remembered(origin)
                         }
+                        None if of_ipv6 => Origin::Known,
                         None => Origin::Held(from),
                     }
                 }
@@ -183,7 +185,7 @@ impl Engine {
             async { if held { Ok(None) } else { ask(before, start).await } }
         };
         let lease = self.lease(network, &segment, id, mac, origin, start);
-        let (lease, noted, mut ipv6) = tokio::try_join!(lease, prepare, side_by_side)?;
+        let (mut lease, noted, mut ipv6) = tokio::try_join!(lease, prepare, side_by_side)?;
         if held {
             let taken_over = segment.ipv6().and_then(|ipv6| ipv6.view(mac));
             ipv6 = match taken_over {
@@ -201,7 +203,12 @@ impl Engine {
                 endpoint: id.clone(),
                 bridge: bridge.name,
                 mac,
+                within: network.options.lease_timeout.as_secs_f64(),
+                ipv4: network.options.ipv4,
             });
+        }
+        if lease.is_none() && address6.is_none() {
+            lease = self.lease_after_all(network, &segment, (id, mac)).await?;
         }
         self.count_start(lease.is_some(), origin);
         point("create: granted");
@@ -221,9 +228,13 @@ impl Engine {
                 network = %network.id, endpoint = %id, bridge = bridge.name, %mac,
                 address = %with_prefix(lease), server = %lease.server, "endpoint made"
             ),
+            None if address6.is_some() => tracing::info!(
+                network = %network.id, endpoint = %id, bridge = bridge.name, %mac,
+                address = ?address6, "endpoint made, with IPv6 only"
+            ),
             None => tracing::warn!(
                 network = %network.id, endpoint = %id, bridge = bridge.name, %mac,
-                "endpoint made without an address: no DHCP server answers yet"
+                "endpoint made without an address: nobody gives it one yet"
             ),
         }
         Ok(Attachment { mac, address, address6 })
@@ -273,11 +284,14 @@ impl Engine {
         {
             point("claim: lease taken over");
             tracing::info!(endpoint = %id, earlier = %from, %mac, "goes on with its lease");
-            return Ok(Some(lease));
+            return Ok(lease);
         }
         let config = self.client_config(&network.options, mac, host_name);
         let acquire = async || {
             let (config, start) = (config.clone(), start.clone());
+            if !network.options.ipv4 {
+                return segment.enter(id, config, None).await.map(|()| None);
+            }
             tokio::select! {
                 acquired = segment.acquire(id, config, origin.begin(), patience, start) => acquired,
                 never = self.make_room_for(segment, mac) => match never {},
@@ -292,7 +306,7 @@ impl Engine {
             acquired = acquire().await;
         }
         match acquired {
-            Ok(lease) => Ok(Some(lease)),
+            Ok(lease) => Ok(lease),
             Err(AcquireError::MacInUse(holder)) => Err(Error::MacInUse {
                 endpoint: id.clone(),
                 mac,
@@ -340,7 +354,7 @@ impl Engine {
         }
     }
 
-    async fn no_lease(
+    pub(super) async fn no_lease(
         &self,
         network: &NetworkRecord,
         segment: &Segment,

@@ -59,11 +59,17 @@ pub(crate) enum Error {
         /// The bridge that was named.
         bridge: Option<String>,
     },
-    /// `ipv6_required`, and there is none.
+    /// No start without IPv6, and there is none.
     #[error(
-        "network {network}, endpoint {endpoint}: no IPv6 address is to be had on {bridge} (MAC {mac}): no \
-         router advertises a prefix, and no DHCPv6 server leases an address. Is {bridge} connected to the \
-         LAN (`ip link show master {bridge}`)? Without `-o ipv6_required=true` containers start all the same"
+        "network {network}, endpoint {endpoint}: no IPv6 address is to be had on {bridge} within {within}s \
+         (MAC {mac}): no router advertises a prefix, and no DHCPv6 server leases an address. Is {bridge} \
+         connected to the LAN (`ip link show master {bridge}`)? {}",
+        if *ipv4 {
+            "Without `-o ipv6_required=true` containers start all the same"
+        } else {
+            "The network has IPv6 only (`ipv4=false`); with `-o no_server=wait` containers start all the \
+             same, and get an address once there is one"
+        }
     )]
     NoIpv6 {
         /// The network.
@@ -74,6 +80,10 @@ pub(crate) enum Error {
         bridge: String,
         /// The MAC that asked.
         mac: MacAddr,
+        /// How long it was asked for, in seconds.
+        within: f64,
+        /// Whether the network has IPv4.
+        ipv4: bool,
     },
     /// Another network of this host would fight with the bridge's.
     #[error(transparent)]

@@ -15,7 +15,6 @@ use wire::MacAddr;
 
 use super::api::Container;
 use super::ids::{EndpointId, NetworkId};
-use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, State};
 use crate::fault::point;
 use crate::segments::Segment;
@@ -30,7 +29,7 @@ impl Engine {
 
     /// The same if the endpoint is as it was when that was decided.
     pub(super) async fn ended_if(&self, id: &EndpointId, is_so: impl Fn(&Endpoint) -> bool) {
-        if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.remembered.is_some()) {
+        if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.is_remembered()) {
             return self.wait_again(id).await;
         }
         let held = {
@@ -39,7 +38,7 @@ impl Engine {
             let delay = endpoint.network.options.release_delay;
             match endpoint.phase {
                 Phase::Held(_) | Phase::Releasing => return,
-                _ if delay.is_zero() || endpoint.lease().is_none() => None,
+                _ if delay.is_zero() || !endpoint.is_worth_holding() => None,
                 _ => {
                     endpoint.phase = Phase::Held(now() + delay);
                     endpoint.confirmed = true;
@@ -72,12 +71,11 @@ impl Engine {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id) else { return };
             let answered = endpoint.segment.as_ref().is_some_and(|s| s.is_answered(endpoint.mac));
-            let Some(stored) = &mut endpoint.remembered else { return };
-            if answered {
+            if answered && let Some(stored) = &mut endpoint.remembered {
                 // Given back below, or refused: only the address is worth asking for.
                 stored.lease.expires_at = stored.lease.start;
             }
-            let until = Remembered::of(stored, net::wall_clock_is_set()).until(now());
+            let until = endpoint.remembered_until();
             endpoint.phase = Phase::Held(until);
             (endpoint.segment.take().map(|segment| (segment, endpoint.mac)), until)
         };

@@ -24,6 +24,11 @@ use super::{Endpoint, Engine, Error};
 use crate::segments::{Ipv6Event, Segment, Start};
 use crate::store::{NetworkRecord, StoredIpv6};
 
+/// How long a start waits for IPv6 on a LAN that may have none.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// The same where there are addresses of an earlier boot to go on with, as for a lease of DHCPv4.
+const REBOOT_SILENCE: Duration = Duration::from_secs(2);
+
 impl Engine {
     /// Who the IPv6 client of an endpoint is; none: its network does not want any.
     pub(super) fn ipv6_config(
@@ -48,6 +53,7 @@ impl Engine {
             prefix: options.prefix,
             on_loss: network.options.on_lease_loss,
             link_mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+            patience: if options.required { network.options.lease_timeout } else { PATIENCE },
             ..Config::new(mac)
         })
     }
@@ -64,9 +70,12 @@ impl Engine {
         start: Start,
     ) -> Result<Option<Configuration>, Error> {
         let host_name = self.lock().endpoints.get(id).and_then(|e| e.host_name.clone());
-        let Some(config) = self.ipv6_config(network, mac, host_name, mtu) else {
+        let Some(mut config) = self.ipv6_config(network, mac, host_name, mtu) else {
             return Ok(None);
         };
+        if before.as_ref().and_then(Saved::valid_until).is_some_and(|until| until > now()) {
+            config.patience = config.patience.min(REBOOT_SILENCE);
+        }
         let opened = self.0.segments.ipv6_of(segment);
         let ipv6 = opened.map_err(|source| Error::Kernel {
             network: network.id.clone(),
@@ -123,7 +132,10 @@ impl Engine {
         }
         self.keep_later(&id);
         let old = match &event {
-            Event::Changed { old } => old,
+            Event::Changed { old } => {
+                self.see_to_an_address(&id);
+                old
+            }
             Event::Ready | Event::Renewed => &Box::default(),
             Event::Duplicate { .. } | Event::Released => return,
         };
@@ -145,6 +157,24 @@ impl Engine {
         }
         if let Event::Changed { .. } = event {
             segment.announce(mac);
+        }
+    }
+
+    /// Takes the routes of an endpoint's delegated prefixes out of its sandbox, which may live on without it.
+    pub(super) async fn withdraw_prefixes(&self, id: &EndpointId) {
+        let Some(Joined { path, host_link, segment, mac, .. }) = self.joined(id) else { return };
+        let view = segment.ipv6().and_then(|ipv6| ipv6.view(mac));
+        let Some(view) = view.filter(|view| !view.configuration.delegated.is_empty()) else {
+            return;
+        };
+        let withdrawn = async {
+            match Sandbox::open(&path, host_link).await? {
+                Some(sandbox) => sandbox.withdraw_prefixes(&view.configuration.delegated).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = withdrawn.await {
+            tracing::debug!(endpoint = %id, %error, "routes of delegated prefixes are left");
         }
     }
 

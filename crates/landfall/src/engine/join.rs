@@ -26,16 +26,16 @@ impl Engine {
         if !is_plain(&sandbox) {
             return Err(Error::Sandbox { endpoint: id, sandbox });
         }
-        let lease = {
+        let (lease, goes_without) = {
             let state = self.lock();
             let endpoint = state.endpoints.get(&id).ok_or_else(unknown)?;
             if !matches!(endpoint.phase, Phase::Created | Phase::Joined(_)) {
                 return Err(Error::Busy(id));
             }
-            endpoint.lease()
+            (endpoint.lease(), endpoint.goes_without_ipv4())
         };
         let bridge = &record.options.bridge;
-        if lease.is_none() && record.options.no_server != NoServer::Wait {
+        if lease.is_none() && !goes_without && record.options.no_server != NoServer::Wait {
             return Err(Error::LeaseLost { endpoint: id, bridge: bridge.clone() });
         }
         let lease = lease.filter(|_| !record.internal);

@@ -19,6 +19,7 @@ impl Engine {
         self.to_its_end(async move {
             let sandbox = engine.sandbox_of(&id);
             engine.restore_gateway(&id).await;
+            engine.withdraw_prefixes(&id).await;
             engine.ended(&id).await;
             if let Some(path) = sandbox {
                 let unfinished = engine.0.unfinished.clone();

@@ -16,6 +16,8 @@
 //! | `backlog` | changes of IPv6 that wait to be told, one for each endpoint |
 //! | `renewals` | prolong what leases were prolonged, many at a time |
 //! | `bridges` | bridges that go and come back |
+//! | `ipv6` | an endpoint's IPv6, beside its lease |
+//! | `without_ipv4` | endpoints that have nothing else |
 //! | `sandbox` | what Landfall changes inside a container |
 //! | `guest` | who lives in a sandbox: host name and container |
 //! | `recover` | go on where an earlier run stopped |
@@ -46,6 +48,7 @@ mod sandbox;
 mod sandbox_ipv6;
 mod status;
 mod unfinished;
+mod without_ipv4;
 mod worker;
 
 use std::collections::HashMap;
@@ -329,6 +332,7 @@ impl Engine {
                 OnLoss::Keep => Defence::Always,
             },
             on_loss: options.on_lease_loss,
+            ipv6_only: options.ipv6.is_some(),
             ..Config::new(mac)
         }
     }

@@ -25,11 +25,12 @@ impl Engine {
                 bridge: new.options.get(options::name::BRIDGE).cloned(),
             });
         }
-        let mut options = Options::parse(&new.options)?;
-        if new.ipv6 && !new.options.contains_key(options::name::IPV6) {
-            // `--ipv6` says the same.
-            options.ipv6 = Some(options::Ipv6Options::default());
+        let mut given = new.options;
+        // What the runtime's own switches say, where no option says it.
+        for (name, wanted) in [(options::name::IPV4, new.ipv4), (options::name::IPV6, new.ipv6)] {
+            given.entry(name.to_owned()).or_insert_with(|| wanted.to_string());
         }
+        let options = Options::parse(&given)?;
         let record = NetworkRecord { id: new.id, options, internal: new.internal };
         if let Some(known) = self.lock().networks.get(&record.id) {
             return if **known == record { Ok(()) } else { Err(Error::NetworkExists(record.id)) };

@@ -23,6 +23,8 @@ pub(crate) mod name {
     pub(crate) const IGNORE_CONFLICTS: &str = "ignore_conflicts";
     /// Do not copy the host's static routes of the bridge into containers; `false`.
     pub(crate) const SKIP_ROUTES: &str = "skip_routes";
+    /// Whether containers have IPv4; `true`.
+    pub(crate) const IPV4: &str = "ipv4";
     /// Where IPv6 addresses come from: `false`, `true` (`auto`), `auto`, `slaac` or `dhcp`.
     pub(crate) const IPV6: &str = "ipv6";
     /// How the lower half of an address from a router's prefix is made: `eui64` or `stable`.
@@ -41,12 +43,13 @@ pub(crate) mod name {
     pub(crate) const RELEASE_DELAY: &str = "release_delay";
 
     /// All of them, sorted.
-    pub(crate) const ALL: [&str; 15] = [
+    pub(crate) const ALL: [&str; 16] = [
         BRIDGE,
         CONFLICT_CHECK,
         DHCP_GUARD,
         IGNORE_CONFLICTS,
         INTERFACE_PREFIX,
+        IPV4,
         IPV6,
         IPV6_ADDRESS,
         IPV6_PD,
@@ -97,6 +100,9 @@ pub(crate) struct Options {
     /// Whether a container's DHCP server and router messages are dropped at its port.
     #[serde(default)]
     pub(crate) dhcp_guard: bool,
+    /// Whether containers have IPv4. If not, they have IPv6.
+    #[serde(default = "with_ipv4")]
+    pub(crate) ipv4: bool,
     /// IPv6, if it is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Ipv6Options>,
@@ -113,6 +119,11 @@ pub(crate) struct Ipv6Options {
     pub(crate) prefix: Option<u8>,
     /// Whether a container does not start without an address.
     pub(crate) required: bool,
+}
+
+/// Records from before there was a choice have nothing else.
+fn with_ipv4() -> bool {
+    true
 }
 
 /// How the lower half of an address from a router's prefix is made.
@@ -170,6 +181,11 @@ pub(crate) enum InvalidOption {
         "option bridge is missing: name the bridge that is connected to the LAN, as in `-o bridge=br0`"
     )]
     NoBridge,
+    /// Neither IPv4 nor IPv6.
+    #[error(
+        "the network has neither IPv4 nor IPv6, so its containers would have no address: `-o ipv4=false` needs `-o ipv6=auto`, `slaac` or `dhcp`"
+    )]
+    NoFamily,
 }
 
 fn hint(nearest: &Option<&'static str>) -> String {
@@ -196,6 +212,20 @@ impl Options {
         if !is_interface_name(bridge) {
             return Err(invalid(name, bridge, "that cannot be the name of an interface"));
         }
+        let no_server = match get(name::NO_SERVER) {
+            None | Some((_, "fail")) => NoServer::Fail,
+            Some((_, "last")) => NoServer::Last,
+            Some((_, "wait")) => NoServer::Wait,
+            Some((name, value)) => return Err(invalid(name, value, "fail, last or wait")),
+        };
+        let ipv4 = flag(get(name::IPV4), true)?;
+        let mut ipv6 = ipv6(get)?;
+        match &mut ipv6 {
+            None if !ipv4 => return Err(InvalidOption::NoFamily),
+            // Else a container would start with no address at all.
+            Some(ipv6) => ipv6.required |= !ipv4 && no_server != NoServer::Wait,
+            None => {}
+        }
         Ok(Options {
             bridge: bridge.to_owned(),
             lease_timeout: match get(name::LEASE_TIMEOUT) {
@@ -206,8 +236,8 @@ impl Options {
                         invalid(name, value, "a time such as 10s, 1m30s or 500ms, at most 10m")
                     })?,
             },
-            ignore_conflicts: flag(get(name::IGNORE_CONFLICTS))?,
-            skip_routes: flag(get(name::SKIP_ROUTES))?,
+            ignore_conflicts: flag(get(name::IGNORE_CONFLICTS), false)?,
+            skip_routes: flag(get(name::SKIP_ROUTES), false)?,
             interface_prefix: match get(name::INTERFACE_PREFIX) {
                 None => "eth".to_owned(),
                 Some((name, value)) => {
@@ -230,14 +260,10 @@ impl Options {
                 Some((_, "keep")) => OnLoss::Keep,
                 Some((name, value)) => return Err(invalid(name, value, "drop or keep")),
             },
-            dhcp_guard: flag(get(name::DHCP_GUARD))?,
-            ipv6: ipv6(get)?,
-            no_server: match get(name::NO_SERVER) {
-                None | Some((_, "fail")) => NoServer::Fail,
-                Some((_, "last")) => NoServer::Last,
-                Some((_, "wait")) => NoServer::Wait,
-                Some((name, value)) => return Err(invalid(name, value, "fail, last or wait")),
-            },
+            dhcp_guard: flag(get(name::DHCP_GUARD), false)?,
+            ipv4,
+            ipv6,
+            no_server,
             release_delay: match get(name::RELEASE_DELAY) {
                 None => default_release_delay(),
                 Some((name, value)) => {
@@ -257,7 +283,7 @@ fn ipv6<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Option<Ipv6Option
         Some((_, "auto")) => Some(Mode::Auto),
         Some((_, "slaac")) => Some(Mode::Slaac),
         Some((_, "dhcp")) => Some(Mode::Dhcp),
-        given => match flag(given) {
+        given => match flag(given, false) {
             Ok(true) => Some(Mode::Auto),
             Ok(false) => None,
             Err(InvalidOption::Value { name, value, .. }) => {
@@ -279,7 +305,7 @@ fn ipv6<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Option<Ipv6Option
             _ => return Err(invalid(name, value, "the length of a prefix, 1 to 64, such as 60")),
         },
     };
-    let required = flag(get(name::IPV6_REQUIRED))?;
+    let required = flag(get(name::IPV6_REQUIRED), false)?;
     Ok(mode.map(|mode| Ipv6Options { mode, address, prefix, required }))
 }
 
@@ -288,8 +314,8 @@ fn invalid(name: &'static str, value: &str, reason: &'static str) -> InvalidOpti
 }
 
 /// The values that Go's `strconv.ParseBool` takes: docker-net-dhcp's users write them.
-fn flag(option: Option<(&'static str, &str)>) -> Result<bool, InvalidOption> {
-    let Some((name, value)) = option else { return Ok(false) };
+fn flag(option: Given<'_>, default: bool) -> Result<bool, InvalidOption> {
+    let Some((name, value)) = option else { return Ok(default) };
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -424,6 +450,20 @@ mod tests {
     }
 
     #[test]
+    fn without_ipv4_there_is_ipv6_and_no_start_without_it() {
+        let parse = |given: &[(&str, &str)]| parse(&[&[("bridge", "br0")], given].concat());
+        let required = |options: Options| (options.ipv4, options.ipv6.unwrap().required);
+        assert_eq!(required(parse(&[("ipv6", "true")]).unwrap()), (true, false));
+        let only = [("ipv4", "false"), ("ipv6", "slaac")];
+        assert_eq!(required(parse(&only).unwrap()), (false, true));
+        let waits = [&only[..], &[("no_server", "wait")]].concat();
+        assert_eq!(required(parse(&waits).unwrap()), (false, false));
+        for neither in [&[("ipv4", "false")][..], &[("ipv4", "0"), ("ipv6", "false")]] {
+            assert_eq!(parse(neither), Err(InvalidOption::NoFamily), "{neither:?}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_taken_is_refused() {
         assert_eq!(parse(&[]), Err(InvalidOption::NoBridge));
         for (name, value) in [
@@ -432,6 +472,7 @@ mod tests {
             ("bridge", "br/0"),
             ("bridge", "../br0"),
             ("mode", "macvlan"),
+            ("ipv4", "auto"),
             ("ipv6", "yes"),
             ("ipv6_address", "random"),
             ("ipv6_pd", "0"),

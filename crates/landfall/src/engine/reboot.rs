@@ -11,6 +11,8 @@ use dhcp::Instant;
 use dhcp::v4::Lease;
 use jiff::Timestamp;
 
+use super::hold::now;
+use super::{Endpoint, ipv6};
 use crate::store::StoredLease;
 
 /// How long an identity waits for its container if nobody knows whether its lease goes on.
@@ -58,6 +60,20 @@ impl Remembered {
             Remembered::Valid(lease) => lease.expires_at.min(now + UNKNOWN * 30),
             Remembered::Unsure(_) => now + UNKNOWN,
         }
+    }
+}
+
+impl Endpoint {
+    /// Until when what it had before is worth keeping: its lease, or where it has IPv6 only its addresses.
+    pub(super) fn remembered_until(&self) -> Instant {
+        let clock_is_set = net::wall_clock_is_set();
+        if let Some(stored) = &self.remembered {
+            return Remembered::of(stored, clock_is_set).until(now());
+        }
+        let stored = self.remembered6.as_deref();
+        let saved = stored.and_then(|stored| ipv6::of_earlier_boot(stored, clock_is_set));
+        let longest = saved.and_then(|saved| saved.valid_until()).filter(|until| *until > now());
+        longest.map_or(now() + UNKNOWN, |until| until.min(now() + UNKNOWN * 30))
     }
 }
 

@@ -9,10 +9,9 @@ use net::Link;
 use super::hold::now;
 use super::ids::NetworkId;
 use super::options::NoServer;
-use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, host_link};
 use crate::segments::AcquireError;
-use crate::store::{Change, EndpointRecord, Loaded, NetworkRecord, Phase, StoredLease, Unreadable};
+use crate::store::{Change, EndpointRecord, Loaded, NetworkRecord, Phase, Unreadable};
 
 impl Engine {
     /// Adopts what is alive, and finishes or undoes what an earlier run left halfway.
@@ -67,24 +66,21 @@ impl Engine {
 
     /// The kernel is empty, and the engine starts its containers as new endpoints: keeps what this
     /// one had for the container that comes back.
-    fn remember(
-        &self,
-        record: &EndpointRecord,
-        network: &Arc<NetworkRecord>,
-        stored: &StoredLease,
-    ) {
-        let until = Remembered::of(stored, net::wall_clock_is_set()).until(now());
-        let mut endpoint = Endpoint::new(network.clone(), Phase::Held(until), record.mac);
+    fn remember(&self, record: &EndpointRecord, network: &Arc<NetworkRecord>) {
+        let mut endpoint = Endpoint::new(network.clone(), record.phase.clone(), record.mac);
         endpoint.told = record.told;
         endpoint.host_name = record.host_name.clone();
         endpoint.container = record.container.clone();
         endpoint.name = record.name.clone();
         endpoint.confirmed = record.confirmed;
-        endpoint.remembered = Some(Box::new(stored.clone()));
+        endpoint.remembered = record.lease.clone().map(Box::new);
         endpoint.told6 = record.told6;
         endpoint.remembered6 = record.ipv6.clone();
+        let until = endpoint.remembered_until();
+        endpoint.phase = Phase::Held(until);
+        let address = record.lease.as_ref().map(|stored| stored.lease.address);
         tracing::info!(
-            endpoint = %record.id, mac = %record.mac, address = %stored.lease.address,
+            endpoint = %record.id, mac = %record.mac, ?address, ipv6 = ?record.told6,
             "of an earlier boot: waits for its container"
         );
         self.lock().endpoints.insert(record.id.clone(), Box::new(endpoint));
@@ -98,7 +94,7 @@ impl Engine {
         link: Option<&Link>,
     ) {
         let EndpointRecord { id, mut phase, mac, lease, .. } = record.clone();
-        if let Some(stored) = lease.as_ref().filter(|lease| lease.boot_id != self.0.boot_id) {
+        if record.boot_id().is_some_and(|boot| *boot != *self.0.boot_id) {
             if link.is_some()
                 && let Err(error) = self.0.host.delete_link_named(&host_link(&id)).await
             {
@@ -109,10 +105,13 @@ impl Engine {
                 // Given back, or as good as that.
                 self.0.store.commit_later(Change::DeleteEndpoint(id));
             } else {
-                self.remember(&record, network, stored);
+                self.remember(&record, network);
             }
             return;
         }
+        // What was written before there was a lease of its own has one only if it was held before.
+        let was_held = phase != Phase::Creating || record.claimed || !network.options.ipv4;
+        let has_something = lease.is_some() || (record.has_ipv6() && was_held);
         let mut endpoint = Endpoint::new(network.clone(), phase.clone(), mac);
         endpoint.told = record.told;
         endpoint.told_gateway = record.told_gateway;
@@ -137,9 +136,8 @@ impl Engine {
         };
         endpoint.segment = segment.clone();
         let release_delay = network.options.release_delay;
-        // What was written before there was a lease of its own has one only if it was held before.
-        let may_come_back = lease.is_some() && !release_delay.is_zero();
-        endpoint.unfinished = phase == Phase::Creating && lease.is_none() && segment.is_some();
+        let may_come_back = has_something && !release_delay.is_zero();
+        endpoint.unfinished = phase == Phase::Creating && !has_something && segment.is_some();
         let unfinished = endpoint.unfinished;
         let (dead, held) = match phase {
             Phase::Held(until) => (until <= now(), Some(until)),
@@ -178,26 +176,19 @@ impl Engine {
         if let Some(segment) = &segment {
             let live = link.filter(|link| link.carrier && !dead && held.is_none());
             let live = live.map(|link| link.index);
-            if !dead && !unfinished {
+            if !unfinished {
                 let stored = (record.ipv6, bridge_mtu);
                 let who = (&id, mac);
                 self.resume_ipv6(network, segment, who, record.host_name.clone(), stored, live);
             }
             let mut config = self.client_config(&network.options, mac, record.host_name);
-            let resumed = match lease {
-                Some(lease) => {
-                    if network.options.no_server == NoServer::Last
-                        && lease.lease.expires_at <= now()
-                    {
-                        // It was given this address without a server's word.
-                        config.on_loss = OnLoss::Keep;
-                    }
-                    segment.resume(&id, config, lease.lease, live).await
-                }
-                // Lost, or not there yet, and looked for.
-                None if live.is_some() => segment.seek(&id, config, live).await,
-                None => Ok(()),
-            };
+            if network.options.no_server == NoServer::Last
+                && lease.as_ref().is_some_and(|stored| stored.lease.expires_at <= now())
+            {
+                // It was given this address without a server's word.
+                config.on_loss = OnLoss::Keep;
+            }
+            let resumed = self.resume_ipv4(network, segment, &id, config, lease, live).await;
             if let Err(AcquireError::MacInUse(holder)) = resumed {
                 tracing::error!(endpoint = %id, %mac, %holder, "two endpoints with one MAC");
             }

@@ -6,7 +6,7 @@
 use std::net::Ipv6Addr;
 
 use dhcp::Instant;
-use dhcp::ipv6::{Address, Configuration};
+use dhcp::ipv6::{Address, Configuration, Delegated};
 use ipnet::{IpNet, Ipv6Net};
 use net::route::protocol;
 use net::route6::{DEFAULT_METRIC, Route6, RoutePreference6};
@@ -69,7 +69,27 @@ impl Sandbox {
         for route in stale {
             gone_is_fine(self.links.delete_route_v6(route).await)?;
         }
+        self.discard_unused(&old.delegated, &new.delegated).await
+    }
+
+    /// Discards what the container does not use of the prefixes that were delegated to it: whoever routes them to it would
+    /// have it back from the container's default route, and so on (RFC 7084, WPD-5).
+    async fn discard_unused(&self, old: &[Delegated], new: &[Delegated]) -> net::Result<()> {
+        let gone = old.iter().filter(|old| {
+            !new.iter().any(|new| (new.prefix, new.length) == (old.prefix, old.length))
+        });
+        for route in gone.filter_map(unreachable) {
+            gone_is_fine(self.links.delete_route_v6(&route).await)?;
+        }
+        for route in new.iter().filter_map(unreachable) {
+            self.links.replace_route_v6(&route).await?;
+        }
         Ok(())
+    }
+
+    /// Takes away what does not go with the interface: the routes of delegated prefixes.
+    pub(super) async fn withdraw_prefixes(&self, delegated: &[Delegated]) -> net::Result<()> {
+        self.discard_unused(delegated, &[]).await
     }
 
     /// The link-local address and what else the kernel is told of the interface.
@@ -147,6 +167,11 @@ impl Sandbox {
         });
         on_link.chain(routes).chain(routers).collect()
     }
+}
+
+/// What discards a delegated prefix.
+fn unreachable(delegated: &Delegated) -> Option<Route6> {
+    Ipv6Net::new(delegated.prefix, delegated.length).ok().map(Route6::unreachable)
 }
 
 /// Whether it is the same route, however long it lasts.

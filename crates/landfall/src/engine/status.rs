@@ -3,7 +3,7 @@
 use dhcp::Instant;
 use jiff::{SignedDuration, Timestamp};
 
-use super::api::{EndpointStatus, NetworkStatus, StateStatus, Status};
+use super::api::{EndpointStatus, NetworkStatus, OFF, StateStatus, Status};
 use super::ids::{EndpointId, NetworkId};
 use super::{Endpoint, Engine, host_link, with_prefix};
 use crate::store::Phase;
@@ -23,6 +23,7 @@ impl Engine {
                 bridge: network.options.bridge.clone(),
                 endpoints: endpoints().filter(|(_, e)| e.network.id == network.id).count(),
                 ipv6: network.options.ipv6.as_ref().map(|ipv6| ipv6.mode),
+                ipv4: network.options.ipv4,
             })
             .collect();
         networks.sort_by(|a, b| a.id.cmp(&b.id));
@@ -90,8 +91,16 @@ impl Endpoint {
             address,
             gateway: lease.and_then(|lease| lease.gateway()),
             server: lease.map(|lease| lease.server),
-            state: view.as_ref().map_or("NONE".to_owned(), |view| view.state.clone()),
-            renews_at: lease.and_then(|lease| due(lease.renew_at)),
+            state: match view.as_ref() {
+                Some(_) if !self.network.options.ipv4 => OFF.to_owned(),
+                Some(view) => view.state.clone(),
+                None => "NONE".to_owned(),
+            },
+            renews_at: match (lease, &view) {
+                (Some(lease), _) => due(lease.renew_at),
+                (None, Some(view)) => view.without_until.and_then(due),
+                (None, None) => None,
+            },
             expires_at: lease.and_then(|lease| due(lease.expires_at)),
             held_until: match self.phase {
                 Phase::Held(until) => due(until),

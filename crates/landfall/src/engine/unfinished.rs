@@ -102,9 +102,16 @@ impl Engine {
         let reclaim = tokio::spawn(async move {
             // Without an answer there is nothing that could be given back.
             let start = Start::recorded_before();
-            let leased = segment.acquire(&id, config, Begin::Known, patience, start.clone());
+            let leased = async {
+                if network.options.ipv4 {
+                    let start = start.clone();
+                    segment.acquire(&id, config, Begin::Known, patience, start).await.map(drop)
+                } else {
+                    segment.enter(&id, config, None).await
+                }
+            };
             let of_ipv6 =
-                engine.ask_for_ipv6(&network, &segment, LEAST_MTU, (&id, mac), None, start);
+                engine.ask_for_ipv6(&network, &segment, LEAST_MTU, (&id, mac), None, start.clone());
             let _ = tokio::join!(leased, of_ipv6);
             engine.0.unfinished.spawn(engine.clone().give_up_if(id, |e| e.unfinished));
         });

@@ -275,6 +275,10 @@ impl Engine {
             self.0.unfinished.spawn(self.clone().give_up(id.clone()));
             return;
         }
+        if event == Event::Ipv6Only {
+            tracing::info!(endpoint = %id, %mac, "the DHCP server would have it do without IPv4 (option 108)");
+            return self.see_to_an_address(id);
+        }
         self.lock().count(&event);
         self.keep_later(id);
         let lease = segment.view(mac).and_then(|view| view.lease);

@@ -48,7 +48,8 @@ pub(super) struct Entry {
 pub(super) enum Waiting {
     Bound(Box<Starting>),
     Released {
-        done: oneshot::Sender<()>,
+        /// Its end is what is waited for.
+        _done: Option<oneshot::Sender<()>>,
         /// What [`Segment::all_released`] waits for.
         _on_its_way: TaskTrackerToken,
     },
@@ -56,8 +57,8 @@ pub(super) enum Waiting {
 
 /// What the caller of [`Segment::acquire`](super::Segment::acquire) is told, and what for.
 pub(super) struct Starting {
-    /// The lease may be used.
-    pub(super) bound: oneshot::Sender<Lease>,
+    /// The lease may be used; none: the LAN would have the endpoint do without IPv4.
+    pub(super) bound: oneshot::Sender<Option<Lease>>,
     /// A lease was granted.
     pub(super) granted: mpsc::UnboundedSender<Lease>,
     /// The last one that was.

@@ -77,15 +77,17 @@ impl Segment {
             (Event::Bound, Some(Waiting::Bound(start))) => {
                 // Whoever gave up has released the lease, or goes on without waiting for it.
                 if let Some(lease) = entry.client.lease()
-                    && start.bound.send(lease.clone()).is_ok()
+                    && start.bound.send(Some(lease.clone())).is_ok()
                 {
                     return;
                 }
             }
-            (Event::Released, Some(Waiting::Released { done, .. })) => {
-                let _ = done.send(());
-                return;
+            (Event::Ipv6Only, Some(Waiting::Bound(start))) => {
+                if start.bound.send(None).is_ok() {
+                    return;
+                }
             }
+            (Event::Released, Some(Waiting::Released { .. })) => return,
             (_, waiting) => entry.waiting = waiting,
         }
         // The engine ends before its segments only when the process ends.

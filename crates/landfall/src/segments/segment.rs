@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::v4::{Client, Config, Lease, OnLoss, Progress};
+use dhcp::v4::{Client, Config, Lease, OnLoss, Progress, State as State4};
 use net::{BootTimer, FdbKind, Link, Netlink, PacketSocket};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
@@ -115,6 +115,8 @@ pub(crate) struct View {
     pub(crate) lease: Option<Lease>,
     /// Its state by the RFC's name.
     pub(crate) state: String,
+    /// When it looks for one again, if it goes without because the LAN would have it so (RFC 8925).
+    pub(crate) without_until: Option<Instant>,
 }
 
 impl Segment {
@@ -181,7 +183,7 @@ impl Segment {
         self.ipv6.get()
     }
 
-    /// Obtains a lease for a new endpoint.
+    /// Obtains a lease for a new endpoint; none: the LAN would have it do without IPv4 (RFC 8925).
     ///
     /// It asks at once, and takes no lease before the endpoint is on the disk: whoever died in between
     /// would not know of it.
@@ -194,7 +196,7 @@ impl Segment {
         begin: Begin,
         patience: Duration,
         start: Start,
-    ) -> Result<Lease, AcquireError> {
+    ) -> Result<Option<Lease>, AcquireError> {
         let (mac, until) = (config.mac, tokio::time::Instant::now() + patience);
         let fresh = matches!(begin, Begin::Fresh);
         let _turn = match begin {
@@ -227,6 +229,38 @@ impl Segment {
         }
         start.recorded().await?;
         self.with(mac, |client, now| client.request(now));
+        self.wait_for(mac, lease, until).await
+    }
+
+    /// Has a client that does without IPv4 ask for it all the same, and waits for its lease.
+    pub(crate) async fn insist(
+        &self,
+        mac: MacAddr,
+        patience: Duration,
+    ) -> Result<Option<Lease>, AcquireError> {
+        let until = tokio::time::Instant::now() + patience;
+        let (bound, lease) = oneshot::channel();
+        let granted = mpsc::unbounded_channel().0;
+        if let Some(entry) = self.lock().clients.get_mut(&mac) {
+            let waiting = Starting { bound, granted, told: None };
+            entry.waiting = Some(Waiting::Bound(Box::new(waiting)));
+        }
+        self.ask_again(mac);
+        self.wait_for(mac, lease, until).await
+    }
+
+    /// The same without waiting: [`Event::Bound`] tells of it. Does nothing to a client that has a lease or looks for one.
+    pub(crate) fn ask_again(&self, mac: MacAddr) {
+        self.with(mac, |client, now| client.insist(now));
+    }
+
+    /// Waits for what a client is told in answer.
+    async fn wait_for(
+        &self,
+        mac: MacAddr,
+        lease: oneshot::Receiver<Option<Lease>>,
+        until: tokio::time::Instant,
+    ) -> Result<Option<Lease>, AcquireError> {
         match tokio::time::timeout_at(until, lease).await {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(_)) => Err(AcquireError::Abandoned),
@@ -274,9 +308,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Looks for a lease for an endpoint that lives without one; [`Event::Bound`] tells of it. `link` as
-    /// for [`Self::resume`].
-    pub(crate) async fn seek(
+    /// Takes up an endpoint that has no IPv4: nothing is asked for. `link` as for [`Self::resume`].
+    pub(crate) async fn enter(
         &self,
         owner: &EndpointId,
         config: Config,
@@ -287,6 +320,19 @@ impl Segment {
         if link.is_none() {
             self.hold(mac).await;
         }
+        Ok(())
+    }
+
+    /// Looks for a lease for an endpoint that lives without one; [`Event::Bound`] tells of it. `link` as
+    /// for [`Self::resume`].
+    pub(crate) async fn seek(
+        &self,
+        owner: &EndpointId,
+        config: Config,
+        link: Option<u32>,
+    ) -> Result<(), AcquireError> {
+        let mac = config.mac;
+        self.enter(owner, config, link).await?;
         self.with(mac, |client, now| client.start(now));
         Ok(())
     }
@@ -300,35 +346,36 @@ impl Segment {
         })
     }
 
-    /// Hands a client over to another endpoint, with the lease that it has.
+    /// Hands a client over to another endpoint, with the lease that it has; none: it goes without IPv4.
     ///
     /// # Errors
-    /// When the client is not `from`'s, or has no lease just now.
+    /// When the client is not `from`'s, or has no lease just now and should: then it is forgotten. What
+    /// `from` has of IPv6 is handed over all the same.
     pub(crate) fn take_over(
         &self,
         from: &EndpointId,
         to: &EndpointId,
         mac: MacAddr,
         host_name: Option<&str>,
-    ) -> Result<Lease, AcquireError> {
+    ) -> Result<Option<Lease>, AcquireError> {
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.take_over(from, to, mac, host_name);
+        }
         let mut state = self.lock();
         let entry = state.clients.get_mut(&mac).filter(|entry| entry.owner == *from);
         let Some(entry) = entry.filter(|entry| entry.waiting.is_none()) else {
             return Err(AcquireError::Abandoned);
         };
-        let Some(lease) = entry.client.lease().cloned() else {
+        let lease = entry.client.lease().cloned();
+        if lease.is_none() && !goes_without(&entry.client) {
             state.remove(mac);
             return Err(AcquireError::Abandoned);
-        };
+        }
         entry.owner = to.clone();
         if host_name.is_some() {
             entry.client.set_host_name(host_name, now());
         }
         self.settle(&mut state, mac);
-        drop(state);
-        if let Some(ipv6) = self.ipv6() {
-            ipv6.take_over(from, to, mac, host_name);
-        }
         Ok(lease)
     }
 
@@ -432,21 +479,24 @@ impl Segment {
     /// its MAC must not end the lease of the one that holds it.
     pub(crate) async fn release(&self, owner: &EndpointId, mac: MacAddr) -> oneshot::Receiver<()> {
         let (released, receiver) = oneshot::channel();
-        if let Some(ipv6) = self.ipv6().cloned() {
-            let owner = owner.clone();
-            self.releasing.spawn(async move { ipv6.release(&owner, mac).await });
-        }
-        let leased = {
-            let mut state = self.lock();
-            let Some(entry) = state.clients.get_mut(&mac).filter(|e| e.owner == *owner) else {
-                return receiver;
-            };
+        let (mut done, mut leased) = (Some(released), None);
+        if let Some(entry) = self.lock().clients.get_mut(&mac).filter(|e| e.owner == *owner) {
+            leased = Some(entry.client.lease().is_some());
+            // Where there is nothing else to give back, IPv6 is what is waited for.
+            let done = done.take_if(|_| !goes_without(&entry.client));
             entry.waiting =
-                Some(Waiting::Released { done: released, _on_its_way: self.releasing.token() });
+                Some(Waiting::Released { _done: done, _on_its_way: self.releasing.token() });
             entry.link = None;
             entry.ear = None;
-            entry.client.lease().is_some()
-        };
+        }
+        if let Some(ipv6) = self.ipv6().cloned() {
+            let owner = owner.clone();
+            self.releasing.spawn(async move {
+                ipv6.release(&owner, mac).await;
+                drop(done);
+            });
+        }
+        let Some(leased) = leased else { return receiver };
         self.hold(mac).await;
         // Only now, since the kernel lets those who wait for it go all together.
         let wait = if leased { self.lock().pace.wait(now()) } else { Duration::ZERO };
@@ -473,7 +523,7 @@ impl Segment {
         entry.client.release(now());
         self.settle(&mut state, mac);
         // One that never began has nothing to give back, and no event tells of its end.
-        if state.clients.get(&mac).is_some_and(|e| e.client.state() == dhcp::v4::State::Stopped) {
+        if state.clients.get(&mac).is_some_and(|e| e.client.state() == State4::Stopped) {
             state.remove(mac);
         }
     }
@@ -490,7 +540,11 @@ impl Segment {
     pub(crate) fn view(&self, mac: MacAddr) -> Option<View> {
         let state = self.lock();
         let client = &state.clients.get(&mac)?.client;
-        Some(View { lease: client.lease().cloned(), state: client.state().to_string() })
+        Some(View {
+            lease: client.lease().cloned(),
+            state: client.state().to_string(),
+            without_until: client.poll_timeout().filter(|_| client.state() == State4::V6OnlyWait),
+        })
     }
 
     fn insert(
@@ -548,6 +602,11 @@ impl Segment {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a client neither has a lease nor looks for one.
+fn goes_without(client: &Client) -> bool {
+    matches!(client.state(), State4::Stopped | State4::V6OnlyWait)
 }
 
 pub(super) fn now() -> Instant {

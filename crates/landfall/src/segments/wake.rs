@@ -60,17 +60,7 @@ mod tests {
             expires_at: at(lifetime),
             options: wire::dhcp4::Options::default(),
         };
-        let config = Config {
-            mac: MacAddr([2, 0, 0, 0, 0, 1]),
-            host_name: None,
-            client_id: None,
-            vendor_class: None,
-            requested_address: None,
-            broadcast: false,
-            conflict_check: Default::default(),
-            defence: Default::default(),
-            on_loss: Default::default(),
-        };
+        let config = Config::new(MacAddr([2, 0, 0, 0, 0, 1]));
         Client::resume(config, lease, 1, Instant::BOOT)
     }
 

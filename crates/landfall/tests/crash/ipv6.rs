@@ -32,3 +32,27 @@ fn a_lease_that_nobody_wrote_down_is_given_back() {
         site.end();
     }
 }
+
+/// The record of an endpoint that has IPv6 only stays until its Release is out.
+#[test]
+fn a_lease_of_ipv6_alone_is_given_back_by_the_next_run() {
+    let ends = |point: &&str| point.starts_with("leave: ") || point.starts_with("delete: ");
+    for point in POINTS.into_iter().filter(ends) {
+        println!("killed at {point}");
+        let mut site = Crashing::with_ipv6(4_000);
+        let options = [("release_delay", "0"), ("ipv4", "false"), ("ipv6", "dhcp")];
+        let argument = site.site.network_argument("lan", &options);
+        site.call("CreateNetwork", &argument);
+        site.call("CreateEndpoint", &endpoint_argument("lan", "web", MAC));
+        assert_eq!(site.server.leases6().unwrap().len(), 1);
+        site.arm(point);
+        let gone = json!({ "NetworkID": id("lan"), "EndpointID": id("web") });
+        assert_eq!(site.once("DeleteEndpoint", &gone), None);
+        site.dies_at(point);
+        site.revive();
+        eventually("no lease at the server", SOON, || {
+            same(site.server.leases6().unwrap().len(), &0)
+        });
+        site.end();
+    }
+}

@@ -110,6 +110,20 @@ fn a_healthy_host() {
 }
 
 #[test]
+fn networks_without_ipv4_need_no_dhcpv4_server() {
+    let site = Site::new();
+    site.network("one", &[("ipv4", "false"), ("ipv6", "auto")]);
+    let said = doctor(site.machine(), &site.lan, &["--wait", "1"]);
+    let (severity, seen) = said.only("dhcp-server");
+    assert!(severity == "note" && seen.contains("ipv4=false"), "{severity}: {seen}");
+    assert_eq!((said.checks("error"), said.checks("warning")), (vec![], vec!["ipv6-router"]));
+    // Another network on the bridge does.
+    site.network("two", &[]);
+    let said = doctor(site.machine(), &site.lan, &["--wait", "1"]);
+    assert_eq!(said.only("dhcp-server").0, "error");
+}
+
+#[test]
 fn a_line_for_each_finding() {
     let lan = lan();
     let output = host(&lan).run(&[INSIDE, "doctor", "--no-probe", "br0"]).unwrap();

@@ -2,9 +2,9 @@
 
 use std::net::Ipv6Addr;
 
-use lab::{Dnsmasq, Lan, LanOptions, Mode6, Namespace, Place, ServerOptions};
+use lab::{Dnsmasq, EngineVersion, Lan, LanOptions, Mode6, Namespace, Place, ServerOptions};
 
-use crate::site::{SOON, Site, until};
+use crate::site::{SOON, Site, inside, ip_json, until};
 
 const MAC: &str = "02:00:00:00:00:42";
 const MADE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0xff, 0xfe00, 0x42);
@@ -52,6 +52,77 @@ fn a_container_has_the_addresses_of_its_lan_and_docker_shows_one() {
         reached(&site, "web", address);
         site.docker(&["rm", "-f", "web"]);
     }
+}
+
+/// No address of Docker's, no way out by `docker_gwbridge`, and `docker` shows what there is.
+#[test]
+fn a_network_without_ipv4() {
+    let site = site(Mode6::Both);
+    site.network("lan", &["ipv4=false", "ipv6=auto", "release_delay=60s"]);
+    site.run("web", &["--network", "lan", "--mac-address", MAC]);
+    let address = shown(&site, "web");
+    let ipv6_only = |site: &Site| {
+        let format = "{{(index .NetworkSettings.Networks \"lan\").IPAddress}}";
+        assert!(["", "invalid IP"].contains(&&*site.inspect("web", format)));
+        let sandbox = site.sandbox("web");
+        let links = ip_json(&sandbox, &["link"]);
+        let names: Vec<_> = links.iter().map(|link| link["ifname"].as_str().unwrap()).collect();
+        assert_eq!(names, ["lo", "eth0"]);
+        assert_eq!(inside(&sandbox, "eth0").addresses, [] as [&str; 0]);
+    };
+    ipv6_only(&site);
+    reached(&site, "web", address);
+    reached(&site, "web", MADE);
+    assert!(site.landfall_says(&["status"]).contains(&address.to_string()));
+    site.docker(&["restart", "-t", "1", "web"]);
+    assert_eq!(shown(&site, "web"), address);
+    ipv6_only(&site);
+    reached(&site, "web", address);
+    site.docker(&["rm", "-f", "web"]);
+    site.no_lease_is_left();
+}
+
+/// A LAN that would have those do without IPv4 who can (option 108, RFC 8925).
+#[test]
+fn a_container_that_can_do_without_ipv4_does() {
+    let lan = Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap();
+    let extra = vec!["--dhcp-option=108,00:00:07:08".to_owned()];
+    let options = ServerOptions { ipv6: Some(Mode6::Slaac), extra, ..ServerOptions::default() };
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
+    let site = Site::on(lan, server, &[]);
+    site.network("lan", &["ipv6=auto", "release_delay=60s"]);
+    site.run("web", &["--network", "lan", "--mac-address", MAC]);
+    for _ in 0..2 {
+        assert_eq!(shown(&site, "web"), MADE);
+        reached(&site, "web", MADE);
+        let sandbox = site.sandbox("web");
+        assert_eq!(ip_json(&sandbox, &["link"]).len(), 2, "no docker_gwbridge");
+        assert_eq!(inside(&sandbox, "eth0").addresses, [] as [&str; 0]);
+        assert_eq!(site.endpoints()[0]["state"], "V6ONLY_WAIT");
+        site.docker(&["restart", "-t", "1", "web"]);
+    }
+    site.no_lease_is_left();
+    // On a network that does not ask it is as ever.
+    site.network("ipv4", &[]);
+    site.run("old", &["--network", "ipv4"]);
+    site.reached(site.address("old", "ipv4"));
+}
+
+/// Engines from 28 on have a switch of their own for it.
+#[test]
+fn the_engine_s_own_switch_says_the_same() {
+    if EngineVersion::from_env().unwrap() != EngineVersion::V28 {
+        return;
+    }
+    let site = site(Mode6::Slaac);
+    let mut args = site.network_args("lan", &[]);
+    args.extend(["--ipv4=false", "--ipv6"].map(String::from));
+    site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    site.run("web", &["--network", "lan", "--mac-address", MAC]);
+    assert_eq!(shown(&site, "web"), MADE);
+    reached(&site, "web", MADE);
+    assert_eq!(site.endpoints()[0]["state"], "OFF");
+    site.docker(&["rm", "-f", "web"]);
 }
 
 #[test]

@@ -360,6 +360,39 @@ fn leads_somewhere(destination: &str) -> bool {
     std::process::Command::new("ip").args(get).output().unwrap().status.success()
 }
 
+/// A prefix that was delegated: what nobody has of it leads nowhere.
+#[test]
+fn what_nobody_has_is_discarded() {
+    in_fresh_netns(|| async {
+        let (netlink, index) = one_link().await;
+        let prefix = net6("2001:db8:7700::/56");
+        let there = || async {
+            let mut routes = netlink.routes_v6().await.unwrap();
+            routes.retain(|route| route.destination == prefix);
+            routes
+        };
+        for lifetime in [None, Some(100)] {
+            let route = Route6 { lifetime, ..Route6::unreachable(prefix) };
+            netlink.replace_route_v6(&route).await.unwrap();
+            let [read] = &there().await[..] else { panic!("{:?}", there().await) };
+            assert_eq!((read.kind, read.metric), (RouteKind::Unreachable, u32::MAX));
+            assert_eq!((read.protocol, read.lifetime), (protocol::DHCP, None), "not for ever?");
+        }
+        assert!(!leads_somewhere("2001:db8:7700::1"));
+        // Whatever else there is goes before.
+        let used = Route6::on_link(net6("2001:db8:7700::/64"), index, DEFAULT_METRIC);
+        netlink.add_route_v6(&used).await.unwrap();
+        assert!(leads_somewhere("2001:db8:7700::1"));
+        assert!(!leads_somewhere("2001:db8:7700:1::1"));
+        netlink.add_route_v6(&Route6::on_link(prefix, index, DEFAULT_METRIC)).await.unwrap();
+        assert!(leads_somewhere("2001:db8:7700:1::1"));
+        netlink.delete_route_v6(&Route6::unreachable(prefix)).await.unwrap();
+        assert!(there().await.iter().all(|route| route.kind == RouteKind::Unicast));
+        let again = netlink.delete_route_v6(&Route6::unreachable(prefix)).await;
+        assert!(again.unwrap_err().is_not_found());
+    });
+}
+
 #[test]
 fn routes_that_others_made_are_read() {
     in_fresh_netns(|| async {

@@ -75,7 +75,7 @@ async fn create_network_asks_for_the_lans_addresses() {
         asked,
         [new_network(
             r#"{"bridge": "br0"}"#,
-            "addresses_from_lan: true, ipv6: false, internal: false",
+            "addresses_from_lan: true, ipv4: true, ipv6: false, internal: false",
         )]
     );
 }
@@ -83,6 +83,7 @@ async fn create_network_asks_for_the_lans_addresses() {
 #[tokio::test]
 async fn create_network_takes_the_switches() {
     let mut body = create_network();
+    body["Options"]["com.docker.network.enable_ipv4"] = json!(false);
     body["Options"]["com.docker.network.enable_ipv6"] = json!(true);
     body["Options"]["com.docker.network.internal"] = json!(true);
     body["IPv6Data"] = json!([{"AddressSpace": "null", "Pool": "::/0"}]);
@@ -91,7 +92,7 @@ async fn create_network_takes_the_switches() {
         asked,
         [new_network(
             r#"{"bridge": "br0"}"#,
-            "addresses_from_lan: true, ipv6: true, internal: true",
+            "addresses_from_lan: true, ipv4: false, ipv6: true, internal: true",
         )]
     );
 }
@@ -111,7 +112,7 @@ async fn create_network_takes_options_by_their_text() {
                 r#"{"a_number": "25", "bridge": "br0", "com.docker.network.advertise_addr_ms": "100", "#,
                 r#""ignore_conflicts": "true", "nothing": ""}"#,
             ),
-            "addresses_from_lan: true, ipv6: false, internal: false",
+            "addresses_from_lan: true, ipv4: true, ipv6: false, internal: false",
         )]
     );
 }
@@ -147,15 +148,6 @@ async fn create_network_tells_other_ipam_drivers_apart() {
         let (_, asked) = call("CreateNetwork", body).await;
         assert!(asked[0].contains("addresses_from_lan: false"), "{asked:?}");
     }
-}
-
-#[tokio::test]
-async fn create_network_without_ipv4_is_refused() {
-    let mut body = create_network();
-    body["Options"]["com.docker.network.enable_ipv4"] = json!(false);
-    let (status, error) = refused("CreateNetwork", body).await;
-    assert_eq!(status, 200);
-    assert!(error.contains("--ipv4=false"), "{error}");
 }
 
 #[tokio::test]

@@ -1,0 +1,57 @@
+//! Doing without IPv4 where the network says that it can be done (RFC 8925).
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use wire::MacAddr;
+
+use super::Event;
+use super::client::Client;
+use super::lease::{Grant, Lease};
+use super::phase::Phase;
+use super::request::Intent;
+use crate::Instant;
+
+/// MIN_V6ONLY_WAIT (RFC 8925 §3.4).
+const MIN_V6ONLY_WAIT: Duration = Duration::from_secs(300);
+
+impl Client {
+    /// Asks for an address although the network would have the client do without: IPv6 did not come, or has gone.
+    /// From then on option 108 is neither asked for nor heeded. Does nothing unless the client is in V6ONLY_WAIT.
+    pub fn insist(&mut self, now: Instant) {
+        if let Phase::V6OnlyWait { .. } = self.phase {
+            self.config.ipv6_only = false;
+            self.eager = true;
+            self.discover(now, now);
+        }
+    }
+
+    /// How long a grant tells the client to do without IPv4. `None`: it does not, or nobody has asked; or there is a
+    /// lease in use, which goes on (RFC 8925 §3.2).
+    pub(crate) fn v6only_wait(&self, grant: &Grant) -> Option<Duration> {
+        if !self.config.ipv6_only || self.lease().is_some() {
+            return None;
+        }
+        let wait = grant.options.ipv6_only_preferred()?;
+        Some(Duration::from_secs(wait.into()).max(MIN_V6ONLY_WAIT))
+    }
+
+    /// V6ONLY_WAIT: no IPv4 until that time is over, and then it is asked for again.
+    pub(crate) fn do_without(&mut self, wait: Duration, now: Instant) {
+        self.check = None;
+        self.eager = false;
+        self.refusals = 0;
+        self.phase = Phase::V6OnlyWait { until: now + wait };
+        self.emit(Event::Ipv6Only);
+    }
+
+    /// Gives a lease back that was granted with the word that it need not be used, and goes without. There is nothing
+    /// to be asked for on the way: what a relay or router would have to forward is for its server to let expire.
+    pub(crate) fn hand_back(&mut self, lease: &Lease, wait: Duration, now: Instant) {
+        let Lease { address, server, .. } = *lease;
+        let xid = self.rng.u32(..);
+        let to: (MacAddr, Ipv4Addr) = (lease.next_hop.unwrap_or(MacAddr::BROADCAST), server);
+        self.send(Intent::Release { server, address }, (xid, 0), address, to);
+        self.do_without(wait, now);
+    }
+}
