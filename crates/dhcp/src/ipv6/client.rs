@@ -23,6 +23,8 @@ pub struct Client {
     pub(crate) server: Option<Box<v6::Client>>,
     /// What a server said without a lease before the daemon was started anew.
     pub(crate) information: Option<Box<Information>>,
+    /// Addresses of a lease that is over, which stay in use ([`Config::on_loss`]).
+    pub(crate) kept: Vec<Ipv6Addr>,
     /// From before the machine booted, until a router says something or nobody does.
     pub(crate) remembered: Option<Box<Saved>>,
     /// What the container has.
@@ -86,6 +88,7 @@ impl Client {
             phase: Phase::Stopped,
             server: None,
             information: None,
+            kept: Vec::new(),
             remembered: None,
             told: Box::default(),
             retell_at: Instant::NEVER,

@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
 pub use crate::nd::{DuplicateCheck, InterfaceId, Neighbour};
+pub use crate::v4::OnLoss;
 pub use client::{Client, Progress};
 pub use configuration::{Address, Configuration, Delegated, OnLink, Origin, Route, Router};
 pub use saved::Saved;
@@ -71,6 +72,11 @@ pub struct Config {
     pub patience: Duration,
     /// Whether it is checked that nobody else has an address.
     pub duplicate_check: DuplicateCheck,
+    /// What becomes of leased addresses when their time is over and no server has answered. `Keep`: they stay
+    /// in use without an end until there is a lease again, another machine is found with one, or all is
+    /// given back. What routers said, and prefixes that were delegated, end with their lifetimes all the
+    /// same: nobody would route to them.
+    pub on_loss: OnLoss,
     /// The MTU of the link: what a router may lower, and never raise.
     pub link_mtu: u16,
 }
@@ -94,6 +100,7 @@ impl Config {
             prefix: None,
             patience: Duration::from_millis(500),
             duplicate_check: DuplicateCheck::default(),
+            on_loss: OnLoss::default(),
             link_mtu: 1500,
         }
     }

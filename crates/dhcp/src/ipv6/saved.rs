@@ -1,5 +1,7 @@
 //! What outlives the process.
 
+use std::net::Ipv6Addr;
+
 use serde::{Deserialize, Serialize};
 
 use super::Configuration;
@@ -20,6 +22,9 @@ pub struct Saved {
     pub lease: Option<Lease>,
     /// What a server said without a lease.
     pub information: Option<Information>,
+    /// Addresses of a lease that is over, which stay in use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Ipv6Addr>,
 }
 
 impl Saved {
@@ -67,6 +72,7 @@ impl Client {
             learned: self.host.learned().clone(),
             lease: self.server.as_ref().and_then(|server| server.lease().cloned()),
             information: self.information().cloned(),
+            kept: self.kept.clone(),
         }
     }
 
@@ -77,11 +83,13 @@ impl Client {
     pub fn resume(config: super::Config, saved: Saved, seed: u64, now: Instant) -> Client {
         let mut client = Client::new(config, seed);
         let config = client.host.config.clone();
-        let leased = saved.lease.iter().flat_map(usable).map(|leased| leased.address).collect();
+        let leased = saved.lease.iter().flat_map(usable).map(|leased| leased.address);
+        let leased = leased.chain(saved.kept.iter().copied()).collect();
         let seed = client.rng.u64(..);
         client.host = nd::Host::resume(config, saved.learned, leased, seed, now);
         client.told = Box::new(saved.configuration);
         client.information = saved.information.map(Box::new);
+        client.kept = saved.kept;
         if let Some(lease) = saved.lease {
             client.resume_lease(lease, now);
         }

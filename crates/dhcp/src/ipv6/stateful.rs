@@ -7,7 +7,7 @@ use wire::dhcp6::port;
 use wire::frame::{Udp6, udp6};
 
 use super::client::{Client, Phase};
-use super::{Event, Mode};
+use super::{Event, Mode, OnLoss};
 use crate::Instant;
 use crate::v6::{self, Lease, LeasedAddress, State};
 
@@ -138,12 +138,22 @@ impl Client {
             }));
         }
         let mut released = false;
+        let keeps = self.config.on_loss == OnLoss::Keep;
         while let Some(event) = server.poll_event() {
             self.dirty = true;
             released |= matches!(event, v6::Event::Released);
+            if let v6::Event::Lost { old, why: v6::Loss::Expired } = &event
+                && keeps
+            {
+                self.kept = usable(old).map(|leased| leased.address).collect();
+            }
         }
-        let leased: Vec<_> =
-            server.lease().into_iter().flat_map(usable).map(|leased| leased.address).collect();
+        let lease = server.lease();
+        if lease.is_some() {
+            self.kept = Vec::new();
+        }
+        let leased = lease.into_iter().flat_map(usable).map(|leased| leased.address);
+        let leased: Vec<_> = leased.chain(self.kept.iter().copied()).collect();
         self.host.set_leased(&leased, now);
         self.transmit_all(frames);
         if released {
@@ -167,6 +177,7 @@ impl Client {
         {
             server.decline(address, now);
         }
+        self.kept.retain(|kept| *kept != address);
         self.emit(Event::Duplicate { address, holder, given_up });
     }
 
@@ -179,6 +190,7 @@ impl Client {
         }
         self.phase = Phase::Releasing;
         self.remembered = None;
+        self.kept = Vec::new();
         self.untold = false;
         *self.told = super::Configuration::default();
         match &mut self.server {

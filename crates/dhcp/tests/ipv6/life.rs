@@ -1,6 +1,7 @@
 //! Holding a place, giving back, and going on after a restart and after a boot.
 
-use dhcp::ipv6::{Client, Config, Configuration, Event, Listening, Mode, Saved, State};
+use dhcp::Instant;
+use dhcp::ipv6::{Client, Config, Configuration, Event, Listening, Mode, OnLoss, Saved, State};
 use wire::dhcp6::{Builder, Message, MessageType, code};
 use wire::nd::{self, Message as NdMessage};
 
@@ -286,4 +287,84 @@ fn frames_for_others_are_left_alone() {
     bench.hear(&wire::frame::udp6(SERVER_MAC, MAC, from, to, &question));
     assert_ne!(bench.client.progress().server.unwrap().ignored, before);
     bench.quiet();
+}
+
+/// The container's kernel has an address deprecated by then.
+#[test]
+fn a_preferred_lifetime_that_was_over_is_told_anew_at_once() {
+    let mut bench = Bench::started();
+    bench.advertise(&router().managed());
+    bench.lease();
+    bench.ready();
+    bench.until(f64::from(PREFERRED) + 60.0);
+    bench.events.clear();
+    // The container was told something since.
+    bench.advertise(&router().managed().mtu(1400));
+    bench.changed();
+    let mut last = None;
+    while let Some(sent) = bench.sent.pop_front() {
+        if let What::Dhcp(payload) = sent.what {
+            last = Some(payload);
+        }
+    }
+    // In time for the last question.
+    bench.reply(MessageType::Reply, &last.unwrap());
+    assert_eq!(bench.event(), Event::Renewed);
+    let preferred_until = bench.client.configuration().addresses[0].preferred_until;
+    assert!(preferred_until > bench.now, "{preferred_until:?}");
+}
+
+/// As with IPv4 (`OnLoss::Keep`): silence takes nothing away.
+#[test]
+fn where_it_is_wanted_an_address_that_nobody_prolongs_stays() {
+    let keeping = || Config { on_loss: OnLoss::Keep, ..Config::new(MAC) };
+    let overdue = || {
+        let mut bench = Bench::with(keeping());
+        bench.advertise(&router().managed().prefix(7200, 3600));
+        bench.lease();
+        bench.ready();
+        bench.until(f64::from(VALID) - 1.0);
+        assert_eq!(bench.addresses(), [ADDRESS, LEASED]);
+        bench.events.clear();
+        bench.until(f64::from(VALID) + 1.0);
+        assert_eq!(bench.addresses(), [LEASED], "and what a router said ends");
+        let kept = bench.client.configuration().addresses[0];
+        assert_eq!((kept.valid_until, kept.preferred_until), (Instant::NEVER, Instant::NEVER));
+        bench.state(State::Requesting);
+        bench.sent.clear();
+        bench
+    };
+    // It is looked after, and asked for.
+    let mut bench = overdue();
+    bench.run(|client, _| client.hold(true));
+    bench.hear(&solicitation(OTHER_MAC, OTHER, LEASED));
+    assert!(!bench.nd().is_empty());
+    bench.until(f64::from(VALID) + 10.0);
+    let solicit = bench.asked(MessageType::Solicit);
+    let asked = Message::parse(&solicit).unwrap();
+    let wanted = asked.options.ia_na().flat_map(|ia| ia.options.addresses()).next();
+    assert_eq!(wanted.map(|wanted| wanted.address), Some(LEASED));
+    // The next run of the daemon goes on with it.
+    let saved = bench.client.saved();
+    let resumed = Bench::of(Client::resume(keeping(), saved, 2, bench.now));
+    assert_eq!(resumed.addresses(), [LEASED]);
+    assert!(resumed.client.neighbours().any(|neighbour| neighbour.address == LEASED));
+    // A lease has an end again.
+    bench.until(f64::from(VALID) + 60.0);
+    bench.lease();
+    assert_eq!(bench.addresses(), [LEASED]);
+    assert_ne!(bench.client.configuration().addresses[0].valid_until, Instant::NEVER);
+
+    // Given back, it is gone; and so it is where another machine has it.
+    let mut bench = overdue();
+    bench.run(|client, now| client.release(now));
+    assert_eq!(bench.client.configuration(), &Configuration::default());
+    assert_eq!(bench.events.pop_back(), Some(Event::Released));
+    bench.run(|client, now| client.start(now));
+    bench.advertise(&router().prefix(7200, 3600));
+    assert_eq!(bench.addresses(), [ADDRESS]);
+    let mut bench = overdue();
+    bench.run(|client, now| client.confirm(now, now));
+    bench.hear(&claim(OTHER_MAC, LEASED));
+    assert!(bench.addresses().is_empty());
 }

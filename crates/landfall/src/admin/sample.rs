@@ -1,10 +1,11 @@
 //! A status with one endpoint of each kind, for tests.
 
-use dhcp::ipv6::Origin;
+use dhcp::ipv6::{Mode, Origin};
 use jiff::Timestamp;
 
 use crate::engine::api::{
-    Counters, EndpointStatus, Ipv6AddressStatus, Ipv6Status, NetworkStatus, StateStatus, Status,
+    Counters, EndpointStatus, Ipv6AddressStatus, Ipv6Counters, Ipv6Status, NetworkStatus,
+    StateStatus, Status,
 };
 use crate::engine::ids::NetworkId;
 
@@ -55,6 +56,7 @@ pub(crate) fn status() -> Status {
         id: NetworkId::new(id).unwrap(),
         bridge: bridge.to_owned(),
         endpoints,
+        ipv6: (bridge == "br0").then_some(Mode::Auto),
         ipv4: true,
     };
     let web = EndpointStatus {
@@ -139,6 +141,7 @@ pub(crate) fn status() -> Status {
         instance: "7a2c".to_owned(),
         uptime_seconds: 273_906,
         leases: Counters { granted: 5, renewed: 1_318, changed: 1, ..Counters::default() },
+        ipv6_counters: Ipv6Counters { router_solicitations: 12, ..Ipv6Counters::default() },
         state: StateStatus::default(),
         networks: vec![network(DMZ, "br1", 1), network(LAN, "br0", 4)],
         endpoints: vec![web, moved, held, starting, alone],

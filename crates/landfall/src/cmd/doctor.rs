@@ -17,10 +17,11 @@ Exit codes:
 
 /// Check what faults come from, and say what to do
 ///
-/// Looks at the daemon, Docker, privileges, the state folder, the kernel and the clock; then, on
-/// each bridge, at the uplink, the host's firewall and who serves DHCP. For that it asks once for
-/// an offer, takes none, and leaves nothing behind. It takes as long as --wait says, and under
-/// spanning tree as much longer as a new port is silent.
+/// Looks at the daemon, Docker, privileges, the state folder, the kernel, the clock and the
+/// addresses in containers; then, on each bridge, at the uplink, the host's firewall, who serves
+/// DHCP and DHCPv6 and who routes IPv6. For that it asks once for an offer, takes none, and leaves
+/// nothing behind. It takes as long as --wait says, and under spanning tree as much longer as a
+/// new port is silent.
 ///
 /// A line for each finding: ok, note, warning or error; the check; what was looked at; what was
 /// seen; what to do.

@@ -1,6 +1,7 @@
 //! The status as a table for people.
 
 use std::fmt::Write;
+use std::iter;
 
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
@@ -28,7 +29,8 @@ const DISPENSABLE: [&str; 4] = ["NETWORK", "SERVER", "INTERFACE", "MAC"];
 const NOTHING: &str = "-";
 
 /// The endpoints by name, a line for each address, and a note for each whose address is not the one that
-/// Docker shows. Columns are left out where the table would be wider than `width`, if given.
+/// Docker shows. Where the table would be wider than `width`, if given, IPv6 addresses, which are long, get lines of
+/// their own below the endpoint's; then columns are left out.
 /// Without `headers` there are no notes either.
 pub(super) fn render(status: &Status, now: Timestamp, width: Option<u16>, headers: bool) -> String {
     let mut endpoints: Vec<_> = status.endpoints.iter().collect();
@@ -37,31 +39,28 @@ pub(super) fn render(status: &Status, now: Timestamp, width: Option<u16>, header
         return if headers { nobody(status) } else { String::new() };
     }
 
-    let rows: Vec<_> = endpoints.iter().map(|endpoint| row(endpoint, now, headers)).collect();
-    let mut left_out = 0;
-    let mut table = table(&rows, &[], headers);
-    while let Some(width) = width
-        && table_width(&table) > usize::from(width)
-        && left_out < DISPENSABLE.len()
-    {
-        left_out += 1;
-        table = self::table(&rows, DISPENSABLE.get(..left_out).unwrap_or_default(), headers);
-    }
-
+    let form = form(&endpoints, now, width, headers);
     let mut text = String::new();
-    for line in table.lines() {
-        text += line.trim_end();
-        text.push('\n');
+    let lines = form.table.lines().map(|line| line.trim_end().to_owned() + "\n");
+    if form.below {
+        let of_rows = endpoints.iter().map(|endpoint| ipv6(endpoint));
+        let below = iter::repeat_n(Vec::new(), usize::from(headers)).chain(of_rows);
+        for (line, below) in lines.zip(below) {
+            text += &line;
+            text.extend(below.iter().map(|address| format!("  {address}\n")));
+        }
+    } else {
+        text.extend(lines);
     }
     if !headers {
         return text;
     }
     // Writing to a string cannot fail.
-    if let Some(hidden @ [_, ..]) = DISPENSABLE.get(..left_out) {
+    if let [_, ..] = form.left_out {
         let _ = writeln!(
             text,
             "note: a wider terminal shows {} as well, and --json shows all",
-            hidden.join(", ")
+            form.left_out.join(", ")
         );
     }
     for endpoint in endpoints {
@@ -92,6 +91,37 @@ pub(super) fn render(status: &Status, now: Timestamp, width: Option<u16>, header
         }
     }
     text
+}
+
+/// How the table fits.
+struct Form {
+    table: Table,
+    /// Whether IPv6 addresses are not in it, but below its lines.
+    below: bool,
+    left_out: &'static [&'static str],
+}
+
+/// The first that is no wider than it may be; else the narrowest.
+fn form(endpoints: &[&EndpointStatus], now: Timestamp, width: Option<u16>, headers: bool) -> Form {
+    let made = |below: bool, left_out: &'static [&'static str]| {
+        let between = match (headers, below) {
+            (_, true) => None,
+            (true, false) => Some("\n"),
+            (false, false) => Some(","),
+        };
+        let rows: Vec<_> = endpoints.iter().map(|endpoint| row(endpoint, now, between)).collect();
+        Form { table: table(&rows, left_out, headers), below, left_out }
+    };
+    let fits = |form: &Form| width.is_none_or(|width| table_width(&form.table) <= width.into());
+    let mut form = made(false, &[]);
+    let mut left_out = 0;
+    while !fits(&form)
+        && let Some(hidden) = DISPENSABLE.get(..left_out)
+    {
+        form = made(true, hidden);
+        left_out += 1;
+    }
+    form
 }
 
 fn table(rows: &[[String; 9]], without: &[&str], headers: bool) -> Table {
@@ -128,19 +158,27 @@ fn nobody(status: &Status) -> String {
     format!("No containers ({networks}).\n")
 }
 
-/// The cells, in the order of [`HEADERS`].
-fn row(endpoint: &EndpointStatus, now: Timestamp, for_people: bool) -> [String; 9] {
+/// The cells, in the order of [`HEADERS`]. `between`: what stands between an endpoint's addresses; none: its IPv6 addresses
+/// are not among them.
+fn row(endpoint: &EndpointStatus, now: Timestamp, between: Option<&str>) -> [String; 9] {
     let lease = |time: Option<Timestamp>| match (endpoint.address, time) {
         (None, _) => NOTHING.to_owned(),
         (Some(_), None) => "never".to_owned(),
         (Some(_), Some(time)) => humane::until(time, now),
     };
+    let mut addresses: Vec<String> = endpoint.address.iter().map(ToString::to_string).collect();
+    if between.is_some() {
+        addresses.extend(ipv6(endpoint));
+    }
+    if addresses.is_empty() {
+        addresses.push(NOTHING.to_owned());
+    }
     [
         name(endpoint),
         endpoint.network.short().to_owned(),
         endpoint.interface.as_deref().map_or(NOTHING.to_owned(), plain),
         endpoint.mac.to_string(),
-        addresses(endpoint, if for_people { "\n" } else { "," }),
+        addresses.join(between.unwrap_or_default()),
         endpoint.server.map_or(NOTHING.to_owned(), |server| server.to_string()),
         // Its client is bound, but the container that could use the lease has ended.
         endpoint.held_until.map_or_else(|| plain(state(endpoint)), |_| "HELD".to_owned()),
@@ -157,13 +195,9 @@ fn state(endpoint: &EndpointStatus) -> &str {
     }
 }
 
-/// The leased address and the IPv6 addresses: below each other, where no script wants a line for each
-/// endpoint.
-fn addresses(endpoint: &EndpointStatus, between: &str) -> String {
-    let own = endpoint.address.map(|address| address.to_string());
-    let ipv6 = endpoint.ipv6.iter().flat_map(|ipv6| &ipv6.addresses);
-    let all: Vec<String> = own.into_iter().chain(ipv6.map(|a| a.address.to_string())).collect();
-    if all.is_empty() { NOTHING.to_owned() } else { all.join(between) }
+fn ipv6(endpoint: &EndpointStatus) -> Vec<String> {
+    let all = endpoint.ipv6.iter().flat_map(|ipv6| &ipv6.addresses);
+    all.map(|address| address.address.to_string()).collect()
 }
 
 /// The host name and the container's short id, as far as they are known. The host name that Docker
@@ -226,15 +260,15 @@ mod tests {
 
     #[test]
     fn in_a_narrow_terminal() {
-        insta::assert_snapshot!(shown(Some(100), true), @r"
-        CONTAINER              ADDRESS                      STATE      RENEWS IN  EXPIRES IN
-        c0ffee2b3c4d           10.9.0.200/16                REBINDING  now        40s
-        db (77aa2b3c4d5e)      192.168.7.121/24             BOUND      never      never
-                               2001:db8:7:0:1f:3aff:fe00:7
-                               2001:db8:7::1:21
-        endpoint 5f4e3d2c1b0a  -                            SELECTING  -          -
-        mail (88bb2b3c4d5e)    192.168.7.22/24              HELD       4m 12s     1h 59m
-        web (1a2b3c4d5e6f)     192.168.7.20/24              BOUND      4m 12s     1h 59m
+        insta::assert_snapshot!(shown(Some(80), true), @r"
+        CONTAINER              ADDRESS           STATE      RENEWS IN  EXPIRES IN
+        c0ffee2b3c4d           10.9.0.200/16     REBINDING  now        40s
+        db (77aa2b3c4d5e)      192.168.7.121/24  BOUND      never      never
+          2001:db8:7:0:1f:3aff:fe00:7
+          2001:db8:7::1:21
+        endpoint 5f4e3d2c1b0a  -                 SELECTING  -          -
+        mail (88bb2b3c4d5e)    192.168.7.22/24   HELD       4m 12s     1h 59m
+        web (1a2b3c4d5e6f)     192.168.7.20/24   BOUND      4m 12s     1h 59m
         note: a wider terminal shows NETWORK, SERVER, INTERFACE, MAC as well, and --json shows all
         note: Docker still shows 192.168.7.21/24 for db (77aa2b3c4d5e), which has 192.168.7.121/24 now; restart the container to put that right
         note: Docker still shows 2001:db8:7::1:20/128 for db (77aa2b3c4d5e), which does not have it any more; restart the container to put that right
@@ -251,8 +285,15 @@ mod tests {
         let widest = rows(&all).iter().map(String::len).max().unwrap();
         let width = |columns| u16::try_from(columns).unwrap();
         assert_eq!(shown(Some(width(widest)), true), all);
-        for columns in [widest - 1, 100, 90] {
-            let text = shown(Some(width(columns)), true);
+        let mut status = sample::status();
+        let longest = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().unwrap();
+        for address in
+            status.endpoints.iter_mut().flat_map(|e| &mut e.ipv6).flat_map(|v6| &mut v6.addresses)
+        {
+            address.address = longest;
+        }
+        for columns in [widest - 1, 100, 90, 80] {
+            let text = render(&status, sample::now(), Some(width(columns)), true);
             let too_wide = rows(&text).into_iter().find(|line| line.len() > columns);
             assert_eq!(too_wide, None, "{columns} columns: {text}");
         }

@@ -1,13 +1,17 @@
 //! The daemon: whether it answers, is of this version, and can be reached by those who must.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use ipnet::Ipv4Net;
 use serde::Deserialize;
 use tokio::net::UnixStream;
 
+use super::addresses::Told;
 use super::report::{Finding, check};
 use super::state;
 use crate::admin::client;
@@ -22,6 +26,10 @@ pub(super) struct Daemon {
     pub(super) pid: Option<i32>,
     /// The bridges of its networks, each once.
     pub(super) bridges: Vec<String>,
+    /// Those of networks that want IPv6.
+    pub(super) ipv6_bridges: Vec<String>,
+    /// The endpoints that are in a container.
+    pub(super) endpoints: Vec<Told>,
     /// Those of them on which no network has IPv4.
     pub(super) without_ipv4: Vec<String>,
 }
@@ -34,6 +42,8 @@ struct Status {
     /// Earlier versions say nothing of it.
     #[serde(default)]
     state: StateStatus,
+    #[serde(default)]
+    endpoints: Vec<Endpoint>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,6 +51,46 @@ struct Network {
     bridge: String,
     #[serde(default = "with_ipv4")]
     ipv4: bool,
+    ipv6: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Endpoint {
+    id: String,
+    host_name: Option<String>,
+    host_interface: String,
+    /// Its interface's name in its container, once it is there.
+    interface: Option<String>,
+    held_until: Option<String>,
+    address: Option<Ipv4Net>,
+    ipv6: Option<Ipv6>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ipv6 {
+    link_local: Option<Ipv6Addr>,
+    addresses: Vec<Ipv6Address>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ipv6Address {
+    address: Ipv6Addr,
+}
+
+impl Endpoint {
+    /// What to look for, if it is in a container.
+    fn told(self) -> Option<Told> {
+        self.interface.filter(|_| self.held_until.is_none())?;
+        let short = self.id.get(..12).unwrap_or(&self.id);
+        let name = self.host_name.unwrap_or_else(|| format!("endpoint {short}"));
+        let of_ipv6 = |ipv6: Ipv6| {
+            let global = ipv6.addresses.into_iter().map(|of| of.address);
+            ipv6.link_local.into_iter().chain(global).map(IpAddr::V6)
+        };
+        let ipv4 = self.address.map(|net| IpAddr::V4(net.addr()));
+        let addresses = ipv4.into_iter().chain(self.ipv6.into_iter().flat_map(of_ipv6)).collect();
+        Some(Told { name, host_link: self.host_interface, addresses })
+    }
 }
 
 /// Asks the daemon on `named`, or the one that is found.
@@ -57,14 +107,19 @@ pub(super) async fn find(named: Option<&Path>) -> (Option<Daemon>, Vec<Finding>)
             .advise(format!("look at it with `--admin-socket {}`", other.display()))
     }));
     findings.extend(status.iter().flat_map(|status| state::judge_told(&status.state)));
-    let networks = status.map(|status| status.networks).unwrap_or_default();
-    let mut bridges: Vec<String> = networks.iter().map(|n| n.bridge.clone()).collect();
-    bridges.sort();
-    bridges.dedup();
+    let (networks, endpoints) =
+        status.map(|status| (status.networks, status.endpoints)).unwrap_or_default();
+    let bridges = |wanted: fn(&&Network) -> bool| -> Vec<String> {
+        let of_wanted = networks.iter().filter(wanted).map(|network| network.bridge.clone());
+        of_wanted.collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let (bridges, ipv6_bridges) = (bridges(|_| true), bridges(|network| network.ipv6.is_some()));
     let mut without_ipv4 = bridges.clone();
     without_ipv4.retain(|bridge| !networks.iter().any(|n| n.bridge == *bridge && n.ipv4));
+    let endpoints = endpoints.into_iter().filter_map(Endpoint::told).collect();
     let pid = pid(&socket).await;
-    (Some(Daemon { socket, pid, bridges, without_ipv4 }), findings)
+    let daemon = Daemon { socket, pid, bridges, without_ipv4, ipv6_bridges, endpoints };
+    (Some(daemon), findings)
 }
 
 /// `error` is what `landfall status` says: where it looked, what it found, and what to do, each
@@ -204,6 +259,7 @@ mod tests {
             version: version.to_owned(),
             networks: vec![],
             state: StateStatus::default(),
+            endpoints: vec![],
         };
         let (same, other) = (status(env!("CARGO_PKG_VERSION")), status("0.0.9"));
         let findings = vec![

@@ -4,15 +4,18 @@
 //! seen; the judgements are [`Report`]'s lines. Nothing is changed, but for a port on each bridge
 //! that ends with this process.
 
+mod addresses;
 mod bridge;
 mod clock;
 mod daemon;
 mod docker;
 mod firewall;
 mod http;
+mod ipv6;
 mod kernel;
 mod privileges;
 mod probe;
+mod probe6;
 mod report;
 mod server;
 mod state;
@@ -68,7 +71,12 @@ pub(crate) async fn examine(scope: &Scope) -> net::Result<Report> {
     findings.extend(kernel::examine(may).await);
     findings.push(clock::examine());
 
+    let wants = daemon.as_ref().map(|daemon| daemon.ipv6_bridges.clone()).unwrap_or_default();
+    findings.push(ipv6::examine_kernel(!wants.is_empty()));
     let links = host.links().await?;
+    if let Some(daemon) = daemon.as_ref().filter(|_| may) {
+        findings.extend(addresses::examine(&links, &daemon.endpoints).await);
+    }
     let (of_networks, without_ipv4) =
         daemon.map(|daemon| (daemon.bridges, daemon.without_ipv4)).unwrap_or_default();
     let named = [scope.bridges.clone(), of_networks];
@@ -79,14 +87,10 @@ pub(crate) async fn examine(scope: &Scope) -> net::Result<Report> {
     }
     let wait = scope.probe.filter(|_| may);
     let of_bridges = bridges.iter().map(|name| {
-        let wait = wait.filter(|_| !without_ipv4.contains(name));
-        examine_bridge(&host, &links, name, wait)
+        let wants = Wants { ipv4: !without_ipv4.contains(name), ipv6: wants.contains(name) };
+        examine_bridge(&host, &links, name, wants, wait)
     });
     findings.extend(join_all(of_bridges).await.into_iter().flatten());
-    findings.extend(bridges.iter().filter(|name| without_ipv4.contains(name)).map(|name| {
-        let seen = "no DHCPv4 server was asked: its networks have no IPv4 (`ipv4=false`)";
-        Finding::note(check::DHCP_SERVER, name.as_str(), seen)
-    }));
     Ok(Report::new(findings))
 }
 
@@ -97,10 +101,18 @@ fn no_bridge() -> Finding {
     )
 }
 
+/// What a bridge's networks want; without any, IPv4.
+#[derive(Debug, Clone, Copy)]
+struct Wants {
+    ipv4: bool,
+    ipv6: bool,
+}
+
 async fn examine_bridge(
     host: &Netlink,
     links: &[Link],
     name: &str,
+    wants: Wants,
     wait: Option<Duration>,
 ) -> Vec<Finding> {
     let bridge = match bridge::find(links, name) {
@@ -111,20 +123,34 @@ async fn examine_bridge(
     // A bridge without any port would take carrier and MAC from ours, and there is nobody to ask.
     let has_port = links.iter().any(|port| port.master == Some(bridge.index));
     let probed = match wait.filter(|_| has_port) {
-        Some(wait) => Some((wait, probe::ask(host, bridge, wait, rules.is_some()).await)),
+        Some(wait) => {
+            Some((wait, probe::ask(host, bridge, wait, (wants.ipv4, rules.is_some())).await))
+        }
         None => None,
     };
     let heard = probed.as_ref().and_then(|(_, result)| result.as_ref().ok());
+    let heard = heard.filter(|_| wants.ipv4);
     let answered = heard.is_some_and(|heard| !heard.offers.is_empty());
     let mut findings = bridge::judge(bridge, links, bridge::Sysfs::of(bridge), answered);
     findings.push(firewall::judge(bridge, rules.as_ref(), heard));
-    findings.extend(probed.as_ref().map(|(wait, result)| match result {
-        Ok(heard) => server::judge(name, heard, *wait),
-        Err(error) => {
-            let seen = format!("could not be asked: {error}");
-            Finding::error(check::DHCP_SERVER, name, seen)
-                .advise("the daemon's own port would fail likewise: see what the kernel says")
+    match &probed {
+        Some((wait, Ok(heard))) => {
+            findings.push(if wants.ipv4 {
+                server::judge(name, heard, *wait)
+            } else {
+                let seen = "no DHCPv4 server was asked: its networks have no IPv4 (`ipv4=false`)";
+                Finding::note(check::DHCP_SERVER, name, seen)
+            });
+            findings.extend(ipv6::judge(name, &heard.ipv6, wants.ipv6, *wait));
         }
-    }));
+        Some((_, Err(error))) => {
+            let seen = format!("could not be asked: {error}");
+            findings.push(
+                Finding::error(check::DHCP_SERVER, name, seen)
+                    .advise("the daemon's own port would fail likewise: see what the kernel says"),
+            );
+        }
+        None => {}
+    }
     findings
 }

@@ -1,4 +1,5 @@
-//! One DHCPDISCOVER on a bridge, through a port like the daemon's, and who answers.
+//! One DHCPDISCOVER on a bridge, through a port like the daemon's, and who answers; what is asked of IPv6 at the
+//! same time is in `probe6`.
 //!
 //! No REQUEST follows, so no lease comes of it. The port's inner end stands in a namespace without
 //! a name: when this process ends, however it does, the kernel removes both.
@@ -11,6 +12,8 @@ use net::{Sees, Veth};
 use wire::MacAddr;
 use wire::dhcp4::{Message, MessageType, Op, Options, code, port};
 use wire::frame::{Frame, Payload, udp4};
+
+use super::probe6::{self, Heard6};
 
 /// How long the kernel may take to put a new port into operation, without spanning tree.
 const OPENING: Duration = Duration::from_secs(2);
@@ -42,9 +45,11 @@ pub(super) struct Heard {
     pub(super) held_back: Option<PortState>,
     /// The same was asked past the host's firewall, and answered or not.
     pub(super) past_firewall: Option<bool>,
+    /// What routers and DHCPv6 servers said meanwhile.
+    pub(super) ipv6: Heard6,
 }
 
-/// Asks on a bridge and listens for `wait`. With `firewall` and in case of silence, asks again on
+/// Asks on a bridge and listens for `wait`; without `ipv4` for no DHCPv4 server. With `firewall` and in case of silence, asks again on
 /// the bridge device itself: what the host sends there, its firewall for forwarded frames does
 /// not see.
 ///
@@ -54,7 +59,7 @@ pub(super) async fn ask(
     host: &Netlink,
     bridge: &Link,
     wait: Duration,
-    firewall: bool,
+    (ipv4, firewall): (bool, bool),
 ) -> net::Result<Heard> {
     let [a, b, c, d, e] = random();
     let mac = MacAddr([0x02, a, b, c, d, e]);
@@ -62,12 +67,12 @@ pub(super) async fn ask(
     // A port that sends a few multicast packets of its own is no reason not to ask.
     let _ = net::sysctl::disable_ipv6_of_new_links(&home);
     let (outer, inner) = host.create_veth(&veth(bridge, &home)).await?;
-    let heard = through_port(host, bridge, &home, outer, inner, mac, wait).await;
+    let heard = through_port(host, bridge, &home, (outer, inner), (mac, ipv4), wait).await;
     // At once, rather than with the namespace a little later.
     let removed = host.delete_link(outer).await;
     let mut heard = heard?;
     removed?;
-    if heard.offers.is_empty() && firewall {
+    if heard.offers.is_empty() && ipv4 && firewall {
         let socket = PacketSocket::open(bridge.index, &Filter::dhcp4_replies(), Sees::Incoming)?;
         heard.past_firewall = Some(!exchange(&socket, mac, wait).await?.is_empty());
     }
@@ -99,12 +104,13 @@ async fn through_port(
     host: &Netlink,
     bridge: &Link,
     home: &Netns,
-    outer: u32,
-    inner: u32,
-    mac: MacAddr,
+    (outer, inner): (u32, u32),
+    (mac, ipv4): (MacAddr, bool),
     wait: Duration,
 ) -> net::Result<Heard> {
-    let settings = BridgePort { learning: Some(false), ..BridgePort::default() };
+    // With snooping, neighbours' questions go to those who listen to all multicast.
+    let multicast_router = Some(2);
+    let settings = BridgePort { learning: Some(false), multicast_router, ..BridgePort::default() };
     host.set_bridge_port(outer, settings).await?;
     let socket = PacketSocket::open_in(home, inner, &Filter::dhcp4_replies(), Sees::Incoming)?;
     let patience = OPENING + super::bridge::settling(bridge);
@@ -113,8 +119,12 @@ async fn through_port(
         Ok(done) => done.map(|()| None)?,
         Err(_) => host.link_by_index(outer).await?.and_then(|link| link.port_state),
     };
-    let offers = exchange(&socket, mac, wait).await?;
-    Ok(Heard { offers, held_back, past_firewall: None })
+    let control = PacketSocket::open_in(home, inner, &Filter::ipv6_control(), Sees::Incoming)?;
+    let xid = u32::from_be_bytes(random()) & 0xff_ffff;
+    let ipv6 = probe6::exchange(&control, mac, xid, wait);
+    let offers = async { if ipv4 { exchange(&socket, mac, wait).await } else { Ok(Vec::new()) } };
+    let (offers, ipv6) = tokio::try_join!(offers, ipv6)?;
+    Ok(Heard { offers, held_back, past_firewall: None, ipv6 })
 }
 
 /// What is sent before both ends are in operation, the kernel drops.

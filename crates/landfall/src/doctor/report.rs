@@ -19,10 +19,14 @@ pub(super) mod check {
     pub(crate) const BRIDGE_MAC: &str = "bridge-mac";
     pub(crate) const FIREWALL: &str = "firewall";
     pub(crate) const DHCP_SERVER: &str = "dhcp-server";
+    pub(crate) const IPV6: &str = "ipv6";
+    pub(crate) const IPV6_ROUTER: &str = "ipv6-router";
+    pub(crate) const DHCPV6_SERVER: &str = "dhcpv6-server";
+    pub(crate) const ADDRESSES: &str = "addresses";
 
     /// All of them, in the order of the report.
     #[cfg(test)]
-    pub(crate) const ALL: [&str; 15] = [
+    pub(crate) const ALL: [&str; 19] = [
         DAEMON,
         SOCKET,
         DOCKER,
@@ -30,6 +34,8 @@ pub(super) mod check {
         STATE,
         KERNEL,
         CLOCK,
+        IPV6,
+        ADDRESSES,
         BRIDGE,
         UPLINK,
         SPANNING_TREE,
@@ -38,6 +44,8 @@ pub(super) mod check {
         BRIDGE_MAC,
         FIREWALL,
         DHCP_SERVER,
+        IPV6_ROUTER,
+        DHCPV6_SERVER,
     ];
 }
 

@@ -111,6 +111,9 @@ pub(crate) struct Status {
     /// What has become of leases in that time.
     #[serde(default)]
     pub(crate) leases: Counters,
+    /// What was said and heard of IPv6 in that time.
+    #[serde(default)]
+    pub(crate) ipv6_counters: Ipv6Counters,
     /// How what must outlive the daemon fares.
     #[serde(default)]
     pub(crate) state: StateStatus,
@@ -143,6 +146,32 @@ pub(crate) struct Counters {
     pub(crate) released: u64,
 }
 
+/// What was said, heard and found of IPv6 since the daemon began to serve, for all endpoints together: the messages of
+/// router discovery and of DHCPv6 by their names, sent or received as is their nature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ipv6Counters {
+    pub(crate) router_solicitations: u64,
+    pub(crate) router_advertisements: u64,
+    /// Of these: more than a router has to say, and handed on to no endpoint.
+    pub(crate) router_advertisements_ignored: u64,
+    pub(crate) solicits: u64,
+    pub(crate) advertises: u64,
+    pub(crate) requests: u64,
+    pub(crate) confirms: u64,
+    pub(crate) renews: u64,
+    pub(crate) rebinds: u64,
+    pub(crate) replies: u64,
+    pub(crate) releases: u64,
+    pub(crate) declines: u64,
+    pub(crate) information_requests: u64,
+    /// Addresses that were made here, told to a server that wants to know of them (RFC 9686).
+    pub(crate) registrations: u64,
+    /// Configurations that became another while in use.
+    pub(crate) configurations_changed: u64,
+    /// Addresses found with another machine.
+    pub(crate) duplicates: u64,
+}
+
 /// The state folder as `landfall status` shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StateStatus {
@@ -165,6 +194,9 @@ pub(crate) struct NetworkStatus {
     pub(crate) bridge: String,
     /// How many endpoints it has.
     pub(crate) endpoints: usize,
+    /// Where IPv6 addresses come from there; none: from nowhere.
+    #[serde(default)]
+    pub(crate) ipv6: Option<dhcp::ipv6::Mode>,
     /// Whether its containers have IPv4.
     #[serde(default = "with_ipv4")]
     pub(crate) ipv4: bool,

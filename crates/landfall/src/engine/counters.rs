@@ -1,9 +1,11 @@
-//! Counting what becomes of leases.
+//! Counting what becomes of leases, and what is said of IPv6.
 
+use dhcp::ipv6;
 use dhcp::v4::{Event, Loss};
+use wire::dhcp6::MessageType;
 
 use super::State;
-use super::api::Counters;
+use super::api::{Counters, Ipv6Counters};
 
 impl Counters {
     /// Counts what a DHCP client tells of its lease.
@@ -27,5 +29,36 @@ impl State {
     /// Counts what a DHCP client tells of its lease.
     pub(super) fn count(&mut self, event: &Event) {
         self.counters.count(event);
+    }
+}
+
+impl Ipv6Counters {
+    /// Counts a DHCPv6 message.
+    pub(crate) fn count_message(&mut self, message: &[u8]) {
+        let kind = message.first().and_then(|kind| MessageType::try_from(*kind).ok());
+        let counter = match kind {
+            Some(MessageType::Solicit) => &mut self.solicits,
+            Some(MessageType::Advertise) => &mut self.advertises,
+            Some(MessageType::Request) => &mut self.requests,
+            Some(MessageType::Confirm) => &mut self.confirms,
+            Some(MessageType::Renew) => &mut self.renews,
+            Some(MessageType::Rebind) => &mut self.rebinds,
+            Some(MessageType::Reply) => &mut self.replies,
+            Some(MessageType::Release) => &mut self.releases,
+            Some(MessageType::Decline) => &mut self.declines,
+            Some(MessageType::InformationRequest) => &mut self.information_requests,
+            Some(MessageType::AddrRegInform) => &mut self.registrations,
+            Some(MessageType::AddrRegReply | MessageType::Reconfigure) | None => return,
+        };
+        *counter += 1;
+    }
+
+    /// Counts what a client tells of its configuration.
+    pub(crate) fn count_event(&mut self, event: &ipv6::Event) {
+        match event {
+            ipv6::Event::Changed { .. } => self.configurations_changed += 1,
+            ipv6::Event::Duplicate { .. } => self.duplicates += 1,
+            ipv6::Event::Ready | ipv6::Event::Renewed | ipv6::Event::Released => {}
+        }
     }
 }

@@ -51,6 +51,7 @@ impl Engine {
             host_name,
             vendor_class: Some(self.0.vendor_class.clone()),
             prefix: options.prefix,
+            on_loss: network.options.on_lease_loss,
             link_mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
             patience: if options.required { network.options.lease_timeout } else { PATIENCE },
             ..Config::new(mac)
@@ -98,6 +99,8 @@ impl Engine {
         link: Option<u32>,
     ) {
         let Some(config) = self.ipv6_config(network, mac, host_name, mtu) else { return };
+        // Times of an earlier boot mean nothing in this one.
+        let stored = stored.filter(|stored| stored.boot_id == self.0.boot_id);
         match self.0.segments.ipv6_of(segment) {
             Ok(ipv6) => {
                 ipv6.resume(id, config, stored.map(|stored| stored.saved), link);
@@ -126,12 +129,8 @@ impl Engine {
     ///
     /// What is not a renewal that went as expected: that is in `renewals`.
     pub(super) async fn ipv6_event(&self, id: &EndpointId, event: Event) {
-        match &event {
-            Event::Duplicate { address, holder, given_up } => tracing::warn!(
-                endpoint = %id, %address, %holder, given_up, "address in use by another machine"
-            ),
-            Event::Changed { .. } => tracing::info!(endpoint = %id, "IPv6 changed"),
-            Event::Ready | Event::Renewed | Event::Released => {}
+        if let Event::Changed { .. } = event {
+            tracing::info!(endpoint = %id, "IPv6 changed");
         }
         self.keep_later(id);
         let old = match &event {

@@ -13,6 +13,7 @@
 //! | `hold` | keep the lease of a container that may come back |
 //! | `reboot` | leases of an earlier boot |
 //! | `worker` | what happens by itself: links that come up, leases that change |
+//! | `backlog` | changes of IPv6 that wait to be told, one for each endpoint |
 //! | `renewals` | prolong what leases were prolonged, many at a time |
 //! | `bridges` | bridges that go and come back |
 //! | `ipv6` | an endpoint's IPv6, beside its lease |
@@ -22,9 +23,10 @@
 //! | `recover` | go on where an earlier run stopped |
 //! | `diagnose` | why there is no lease |
 //! | `status` | what people see |
-//! | `counters` | how often what became of leases |
+//! | `counters` | how often what became of leases, and what was said of IPv6 |
 
 pub(crate) mod api;
+mod backlog;
 mod bridges;
 mod conflict;
 mod counters;

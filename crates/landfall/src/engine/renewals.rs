@@ -35,9 +35,9 @@ impl Engine {
     }
 
     /// The same for what happened to their IPv6.
-    pub(super) async fn ipv6_events(&self, events: &mut Vec<Ipv6Event>) {
+    pub(super) async fn ipv6_events(&self, events: Vec<Ipv6Event>) {
         let mut renewed = Renewed::new();
-        for Ipv6Event { endpoint, event } in events.drain(..) {
+        for Ipv6Event { endpoint, event } in events {
             if let ipv6::Event::Renewed = event
                 && let Some(prolongation) = self.renewed6(&endpoint)
             {

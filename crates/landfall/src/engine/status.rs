@@ -22,6 +22,7 @@ impl Engine {
                 id: network.id.clone(),
                 bridge: network.options.bridge.clone(),
                 endpoints: endpoints().filter(|(_, e)| e.network.id == network.id).count(),
+                ipv6: network.options.ipv6.as_ref().map(|ipv6| ipv6.mode),
                 ipv4: network.options.ipv4,
             })
             .collect();
@@ -34,6 +35,7 @@ impl Engine {
             instance: self.0.instance.clone(),
             uptime_seconds: net::boot_now().saturating_sub(self.0.started).as_secs(),
             leases: state.counters,
+            ipv6_counters: self.0.segments.ipv6_counters(),
             state: StateStatus {
                 fault: health.fault,
                 waiting: health.waiting,

@@ -12,6 +12,7 @@ use net::{LinkChange, LinkWatch};
 use tokio::sync::mpsc::UnboundedReceiver;
 use wire::MacAddr;
 
+use super::backlog::Backlog;
 use super::bridges::BridgeNews;
 use super::ids::EndpointId;
 use super::sandbox::{Configured, Sandbox};
@@ -82,8 +83,11 @@ pub(super) async fn work(
     mut ipv6: UnboundedReceiver<Ipv6Event>,
 ) {
     let mut events = Vec::new();
-    let mut events6 = Vec::new();
+    let mut backlog = Backlog::default();
     loop {
+        while let Ok(event) = ipv6.try_recv() {
+            backlog.add(event);
+        }
         tokio::select! {
             Some(news) = queue.recv() => match news {
                 LinkNews::Up(id) => engine.link_up(&id).await,
@@ -96,8 +100,9 @@ pub(super) async fn work(
             1.. = leases.recv_many(&mut events, MOST_EVENTS) => {
                 engine.lease_events(&mut events).await;
             }
-            1.. = ipv6.recv_many(&mut events6, MOST_EVENTS) => {
-                engine.ipv6_events(&mut events6).await;
+            Some(event) = ipv6.recv() => backlog.add(event),
+            () = std::future::ready(()), if !backlog.is_empty() => {
+                engine.ipv6_events(backlog.take(MOST_EVENTS)).await;
             }
             else => return,
         }

@@ -18,15 +18,15 @@ use wire::dhcp6::port;
 use wire::frame::{Checksum, Frame, Payload};
 use wire::nd::Message;
 
+use super::advertised::Advertised;
 use super::drive::drive;
 use super::ear::Ear;
 use super::neighbours::Hearing;
 use super::schedule::Schedule;
 use super::segment::{Segment, now, seed};
+use crate::engine::api::Ipv6Counters;
 use crate::engine::ids::EndpointId;
 
-/// Routers of which is kept what they said: as many as a client heeds.
-const ROUTERS: usize = 8;
 /// How long a lease may take on its way back.
 const RELEASING: Duration = Duration::from_secs(2);
 
@@ -55,6 +55,8 @@ pub(crate) struct Ipv6 {
     socket: PacketSocket,
     timer: BootTimer,
     events: mpsc::UnboundedSender<Ipv6Event>,
+    /// Of all segments together.
+    counters: Arc<Mutex<Ipv6Counters>>,
     segment: Weak<Segment>,
     state: Mutex<State>,
 }
@@ -66,8 +68,8 @@ struct State {
     /// What clients have said and their siblings have not heard yet.
     said: VecDeque<(MacAddr, Vec<u8>)>,
     driver: Option<AbortHandle>,
-    /// What routers have last told all, and when: the next client need not wait until they say it again.
-    advertised: VecDeque<(Instant, Vec<u8>, Checksum)>,
+    /// What routers have last told all: the next client need not wait until they say it again.
+    advertised: Advertised,
 }
 
 struct Entry {
@@ -100,6 +102,7 @@ impl Ipv6 {
         home: &Netns,
         inner: u32,
         events: mpsc::UnboundedSender<Ipv6Event>,
+        counters: Arc<Mutex<Ipv6Counters>>,
     ) -> net::Result<Arc<Ipv6>> {
         let socket = PacketSocket::open_in(home, inner, &Filter::nothing(), Sees::Incoming)?;
         let hearing = Hearing::of(&socket, segment.bridge())?;
@@ -108,6 +111,7 @@ impl Ipv6 {
             socket,
             timer: BootTimer::new()?,
             events,
+            counters,
             segment: Arc::downgrade(segment),
             state: Mutex::new(State {
                 clients: HashMap::new(),
@@ -115,7 +119,7 @@ impl Ipv6 {
                 hearing,
                 said: VecDeque::new(),
                 driver: None,
-                advertised: VecDeque::new(),
+                advertised: Advertised::default(),
             }),
         });
         let driver = tokio::spawn(ipv6.clone().drive()).abort_handle();
@@ -146,11 +150,7 @@ impl Ipv6 {
             Some(saved) => Client::reboot(config, saved, seed(), now()),
             None => {
                 let mut client = Client::new(config, seed());
-                let heard = self.lock().advertised.clone();
-                let frames = heard.iter().filter_map(|(at, bytes, checksum)| {
-                    Some((*at, Frame::parse(bytes, *checksum).ok()?))
-                });
-                client.start_knowing(frames, now());
+                client.start_knowing(self.lock().advertised.frames(), now());
                 client
             }
         };
@@ -350,6 +350,7 @@ impl Ipv6 {
         let mut ended = false;
         while let Some(event) = entry.client.poll_event() {
             ended |= matches!(event, Event::Released);
+            self.count(|counters| counters.count_event(&event));
             self.report(entry, event);
         }
         let wake = entry.client.poll_timeout().unwrap_or(Instant::NEVER);
@@ -413,9 +414,42 @@ impl Ipv6 {
             }
         };
         let mut state = self.lock();
-        state.remember(&frame, bytes, checksum);
-        self.deliver(&mut state, &frame, None);
-        self.arm(&mut state);
+        if self.is_news(&mut state, &frame, bytes, checksum) {
+            self.deliver(&mut state, &frame, None);
+            self.arm(&mut state);
+        }
+    }
+
+    /// Counts what came in, and says whether any client is to hear it.
+    fn is_news(
+        &self,
+        state: &mut State,
+        frame: &Frame<'_>,
+        bytes: &[u8],
+        checksum: Checksum,
+    ) -> bool {
+        match &frame.payload {
+            Payload::Nd(nd) if matches!(nd.message, Message::RouterAdvertisement(_)) => {
+                let to_all = nd.destination.is_multicast();
+                let news = !to_all || state.advertised.hear(nd.source, (bytes, checksum), now());
+                self.count(|counters| {
+                    counters.router_advertisements += 1;
+                    counters.router_advertisements_ignored += u64::from(!news);
+                });
+                news
+            }
+            Payload::Udp6(datagram) => {
+                if state.clients.contains_key(&frame.destination) {
+                    self.count(|counters| counters.count_message(datagram.payload));
+                }
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Ipv6Counters)) {
+        count(&mut self.counters.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn deliver(&self, state: &mut State, frame: &Frame<'_>, sender: Option<MacAddr>) {
@@ -446,34 +480,23 @@ impl Ipv6 {
     /// to those of its siblings that it concerns.
     fn repeat(&self, state: &mut State) {
         while let Some((sender, bytes)) = state.said.pop_front() {
-            if let Ok(frame) = Frame::parse(&bytes, Checksum::Verify)
-                && let Payload::Nd(_) = frame.payload
-            {
-                self.deliver(state, &frame, Some(sender));
+            let Ok(frame) = Frame::parse(&bytes, Checksum::Verify) else { continue };
+            match &frame.payload {
+                Payload::Nd(nd) => {
+                    let asks = matches!(nd.message, Message::RouterSolicitation);
+                    self.count(|counters| counters.router_solicitations += u64::from(asks));
+                    self.deliver(state, &frame, Some(sender));
+                }
+                Payload::Udp6(datagram) => {
+                    self.count(|counters| counters.count_message(datagram.payload));
+                }
+                Payload::Arp(_) | Payload::Udp4(_) => {}
             }
         }
     }
 }
 
 impl State {
-    /// Keeps what a router tells all, in the place of what it said before.
-    fn remember(&mut self, frame: &Frame<'_>, bytes: &[u8], checksum: Checksum) {
-        let Payload::Nd(nd) = &frame.payload else { return };
-        let Message::RouterAdvertisement(_) = nd.message else { return };
-        if !nd.destination.is_multicast() {
-            return;
-        }
-        let of_same = |bytes: &[u8], checksum| match Frame::parse(bytes, checksum) {
-            Ok(Frame { payload: Payload::Nd(other), .. }) => other.source == nd.source,
-            _ => true,
-        };
-        self.advertised.retain(|(_, bytes, checksum)| !of_same(bytes, *checksum));
-        if self.advertised.len() == ROUTERS {
-            self.advertised.pop_front();
-        }
-        self.advertised.push_back((now(), bytes.to_vec(), checksum));
-    }
-
     fn remove(&mut self, mac: MacAddr) {
         if let Some(entry) = self.clients.remove(&mac) {
             self.timers.forget(mac, entry.wake);

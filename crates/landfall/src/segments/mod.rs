@@ -1,6 +1,7 @@
 //! Segments: each bridge that a network uses, the port through which Landfall speaks on it, and
 //! the DHCP clients of all endpoints there.
 
+mod advertised;
 mod clients;
 mod drive;
 mod driver;
@@ -15,7 +16,7 @@ mod segment;
 mod wake;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use net::{BootTimer, Link, Netlink, Netns};
 use tokio::sync::{Mutex, mpsc};
@@ -24,6 +25,7 @@ pub(crate) use ipv6::{Ipv6, Ipv6Event};
 pub(crate) use port::PortError;
 pub(crate) use segment::{AcquireError, Begin, Segment, Start};
 
+use crate::engine::api::Ipv6Counters;
 use crate::engine::ids::EndpointId;
 
 /// Something happened to an endpoint's lease.
@@ -45,6 +47,7 @@ pub(crate) struct Segments {
     instance: String,
     events: mpsc::UnboundedSender<LeaseEvent>,
     ipv6_events: mpsc::UnboundedSender<Ipv6Event>,
+    ipv6_counters: Arc<std::sync::Mutex<Ipv6Counters>>,
     open: Mutex<HashMap<u32, Arc<Segment>>>,
 }
 
@@ -65,6 +68,7 @@ impl Segments {
             instance: instance.to_owned(),
             events,
             ipv6_events,
+            ipv6_counters: Arc::default(),
             open: Mutex::default(),
         })
     }
@@ -105,12 +109,18 @@ impl Segments {
             return Ok(ipv6.clone());
         }
         let inner = segment.socket.ifindex();
-        let made = Ipv6::start(segment, &self.home, inner, self.ipv6_events.clone())?;
+        let (events, counters) = (self.ipv6_events.clone(), self.ipv6_counters.clone());
+        let made = Ipv6::start(segment, &self.home, inner, events, counters)?;
         let first = segment.ipv6.get_or_init(|| made.clone());
         if !Arc::ptr_eq(first, &made) {
             made.stop();
         }
         Ok(first.clone())
+    }
+
+    /// What was said, heard and found of IPv6 on all segments so far.
+    pub(crate) fn ipv6_counters(&self) -> Ipv6Counters {
+        *self.ipv6_counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The segment of a bridge that was made again, or whose port has gone: with a new port, and

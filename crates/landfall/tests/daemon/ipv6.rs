@@ -15,10 +15,11 @@ use crate::site::{SOON, Site, eventually, ip_json, same};
 const MAC: &str = "02:00:00:00:00:42";
 const DUID: &str = "00:03:00:01:02:00:00:00:00:42";
 /// The address that the MAC makes of the LAN's prefix (RFC 4291, appendix A).
-const MADE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0xff, 0xfe00, 0x42);
+pub(crate) const MADE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0xff, 0xfe00, 0x42);
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0x42);
 
-fn site() -> Site {
+/// On a LAN where router and laptop have IPv6 addresses.
+pub(crate) fn site_with_ipv6() -> Site {
     Site::on(Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap())
 }
 
@@ -32,7 +33,7 @@ fn serving(site: &Site, ipv6: Mode6, server6: ServerOptions6) -> Dnsmasq {
 }
 
 /// The global addresses of a container, with their prefix lengths.
-fn addresses(container: &Container) -> Vec<String> {
+pub(crate) fn addresses(container: &Container) -> Vec<String> {
     let shown = ["-6", "addr", "show", "dev", &container.interface, "scope", "global"];
     // Links without one are not shown, or as nothing.
     let links = ip_json(&container.ns, &shown);
@@ -44,7 +45,7 @@ fn addresses(container: &Container) -> Vec<String> {
 }
 
 /// Its IPv6 routes but the kernel's own, as `DESTINATION via ROUTER`.
-fn routes(container: &Container) -> Vec<String> {
+pub(crate) fn routes(container: &Container) -> Vec<String> {
     let routes = ip_json(&container.ns, &["-6", "route", "show"]);
     let ours = routes.as_array().unwrap().iter().filter(|route| route["protocol"] != "kernel");
     let text = |route: &Value| match route["gateway"].as_str() {
@@ -71,7 +72,7 @@ fn assert_on_the_lan(site: &Site, container: &Container, address: Ipv6Addr) {
 
 #[test]
 fn an_address_from_a_router_s_prefix() {
-    let site = site();
+    let site = site_with_ipv6();
     let _router = router(&site, Mode6::Slaac);
     site.network("lan", &[("ipv6", "auto")]);
     let container = site.run("lan", "web", MAC);
@@ -89,7 +90,7 @@ fn an_address_from_a_router_s_prefix() {
 
 #[test]
 fn an_address_from_a_dhcpv6_server_is_given_back() {
-    let site = site();
+    let site = site_with_ipv6();
     let server = router(&site, Mode6::Stateful);
     site.network("lan", &[("ipv6", "auto"), ("release_delay", "0")]);
     let container = site.run("lan", "web", MAC);
@@ -108,7 +109,7 @@ fn an_address_from_a_dhcpv6_server_is_given_back() {
 
 #[test]
 fn both_at_once_and_the_leased_one_is_told() {
-    let site = site();
+    let site = site_with_ipv6();
     let server = router(&site, Mode6::Both);
     site.network("lan", &[("ipv6", "true")]);
     let container = site.run("lan", "web", MAC);
@@ -122,7 +123,7 @@ fn both_at_once_and_the_leased_one_is_told() {
 /// `docker network create --ipv6`, where engines let it through.
 #[test]
 fn the_engine_s_own_switch_asks_for_it_too() {
-    let site = site();
+    let site = site_with_ipv6();
     let _router = router(&site, Mode6::Slaac);
     for (name, option, address) in
         [("a", &[][..], format!("{MADE}/128")), ("b", &[("ipv6", "false")], String::new())]
@@ -138,7 +139,7 @@ fn the_engine_s_own_switch_asks_for_it_too() {
 
 #[test]
 fn only_what_was_asked_for() {
-    let site = site();
+    let site = site_with_ipv6();
     let server = router(&site, Mode6::Both);
     site.network("slaac", &[("ipv6", "slaac")]);
     assert_eq!(site.create("slaac", "a", MAC).address6, format!("{MADE}/128"));
@@ -153,7 +154,7 @@ fn only_what_was_asked_for() {
 
 #[test]
 fn stable_addresses_are_the_same_again_and_say_nothing_of_the_mac() {
-    let site = site();
+    let site = site_with_ipv6();
     let _router = router(&site, Mode6::Slaac);
     let options = [("ipv6", "slaac"), ("ipv6_address", "stable"), ("release_delay", "0")];
     site.network("lan", &options);
@@ -186,7 +187,7 @@ fn where_there_is_no_ipv6_a_start_goes_on_without() {
 
 #[test]
 fn a_router_that_comes_later_is_followed() {
-    let site = site();
+    let site = site_with_ipv6();
     let mut server =
         Dnsmasq::start(site.lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
     site.network("lan", &[("ipv6", "auto")]);
@@ -238,7 +239,7 @@ fn an_advertisement_renews_all_containers() {
 /// The lease and the addresses that go with it are held for the container that comes back.
 #[test]
 fn a_container_that_comes_back_has_its_addresses_again() {
-    let site = site();
+    let site = site_with_ipv6();
     let server = router(&site, Mode6::Both);
     site.network("lan", &[("ipv6", "auto"), ("release_delay", "10m")]);
     let container = site.run("lan", "web", MAC);
@@ -259,7 +260,7 @@ fn a_container_that_comes_back_has_its_addresses_again() {
 
 #[test]
 fn after_a_crash_of_the_daemon_everything_goes_on() {
-    let mut site = site();
+    let mut site = site_with_ipv6();
     let server = router(&site, Mode6::Both);
     site.network("lan", &[("ipv6", "auto")]);
     let container = site.run("lan", "web", MAC);

@@ -5,11 +5,13 @@
 //! | `site` | a LAN with the daemon on it, and the calls of the plugin protocol |
 //! | `container` | what an engine does with an endpoint: sandbox, link, addresses, routes |
 //! | `server` | a DHCP server that says what the test tells it |
+//! | `rogue` | a machine that says whatever the test tells it, frame by frame |
 //! | all others | the tests, by topic |
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
 mod container;
+mod rogue;
 mod server;
 mod site;
 
@@ -18,11 +20,14 @@ mod calls;
 mod conflicts;
 mod delegation;
 mod doctor;
+mod doctor_ipv6;
 mod hang_up;
 mod hold;
 mod hostile;
+mod hostile_routers;
 mod in_use;
 mod ipv6;
+mod ipv6_faults;
 mod ipv6_mostly;
 mod ipv6_only;
 mod links;

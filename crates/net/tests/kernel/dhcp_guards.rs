@@ -65,6 +65,28 @@ fn as_server_or_router() -> Vec<Vec<u8>> {
         ipv6(44, &[&[58, 0, 0, 1, 0, 0, 0, 1], advertisement]),
         ipv6(44, &[&[60, 0, 0, 1, 0, 0, 0, 1], &[58, 1, 1, 4, 0, 0, 0, 0]]),
         tagged(&ipv6(58, &[advertisement]), 0x8100, 7),
+        // RFC 7113 §2.1: behind other headers, long ones, several, and more than are followed.
+        ipv6(60, &[&[58, 0, 1, 4, 0, 0, 0, 0], advertisement]),
+        ipv6(43, &[&[58, 0, 0, 0, 0, 0, 0, 0], advertisement]),
+        ipv6(60, &[&[58, 30, 1, 4, 0, 0, 0, 0], &[0; 240], advertisement]),
+        ipv6(
+            0,
+            &[
+                &[60, 0, 1, 4, 0, 0, 0, 0],
+                &[44, 0, 1, 4, 0, 0, 0, 0],
+                &[58; 1],
+                &[0; 7],
+                advertisement,
+            ],
+        ),
+        ipv6(
+            60,
+            &[&[60, 0, 1, 4, 0, 0, 0, 0].repeat(3), &[58, 0, 1, 4, 0, 0, 0, 0], advertisement],
+        ),
+        // §2.2: the first fragment, which ends before it shows what it is.
+        ipv6(60, &[&[44, 0, 1, 4, 0, 0, 0, 0], &[58, 0, 0, 1, 0, 0, 0, 1], &[134, 0, 0, 0]]),
+        // As a server in a fragment that is one by itself (RFC 6946).
+        ipv6(44, &[&[17, 0, 0, 0, 0, 0, 0, 1], &udp6(547, 546)]),
     ]
 }
 
@@ -83,6 +105,10 @@ fn as_client() -> Vec<Vec<u8>> {
         ipv6(58, &[&[133, 0, 0, 0, 0, 0, 0, 0]]),
         ipv6(58, &[&[135, 0, 0, 0, 0, 0, 0, 0], &[0; 16]]),
         ipv6(58, &[&[128, 0, 0, 0, 0, 0, 0, 0]]),
+        // Behind other headers, and in the first and a later fragment.
+        ipv6(60, &[&[58, 0, 1, 4, 0, 0, 0, 0], &[128, 0, 0, 0, 0, 0, 0, 0]]),
+        ipv6(44, &[&[58, 0, 0, 1, 0, 0, 0, 1], &[128, 0, 0, 0, 0, 0, 0, 0]]),
+        ipv6(44, &[&[58, 0, 0, 8, 0, 0, 0, 1], &[134, 0, 0, 0, 0, 0, 0, 0]]),
     ]
 }
 

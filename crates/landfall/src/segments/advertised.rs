@@ -1,0 +1,199 @@
+//! What routers tell all on a segment: kept for those that start later, and handed on to the clients at
+//! a pace that no router sets.
+//!
+//! Each advertisement concerns each client. A router has one in three seconds for all (RFC 4861 §6.2.6),
+//! and what comes faster is a fault or an attack: it must cost neither the daemon's time nor the word of a
+//! router that was there before. Whoever is heard first is kept first, as in each client's own lists.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use dhcp::Instant;
+use wire::frame::{Checksum, Frame};
+
+/// Routers of which is kept what they said: as many as a client heeds.
+const ROUTERS: usize = 8;
+/// Advertisements of one that is kept that are handed on in a second, and those of all others together. A client reads ten.
+const EACH: u8 = 2;
+const STRANGERS: u8 = 2;
+/// The same words are no news within this time.
+const REPEATED: Duration = Duration::from_millis(500);
+/// One that was silent for so long makes room for another: the longest time between two advertisements (RFC 4861 §6.2.1).
+const SILENT: Duration = Duration::from_secs(1800);
+
+/// What routers last told all, in the order in which they were first heard.
+#[derive(Default)]
+pub(super) struct Advertised {
+    routers: Vec<Router>,
+    strangers: Rate,
+}
+
+struct Router {
+    source: Ipv6Addr,
+    /// When it said the last of it.
+    at: Instant,
+    bytes: Vec<u8>,
+    checksum: Checksum,
+    /// When it was last handed on.
+    handed_on: Instant,
+    rate: Rate,
+}
+
+/// How many there were within a second.
+struct Rate {
+    began: Instant,
+    count: u8,
+}
+
+impl Default for Rate {
+    fn default() -> Rate {
+        Rate { began: Instant::BOOT, count: 0 }
+    }
+}
+
+impl Rate {
+    fn admits(&mut self, most: u8, now: Instant) -> bool {
+        if now.saturating_since(self.began) >= Duration::from_secs(1) {
+            *self = Rate { began: now, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= most
+    }
+}
+
+impl Advertised {
+    /// Takes in what the router at `source` tells all at `now`. Whether the clients are to hear it.
+    pub(super) fn hear(
+        &mut self,
+        source: Ipv6Addr,
+        (bytes, checksum): (&[u8], Checksum),
+        now: Instant,
+    ) -> bool {
+        if let Some(router) = self.routers.iter_mut().find(|router| router.source == source) {
+            let same = router.bytes == bytes;
+            if same {
+                router.at = now;
+            }
+            if same && now.saturating_since(router.handed_on) < REPEATED
+                || !router.rate.admits(EACH, now)
+            {
+                return false;
+            }
+            let rate = std::mem::take(&mut router.rate);
+            *router =
+                Router { source, at: now, bytes: bytes.to_vec(), checksum, handed_on: now, rate };
+            return true;
+        }
+        if !self.strangers.admits(STRANGERS, now) {
+            return false;
+        }
+        if self.routers.len() >= ROUTERS {
+            let silent = |router: &Router| now.saturating_since(router.at) >= SILENT;
+            let Some(place) = self.routers.iter().position(silent) else { return true };
+            self.routers.remove(place);
+        }
+        let rate = Rate { began: now, count: 1 };
+        let bytes = bytes.to_vec();
+        self.routers.push(Router { source, at: now, bytes, checksum, handed_on: now, rate });
+        true
+    }
+
+    /// All of it, each with the time at which it was said.
+    pub(super) fn frames(&self) -> impl Iterator<Item = (Instant, Frame<'_>)> {
+        self.routers.iter().filter_map(|router| {
+            Some((router.at, Frame::parse(&router.bytes, router.checksum).ok()?))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::MacAddr;
+    use wire::frame::Payload;
+    use wire::nd::{ALL_NODES, Message, RouterAdvertisement, emit};
+
+    use super::*;
+
+    fn router(number: u16) -> Ipv6Addr {
+        Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, number)
+    }
+
+    struct Bench {
+        advertised: Advertised,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let now = Instant::from_boot(Duration::from_secs(1000));
+            Bench { advertised: Advertised::default(), now }
+        }
+
+        fn after(&mut self, milliseconds: u64) -> &mut Bench {
+            self.now = self.now + Duration::from_millis(milliseconds);
+            self
+        }
+
+        fn hear(&mut self, number: u16, lifetime: u16) -> bool {
+            let said = RouterAdvertisement { lifetime, ..RouterAdvertisement::default() };
+            let message = Message::RouterAdvertisement(said);
+            let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+            let frame = emit(mac, router(number), ALL_NODES, &message, &[]);
+            self.advertised.hear(router(number), (&frame, Checksum::Verify), self.now)
+        }
+
+        /// Who is kept.
+        fn kept(&self) -> Vec<Ipv6Addr> {
+            let source = |frame: Frame<'_>| match frame.payload {
+                Payload::Nd(nd) => Some(nd.source),
+                _ => None,
+            };
+            self.advertised.frames().filter_map(|(_, frame)| source(frame)).collect()
+        }
+    }
+
+    #[test]
+    fn the_same_words_are_news_again_after_half_a_second() {
+        let mut bench = Bench::new();
+        assert!(bench.hear(1, 1800));
+        assert!(!bench.after(499).hear(1, 1800));
+        assert!(bench.after(1).hear(1, 1800));
+        // Other words at once.
+        assert!(bench.after(1000).hear(1, 1800));
+        assert!(bench.hear(1, 0));
+    }
+
+    #[test]
+    fn a_router_is_handed_on_twice_a_second_however_much_it_says() {
+        let mut bench = Bench::new();
+        for second in 0..3 {
+            let passed = (0..1000).filter(|n| bench.hear(1, second * 1000 + n)).count();
+            assert_eq!(passed, 2);
+            bench.after(1000);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_strangers_pushes_out_nobody_and_does_not_cost_a_router_its_word() {
+        let mut bench = Bench::new();
+        assert!(bench.hear(1, 1800));
+        bench.after(10_000);
+        let passed = (2..2000).filter(|number| bench.hear(*number, 1800)).count();
+        assert_eq!(passed, 2);
+        assert!(bench.hear(1, 1800));
+        for _ in 0..20 {
+            bench.after(1000);
+            for number in 3000..3100 {
+                bench.hear(number, 1800);
+            }
+        }
+        assert_eq!(bench.kept().len(), ROUTERS);
+        assert_eq!(bench.kept()[0], router(1), "and first of all");
+        bench.after(1000);
+        assert!(bench.hear(1, 1800));
+        // Nobody speaks for half an hour, and another one comes.
+        bench.after(1_800_000);
+        assert!(bench.hear(1, 1800) && bench.hear(9, 1800));
+        assert!(bench.kept().contains(&router(1)) && bench.kept().contains(&router(9)));
+    }
+}
