@@ -83,7 +83,7 @@ impl Client {
 
     /// Tells what has changed since the last time it was told. New times of the same things are
     /// told when half of the old ones is over, so that not each advertisement of a router is felt
-    /// in each container.
+    /// in each container; those that are shorter, and those of what was over, at once.
     pub(crate) fn tell(&mut self, now: Instant) {
         let new = self.assemble();
         if !self.told.is_same(&new) {
@@ -99,7 +99,10 @@ impl Client {
             self.emit(Event::Changed { old: Box::new(old) });
         } else if self.told.times().eq(new.times()) {
             self.untold = false;
-        } else if now >= self.retell_at || self.told.outlives(&new) {
+        } else if now >= self.retell_at
+            || self.told.outlives(&new)
+            || self.told.is_revived_by(&new, now)
+        {
             *self.told = new;
             self.was_told(now);
             self.emit(Event::Renewed);
@@ -187,6 +190,12 @@ impl Configuration {
     /// Whether something in it would be used for longer than `other`, the same configuration, says.
     fn outlives(&self, other: &Configuration) -> bool {
         self.times().zip(other.times()).any(|(ours, theirs)| ours > theirs + ROUNDING)
+    }
+
+    /// Whether something in it that is over goes on by `other`, the same configuration: an address
+    /// that was deprecated is preferred again.
+    fn is_revived_by(&self, other: &Configuration, now: Instant) -> bool {
+        self.times().zip(other.times()).any(|(ours, theirs)| ours <= now && theirs > now)
     }
 
     /// Puts each moment through `clock`.
