@@ -63,6 +63,7 @@ mod seeds;
 mod server;
 mod squatter;
 mod trace;
+pub mod v6;
 mod watch;
 
 pub use byzantine::Byzantine;
