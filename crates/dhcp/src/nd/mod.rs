@@ -16,8 +16,8 @@
 //!
 //! # Choices within the RFCs
 //!
-//! - **Eager start**: the second router solicitation comes a quarter of a second after the first
-//!   and not 4 s, because somebody waits. Later ones keep RFC 7559's pace.
+//! - **Eager start**: the second router solicitation comes 20 ms after the first and the third a quarter
+//!   of a second, not 4 s, because somebody waits. Later ones keep RFC 7559's pace.
 //! - **Addresses are used at once** (RFC 4429) and checked in the background.
 //! - **First come, first kept**: when a list is full, what is new is ignored. A flood of prefixes does
 //!   not push out the router that was there before it.

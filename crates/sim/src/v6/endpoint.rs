@@ -53,7 +53,7 @@ pub struct History {
 
 impl Endpoint {
     /// A container that is not up yet, with a client that is new at `now` and speaks for it.
-    pub(crate) fn new(mut client: Client, now: Instant) -> Endpoint {
+    pub fn new(mut client: Client, now: Instant) -> Endpoint {
         client.hold(true);
         Endpoint {
             client,
@@ -78,13 +78,14 @@ impl Endpoint {
         self.configured.iter().any(|configured| configured.address == address)
     }
 
-    /// A command follows.
-    pub(crate) fn command(&mut self) {
+    /// A command follows: what it costs is allowed.
+    pub fn command(&mut self) {
         self.rules.command();
     }
 
     /// The daemon is gone without warning and another one starts, with what the store has.
-    pub(crate) fn restart(&mut self, seed: u64, now: Instant) {
+    /// [`Endpoint::step`] must follow.
+    pub fn restart(&mut self, seed: u64, now: Instant) {
         if self.booted {
             return self.reboot(seed, now);
         }
@@ -100,7 +101,8 @@ impl Endpoint {
     }
 
     /// The machine boots: the container is gone, and what the store has is not.
-    pub(crate) fn reboot(&mut self, seed: u64, now: Instant) {
+    /// [`Endpoint::step`] must follow.
+    pub fn reboot(&mut self, seed: u64, now: Instant) {
         let config = self.client.config().clone();
         self.rules.command();
         self.rules.rests();
@@ -162,7 +164,7 @@ impl Endpoint {
     /// # Errors
     ///
     /// Something breaks the rules.
-    pub(crate) fn step(
+    pub fn step(
         &mut self,
         now: Instant,
         act: impl FnOnce(&mut Client),
@@ -200,13 +202,13 @@ impl Endpoint {
     /// # Errors
     ///
     /// Something breaks the rules.
-    pub(crate) fn hear(&mut self, frame: &Frame<'_>, now: Instant) -> Result<Vec<Vec<u8>>, String> {
+    pub fn hear(&mut self, frame: &Frame<'_>, now: Instant) -> Result<Vec<Vec<u8>>, String> {
         self.rules.heard(frame, now);
         self.step(now, |client| client.handle_frame(frame, now))
     }
 
     /// Whether a frame passes the filter that the client asks for.
-    pub(crate) fn listens_to(&self, frame: &Frame<'_>) -> bool {
+    pub fn listens_to(&self, frame: &Frame<'_>) -> bool {
         match &frame.payload {
             Payload::Nd(nd) => match nd.message {
                 Message::RouterSolicitation => false,

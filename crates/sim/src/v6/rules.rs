@@ -113,7 +113,7 @@ impl Rules {
                     for option in nd.options.iter() {
                         let NdOption::Prefix(said) = option else { continue };
                         if said.autonomous && said.length == 64 && said.preferred <= said.valid {
-                            self.promise(said.prefix, said.valid, now);
+                            self.promise(network(said.prefix), said.valid, now);
                         }
                     }
                 }
@@ -141,19 +141,28 @@ impl Rules {
         for ia in message.options.ia_na() {
             for granted in ia.options.addresses() {
                 self.promise(granted.address, granted.valid, asked);
-                // The lease may last as long as that, or end with it.
-                let half = SECOND * granted.valid.min(granted.preferred).max(1) / 2;
-                let t1 = match (ia.t1, ia.t2) {
-                    (0, 0) => half,
-                    (0, t2) => half.min(SECOND * t2 / 2),
-                    (t1, _) => SECOND * t1,
-                };
-                let floor = (SECOND * granted.valid / 20).clamp(SECOND, SECOND * 10);
-                // T1 comes up to 5 % earlier.
-                let period = t1.min(floor).max(SECOND / 2).mul_f64(0.9);
-                self.period = self.period.min(period);
+                self.lasts((granted.preferred, granted.valid), (ia.t1, ia.t2));
             }
         }
+        for ia in message.options.ia_pd() {
+            for granted in ia.options.prefixes() {
+                self.lasts((granted.preferred, granted.valid), (ia.t1, ia.t2));
+            }
+        }
+    }
+
+    /// A lease may last as long as that, or end with it.
+    fn lasts(&mut self, (preferred, valid): (u32, u32), times: (u32, u32)) {
+        let half = SECOND * valid.min(preferred).max(1) / 2;
+        let t1 = match times {
+            (0, 0) => half,
+            (0, t2) => half.min(SECOND * t2 / 2),
+            (t1, _) => SECOND * t1,
+        };
+        let floor = (SECOND * valid / 20).clamp(SECOND, SECOND * 10);
+        // T1 comes up to 5 % earlier.
+        let period = t1.min(floor).max(SECOND / 2).mul_f64(0.9);
+        self.period = self.period.min(period);
     }
 
     fn promise(&mut self, what: Ipv6Addr, seconds: u32, from: Instant) {
@@ -281,10 +290,7 @@ impl Rules {
             return Err(format!("prefers it for longer than it is valid: {address:?}"));
         }
         let what = match address.origin {
-            Origin::Slaac => {
-                let high = address.address.to_bits() >> 64 << 64;
-                Ipv6Addr::from_bits(high)
-            }
+            Origin::Slaac => network(address.address),
             Origin::Dhcp => address.address,
         };
         match self.told.get(&what) {
@@ -292,4 +298,9 @@ impl Rules {
             other => Err(format!("was promised {other:?} and uses {address:?}")),
         }
     }
+}
+
+/// The first 64 bits.
+fn network(address: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)
 }
