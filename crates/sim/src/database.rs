@@ -1,7 +1,8 @@
 //! Which client has which address, as a server remembers it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::Ipv4Addr;
+use std::hash::Hash;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -13,11 +14,45 @@ const OFFER_KEPT: Duration = Duration::from_secs(30);
 /// Whose the addresses are that were declined. No client has this identifier.
 const NOBODY: &[u8] = b"declined";
 
+/// An address of either family, which can be counted up.
+pub trait Host: Copy + Ord + Hash {
+    /// The address `count` behind this one.
+    fn plus(self, count: u32) -> Self;
+    /// How many addresses lie between `first` and this one; [`u32::MAX`] for more than that.
+    fn behind(self, first: Self) -> u32;
+}
+
+impl Host for Ipv4Addr {
+    fn plus(self, count: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.to_bits().saturating_add(count))
+    }
+
+    fn behind(self, first: Ipv4Addr) -> u32 {
+        self.to_bits().saturating_sub(first.to_bits())
+    }
+}
+
+impl Host for Ipv6Addr {
+    fn plus(self, count: u32) -> Ipv6Addr {
+        Ipv6Addr::from_bits(self.to_bits().saturating_add(count.into()))
+    }
+
+    fn behind(self, first: Ipv6Addr) -> u32 {
+        u32::try_from(self.to_bits().saturating_sub(first.to_bits())).unwrap_or(u32::MAX)
+    }
+}
+
 /// The bindings of a server's pool.
-#[derive(Debug, Clone, Default)]
-pub struct Database {
-    bindings: BTreeMap<Ipv4Addr, Binding>,
-    by_client: HashMap<Box<[u8]>, Ipv4Addr>,
+#[derive(Debug, Clone)]
+pub struct Database<A = Ipv4Addr> {
+    bindings: BTreeMap<A, Binding>,
+    by_client: HashMap<Box<[u8]>, A>,
+}
+
+impl<A> Default for Database<A> {
+    fn default() -> Database<A> {
+        Database { bindings: BTreeMap::new(), by_client: HashMap::new() }
+    }
 }
 
 /// An address and whose it is. After the end it is remembered, but free.
@@ -29,14 +64,14 @@ struct Binding {
     until: Instant,
 }
 
-impl Database {
+impl<A: Host> Database<A> {
     /// The address of a client, offered or granted, also when its time is over.
-    pub fn of_client(&self, client: &[u8]) -> Option<Ipv4Addr> {
+    pub fn of_client(&self, client: &[u8]) -> Option<A> {
         self.by_client.get(client).copied()
     }
 
     /// Until when `client` may use `address`.
-    pub fn granted_until(&self, client: &[u8], address: Ipv4Addr) -> Option<Instant> {
+    pub fn granted_until(&self, client: &[u8], address: A) -> Option<Instant> {
         let binding = self.bindings.get(&address)?;
         (binding.granted && *binding.client == *client).then_some(binding.until)
     }
@@ -51,12 +86,12 @@ impl Database {
     pub(crate) fn choose(
         &self,
         client: &[u8],
-        wanted: Option<Ipv4Addr>,
-        pool: &RangeInclusive<u32>,
+        wanted: Option<A>,
+        pool: &RangeInclusive<A>,
         now: Instant,
-    ) -> Option<Ipv4Addr> {
-        let free = |address: &Ipv4Addr| {
-            pool.contains(&address.to_bits())
+    ) -> Option<A> {
+        let free = |address: &A| {
+            pool.contains(address)
                 && self
                     .bindings
                     .get(address)
@@ -66,22 +101,19 @@ impl Database {
         known
             .or_else(|| wanted.filter(free))
             .or_else(|| self.never_used(pool))
-            .or_else(|| pool.clone().map(Ipv4Addr::from_bits).find(free))
+            .or_else(|| all(pool, 0).find(free))
     }
 
     /// The first address of the pool without a binding. Pools fill up from below, so it is looked
     /// for from above the last one first.
-    fn never_used(&self, pool: &RangeInclusive<u32>) -> Option<Ipv4Addr> {
-        let last =
-            self.bindings.keys().next_back().map_or(*pool.start(), |last| last.to_bits() + 1);
-        (last.max(*pool.start())..=*pool.end())
-            .chain(pool.clone())
-            .map(Ipv4Addr::from_bits)
-            .find(|address| !self.bindings.contains_key(address))
+    fn never_used(&self, pool: &RangeInclusive<A>) -> Option<A> {
+        let last = self.bindings.keys().next_back();
+        let from = last.map_or(0, |last| last.behind(*pool.start()).saturating_add(1));
+        all(pool, from).chain(all(pool, 0)).find(|address| !self.bindings.contains_key(address))
     }
 
     /// Keeps an address for a client that it is offered to.
-    pub(crate) fn offer(&mut self, client: &[u8], address: Ipv4Addr, now: Instant) {
+    pub(crate) fn offer(&mut self, client: &[u8], address: A, now: Instant) {
         let granted = self.granted_until(client, address).is_some_and(|until| until > now);
         if !granted {
             self.bind(client, address, false, now + OFFER_KEPT);
@@ -92,7 +124,7 @@ impl Database {
     pub(crate) fn grant(
         &mut self,
         client: &[u8],
-        address: Ipv4Addr,
+        address: A,
         now: Instant,
         until: Instant,
     ) -> bool {
@@ -104,7 +136,7 @@ impl Database {
         true
     }
 
-    fn bind(&mut self, client: &[u8], address: Ipv4Addr, granted: bool, until: Instant) {
+    fn bind(&mut self, client: &[u8], address: A, granted: bool, until: Instant) {
         // What was granted before is the client's until its end: it may not hear of what is new.
         if let Some(old) = self.by_client.insert(client.into(), address)
             && old != address
@@ -123,7 +155,7 @@ impl Database {
     }
 
     /// Takes an address back from its client: `false` if it is not this client's.
-    pub(crate) fn release(&mut self, client: &[u8], address: Ipv4Addr, now: Instant) -> bool {
+    pub(crate) fn release(&mut self, client: &[u8], address: A, now: Instant) -> bool {
         match self.bindings.get_mut(&address) {
             Some(binding) if *binding.client == *client && binding.granted => {
                 binding.until = now;
@@ -135,7 +167,7 @@ impl Database {
     }
 
     /// Sets an address apart until `until`: `false` if it is not this client's.
-    pub(crate) fn decline(&mut self, client: &[u8], address: Ipv4Addr, until: Instant) -> bool {
+    pub(crate) fn decline(&mut self, client: &[u8], address: A, until: Instant) -> bool {
         match self.bindings.get_mut(&address) {
             Some(binding) if *binding.client == *client => {
                 *binding = Binding { client: NOBODY.into(), granted: false, until };
@@ -152,6 +184,13 @@ impl Database {
     }
 }
 
+/// The addresses of a pool, from its address number `from` on.
+fn all<A: Host>(pool: &RangeInclusive<A>, from: u32) -> impl Iterator<Item = A> + use<A> {
+    let first = *pool.start();
+    let last = pool.end().behind(first);
+    (from..=last).map(move |number| first.plus(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,8 +203,8 @@ mod tests {
         Ipv4Addr::new(10, 0, 0, host)
     }
 
-    fn pool() -> RangeInclusive<u32> {
-        address(1).to_bits()..=address(2).to_bits()
+    fn pool() -> RangeInclusive<Ipv4Addr> {
+        address(1)..=address(2)
     }
 
     #[test]

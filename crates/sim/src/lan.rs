@@ -17,7 +17,7 @@ use wire::frame::{Checksum, Frame, Payload};
 use crate::command::Command;
 use crate::coverage::{Coverage, Input};
 use crate::endpoint::Endpoint;
-use crate::link::Conditions;
+use crate::link::{Conditions, Ways};
 use crate::queue::Queue;
 use crate::server::Server;
 use crate::squatter::Squatter;
@@ -43,7 +43,7 @@ pub struct Lan {
     servers: Vec<Server>,
     squatters: Vec<Squatter>,
     trace: Trace,
-    last_arrival: HashMap<(Station, Station), Instant>,
+    ways: Ways<Station>,
     /// How often a container speaks, if they do by themselves.
     talk: Option<Duration>,
 }
@@ -111,7 +111,7 @@ impl Lan {
             servers: Vec::new(),
             squatters: Vec::new(),
             trace: Trace::default(),
-            last_arrival: HashMap::new(),
+            ways: Ways::new(),
             talk: None,
         }
     }
@@ -456,20 +456,12 @@ impl Lan {
         }
     }
 
-    /// What one station sends to another arrives in order, unless the conditions say otherwise.
+    /// Sends a frame on its way to a station.
     fn deliver(&mut self, from: Station, at: Station, frame: &Rc<[u8]>) {
         if from == at {
             return;
         }
-        for delivery in self.conditions.deliveries(&mut self.rng) {
-            let mut arrival = self.now + delivery.delay;
-            let last = self.last_arrival.entry((from, at)).or_insert(arrival);
-            if delivery.overtaken {
-                arrival = arrival + self.conditions.held_back;
-            } else {
-                *last = arrival.max(*last);
-                arrival = *last;
-            }
+        for arrival in self.ways.arrivals((from, at), &self.conditions, self.now, &mut self.rng) {
             let frame = Rc::clone(frame);
             self.queue.push(arrival, Happening::Arrival { at, frame });
         }

@@ -26,10 +26,12 @@
 //! });
 //! ```
 //!
+//! [`v6`] is the same for IPv6.
+//!
 //! | file | its job |
 //! |---|---|
 //! | `lan` | stations, frames between them, time |
-//! | `link` | what happens to a frame on its way |
+//! | `link` | what happens to a frame on its way, and in which order they arrive |
 //! | `queue` | what happens when |
 //! | `endpoint` | a client and the container it speaks for |
 //! | `squatter` | a machine with addresses that nobody gave it |
@@ -63,6 +65,7 @@ mod seeds;
 mod server;
 mod squatter;
 mod trace;
+pub mod v6;
 mod watch;
 
 pub use byzantine::Byzantine;

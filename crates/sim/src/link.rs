@@ -1,7 +1,10 @@
 //! What happens to a frame on its way.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
+use dhcp::Instant;
 use fastrand::Rng;
 
 /// The state of the LAN. It may be changed at any time and is asked for each frame and receiver.
@@ -76,6 +79,39 @@ pub(crate) struct Delivery {
     pub(crate) delay: Duration,
     /// Whether later frames arrive before it.
     pub(crate) overtaken: bool,
+}
+
+/// The ways between stations. What goes one of them arrives in order, unless the conditions say
+/// otherwise.
+#[derive(Debug)]
+pub(crate) struct Ways<S> {
+    last_arrival: HashMap<(S, S), Instant>,
+}
+
+impl<S: Copy + Eq + Hash> Ways<S> {
+    pub(crate) fn new() -> Ways<S> {
+        Ways { last_arrival: HashMap::new() }
+    }
+
+    /// When the copies of a frame arrive that is sent at `now`.
+    pub(crate) fn arrivals(
+        &mut self,
+        (from, at): (S, S),
+        conditions: &Conditions,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> impl Iterator<Item = Instant> {
+        let held_back = conditions.held_back;
+        conditions.deliveries(rng).map(move |delivery| {
+            let arrival = now + delivery.delay;
+            let last = self.last_arrival.entry((from, at)).or_insert(arrival);
+            if delivery.overtaken {
+                return arrival + held_back;
+            }
+            *last = arrival.max(*last);
+            *last
+        })
+    }
 }
 
 #[cfg(test)]

@@ -349,17 +349,13 @@ impl Server {
         }
     }
 
-    fn pool(&self) -> RangeInclusive<u32> {
-        self.terms.pool.start().to_bits()..=self.terms.pool.end().to_bits()
-    }
-
     fn offer(&mut self, client: &[u8], message: &Message, now: Instant) -> Option<Message> {
         if let Some(address) = self.gives_to_all {
             self.honest = false;
             return Some(self.grant(message, MessageType::Offer, address));
         }
         let wanted = message.options.requested_address();
-        let address = self.database.choose(client, wanted, &self.pool(), now)?;
+        let address = self.database.choose(client, wanted, &self.terms.pool, now)?;
         self.database.offer(client, address, now);
         Some(self.grant(message, MessageType::Offer, address))
     }
@@ -396,7 +392,7 @@ impl Server {
         let mut granted = address;
         if self.moves_clients && !message.ciaddr.is_unspecified() {
             // Somebody nobody is, so that the address is another one.
-            granted = self.database.choose(b"", None, &self.pool(), now)?;
+            granted = self.database.choose(b"", None, &self.terms.pool, now)?;
         } else if known.is_some_and(|known| known != address) {
             return Some(self.refusal(message, "wrong address"));
         }
@@ -409,7 +405,7 @@ impl Server {
             }
             seconds => Duration::from_secs(seconds.into()),
         };
-        let in_pool = self.pool().contains(&granted.to_bits());
+        let in_pool = self.terms.pool.contains(&granted);
         if in_pool && self.database.grant(client, granted, now, now + lifetime) {
             Some(self.grant(message, MessageType::Ack, granted))
         } else {

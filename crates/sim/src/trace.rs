@@ -6,10 +6,13 @@ use std::rc::Rc;
 
 use dhcp::Instant;
 use wire::dhcp4::Message;
+use wire::dhcp6;
 use wire::frame::{Checksum, Frame, Payload};
 
 /// How many frames are kept.
 const KEPT: usize = 60;
+/// How many options of each are shown.
+const OPTIONS: usize = 3;
 
 /// The last frames that were sent. They are decoded only when they are looked at.
 #[derive(Debug, Default)]
@@ -57,8 +60,15 @@ fn describe(frame: &Frame<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, " xid {xid:08x} chaddr {chaddr} ciaddr {ciaddr} yiaddr {yiaddr}")
         }
         Payload::Udp6(datagram) => {
-            write!(f, "{} > {}", datagram.source.ip(), datagram.destination.ip())
+            write!(f, "{} > {} ", datagram.source.ip(), datagram.destination.ip())?;
+            let Ok(message) = dhcp6::Message::parse(datagram.payload) else {
+                return f.write_str("?");
+            };
+            write!(f, "{} xid {:06x} {:?}", message.kind, message.xid, message.options)
         }
-        Payload::Nd(nd) => write!(f, "{} > {} {:?}", nd.source, nd.destination, nd.message),
+        Payload::Nd(nd) => {
+            let options: Vec<_> = nd.options.iter().take(OPTIONS).collect();
+            write!(f, "{} > {} {:?} {options:?}", nd.source, nd.destination, nd.message)
+        }
     }
 }

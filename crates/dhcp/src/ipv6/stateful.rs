@@ -50,6 +50,14 @@ impl Client {
                 self.dirty = true;
             }
         }
+        // From now on it is not unbidden.
+        self.asked_unbidden &= !(heard && managed);
+        let vain = self.server.as_ref().is_some_and(|server| server.asks_in_vain());
+        if heard && vain && !self.wants_lease() {
+            // The lease is over, and the routers do not speak of a server any more.
+            self.server = None;
+            self.dirty = true;
+        }
         if self.wants_lease() {
             let server = self.server();
             if let State::Stopped | State::Informing | State::Informed = server.state() {

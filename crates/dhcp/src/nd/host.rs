@@ -21,6 +21,9 @@ use crate::Instant;
 /// For how long after a confirmation what was known before may be said again: an answer to all may
 /// be held back for 3 s, and half a second more (RFC 4861 §6.2.6).
 const CONFIRMATION: Duration = Duration::from_secs(4);
+/// MAX_RTR_SOLICITATION_DELAY and RTR_SOLICITATION_INTERVAL (RFC 4861 §10).
+const MAX_DELAY: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(4);
 /// The prefix of link-local addresses (RFC 4291 §2.5.6).
 pub(crate) const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
@@ -41,7 +44,12 @@ pub struct Host {
     pub(crate) soliciting: Option<Box<Soliciting>>,
     /// Until then what is doubted may be said again.
     confirming: Option<Instant>,
+    /// When routers were last asked for.
+    solicited_at: Instant,
+    /// Advertisements.
     pub(crate) rate: Rate,
+    /// Addresses that were made.
+    pub(crate) births: Rate,
     pub(crate) announcement: Again,
     pub(crate) reporting: Again,
     /// When an address was defended.
@@ -79,7 +87,9 @@ impl Host {
             checking: Vec::new(),
             soliciting: None,
             confirming: None,
+            solicited_at: Instant::BOOT,
             rate: Rate::new(),
+            births: Rate::new(),
             announcement: Again::Done,
             reporting: Again::Done,
             defended: None,
@@ -282,7 +292,9 @@ impl Host {
         }
         // The last router has fallen silent.
         if routed && self.learned.routers.is_empty() && self.soliciting.is_none() {
-            self.solicit(now);
+            // Each host on the link has lost it in this moment; and it may come and go each second.
+            let delay = MAX_DELAY.mul_f64(self.rng.f64());
+            self.solicit((now + delay).max(self.solicited_at + INTERVAL));
         }
     }
 
@@ -304,6 +316,7 @@ impl Host {
         };
         let first = soliciting.sent == 0;
         soliciting.step(now, &mut self.rng);
+        self.solicited_at = now;
         let mac = self.config.mac;
         let source = self.link_local.filter(|_| self.held && !first);
         let known = source.is_some_and(|source| !self.is_checked(source));

@@ -13,9 +13,13 @@ use super::progress::bump;
 use super::{DuplicateCheck, Event};
 use crate::Instant;
 
-/// Advertisements that are read in a second. A router sends one in three seconds to all (RFC 4861
-/// §6.2.6) and one to each that asks.
+/// Advertisements that are read in a second, beside one of each default router. A router sends one in
+/// three seconds to all (RFC 4861 §6.2.6) and one to each that asks.
 const PER_SECOND: u8 = 10;
+/// Addresses that are made in [`BIRTHS`]: each costs reports and solicitations of each host on the link,
+/// and prefixes that last a second would have them made without end.
+const MOST_BIRTHS: u8 = Learned::PREFIXES as u8;
+const BIRTHS: Duration = Duration::from_secs(60);
 /// IPv6's least MTU (RFC 8200 §5).
 const LEAST_MTU: u32 = 1280;
 /// Below this a hop limit is not meant to help: packets would not reach the far end of the Internet
@@ -27,25 +31,42 @@ const AUTONOMOUS_LENGTH: u8 = 64;
 /// §5.4.2: MAX_RTR_SOLICITATION_DELAY).
 const IMPLOSION: Duration = Duration::from_secs(1);
 
-/// Counts advertisements within a second.
+/// Counts what happens within a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
     began: Instant,
     count: u8,
+    /// Default routers that were heard meanwhile, a bit for each by its place in the list.
+    routers: u8,
 }
 
 impl Rate {
     pub(crate) const fn new() -> Rate {
-        Rate { began: Instant::BOOT, count: 0 }
+        Rate { began: Instant::BOOT, count: 0, routers: 0 }
     }
 
-    /// Whether one more may be read.
-    fn admits(&mut self, now: Instant) -> bool {
-        if now.saturating_since(self.began) >= Duration::from_secs(1) {
-            *self = Rate { began: now, count: 0 };
-        }
+    /// Whether one more may happen, of `most` within `time`.
+    fn admits(&mut self, most: u8, time: Duration, now: Instant) -> bool {
+        self.turn(time, now);
         self.count = self.count.saturating_add(1);
-        self.count <= PER_SECOND
+        self.count <= most
+    }
+
+    /// Whether an advertisement may be read. Those of strangers, however many, do not keep the first
+    /// one of a default router, which has a place in the list, from being read.
+    fn admits_router(&mut self, place: Option<usize>, now: Instant) -> bool {
+        const SECOND: Duration = Duration::from_secs(1);
+        self.turn(SECOND, now);
+        let bit = place.map_or(0, |place| 1 << (place % Learned::ROUTERS));
+        let first = bit & !self.routers != 0;
+        self.routers |= bit;
+        first || self.admits(PER_SECOND, SECOND, now)
+    }
+
+    fn turn(&mut self, time: Duration, now: Instant) {
+        if now.saturating_since(self.began) >= time {
+            *self = Rate { began: now, ..Rate::new() };
+        }
     }
 }
 
@@ -63,7 +84,8 @@ impl Host {
         if self.is_ours(source) || mac == self.config.mac || !mac.is_unicast() {
             return bump(&mut self.progress.ignored);
         }
-        if !self.rate.admits(now) {
+        let place = self.learned.routers.iter().position(|entry| entry.what.address == source);
+        if !self.rate.admits_router(place, now) {
             return bump(&mut self.progress.ignored);
         }
         bump(&mut self.progress.advertisements);
@@ -165,6 +187,10 @@ impl Host {
             entry.what.preferred_until = preferred_until.min(entry.until);
             entry.doubted = false;
             return;
+        }
+        let full = self.learned.addresses.iter().len() >= Learned::PREFIXES;
+        if full || said.valid == 0 || !self.births.admits(MOST_BIRTHS, BIRTHS, now) {
+            return bump(&mut self.progress.ignored);
         }
         let attempt = self.attempts.iter().find(|(known, _)| *known == prefix);
         let attempt = attempt.map_or(0, |(_, attempt)| *attempt);

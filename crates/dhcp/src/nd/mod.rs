@@ -16,11 +16,14 @@
 //!
 //! # Choices within the RFCs
 //!
-//! - **Eager start**: the second router solicitation comes a quarter of a second after the first
-//!   and not 4 s, because somebody waits. Later ones keep RFC 7559's pace.
+//! - **Eager start**: the second router solicitation comes 20 ms after the first and the third a quarter
+//!   of a second, not 4 s, because somebody waits. Later ones keep RFC 7559's pace.
 //! - **Addresses are used at once** (RFC 4429) and checked in the background.
 //! - **First come, first kept**: when a list is full, what is new is ignored. A flood of prefixes does
 //!   not push out the router that was there before it.
+//! - **A bound on what strangers cost**: ten advertisements are read in a second, and one of each default
+//!   router whatever others say; sixteen addresses are made in a minute. When the last router is over,
+//!   routers are asked for within a second, and 4 s after they were asked for before.
 //! - **A hop limit below 32** is not taken (CVE-2015-2922), nor an MTU above the link's.
 //! - **Routes into the link itself** are not taken: they would lead traffic between neighbours
 //!   through whoever advertises them.

@@ -17,6 +17,8 @@ use crate::Instant;
 
 /// The preference of a server that is to be taken at once (RFC 8415 §18.2.1).
 const AT_ONCE: u8 = 255;
+/// Solicits in a row that nobody has answered, at 0, 1, 3, 7, … 255 s, when the next one is due.
+const IN_VAIN: u8 = 9;
 
 impl Client {
     /// Forgets what was and asks for offers, first at `at`.
@@ -41,6 +43,13 @@ impl Client {
         } else {
             self.phase = Phase::Init { until: now + delay };
         }
+    }
+
+    /// Whether nobody has answered Solicits for about nine minutes. What is not needed any more ends
+    /// here and no sooner: routers may say one thing and then the other, ten times in a second, and each
+    /// beginning is quick.
+    pub(crate) fn asks_in_vain(&self) -> bool {
+        matches!(&self.phase, Phase::Soliciting(soliciting) if soliciting.exchange.sent > IN_VAIN)
     }
 
     /// Sends what is due, or gives up.

@@ -275,3 +275,41 @@ fn a_host_name_is_told_at_once() {
     bench.asked(MessageType::Renew);
     assert_eq!(bench.client.config().host_name.as_deref(), Some("mail"));
 }
+
+#[test]
+fn an_address_that_is_preferred_again_is_told_at_once() {
+    let mut bench = Bench::addressed(&router().prefix(86_400, 14_400));
+    bench.until(10.0);
+    // As routers do that have just booted.
+    bench.advertise(&router().prefix(86_400, 0));
+    assert_eq!(bench.event(), Event::Renewed);
+    bench.until(20.0);
+    bench.advertise(&router().prefix(86_400, 14_400));
+    assert_eq!(bench.event(), Event::Renewed);
+    assert_eq!(bench.client.configuration().addresses[0].preferred_until, at(14_420.0));
+    bench.quiet();
+}
+
+#[test]
+fn a_server_that_no_router_speaks_of_any_more_is_asked_nine_times() {
+    let mut bench = Bench::started();
+    bench.advertise(&router().managed());
+    bench.lease();
+    bench.ready();
+    for seconds in (0..10_000).step_by(600) {
+        bench.until(f64::from(seconds));
+        bench.advertise(&router());
+    }
+    // The lease is over since second 7200.
+    assert_eq!(bench.addresses(), [] as [std::net::Ipv6Addr; 0]);
+    let solicits = bench.client.progress().server.map(|server| server.solicits);
+    assert_eq!(solicits, None, "nobody is asked any more");
+    let questions = bench.sent.drain(..).filter(|sent| {
+        matches!(&sent.what, What::Dhcp(payload)
+            if wire::dhcp6::Message::parse(payload).unwrap().kind == MessageType::Solicit)
+    });
+    assert_eq!(questions.count(), 9);
+    bench.advertise(&router().managed());
+    bench.lease();
+    assert_eq!(bench.addresses(), [LEASED]);
+}

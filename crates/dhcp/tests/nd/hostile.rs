@@ -137,3 +137,44 @@ fn a_neighbour_that_always_has_the_address_is_answered_a_few_times() {
     assert!(bench.sent.len() <= 30, "{} frames", bench.sent.len());
     assert_eq!(bench.host.link_local(), None);
 }
+
+#[test]
+fn a_default_router_is_read_behind_any_number_of_strangers() {
+    let mut bench = Bench::started();
+    bench.hear(&router().lifetime(600).frame());
+    for second in 1..4u8 {
+        bench.until(second.into());
+        for number in 0..100 {
+            bench.hear(&router().number(number).lifetime(0).frame());
+        }
+        let lifetime = 600 + u16::from(second);
+        bench.hear(&router().lifetime(lifetime).frame());
+        let until = bench.host.learned().routers.iter().next().unwrap().until;
+        assert_eq!(until, at(f64::from(second) + f64::from(lifetime)));
+        // Once in a second: it counts as a stranger then.
+        bench.hear(&router().lifetime(9).frame());
+        assert_eq!(bench.host.learned().routers.iter().next().unwrap().until, until);
+    }
+    assert_eq!(bench.host.progress().advertisements, 1 + 3 * 11);
+}
+
+#[test]
+fn sixteen_addresses_are_made_in_a_minute() {
+    let mut bench = Bench::started();
+    bench.host.rest();
+    let mut made = 0;
+    for second in 0..120u16 {
+        bench.until(second.into());
+        let mut said = router();
+        for n in 0..8 {
+            let prefix = Ipv6Addr::new(0x2001, 0xdb8, second, n, 0, 0, 0, 0);
+            said = said.option(autonomous(prefix, 1, 1));
+        }
+        bench.hear(&said.frame());
+        made += bench.addresses().len();
+        assert!(made <= if second < 60 { 16 } else { 32 }, "{made} in {second} s");
+    }
+    assert_eq!(made, 32);
+    // The link's own prefixes are as they were said all the while.
+    assert_eq!(bench.host.learned().on_link.iter().count(), 8);
+}

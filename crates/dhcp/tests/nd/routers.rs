@@ -65,6 +65,9 @@ fn a_router_is_one_for_its_lifetime_and_missed_after_it() {
     bench.sent.clear();
     bench.until(600.0);
     assert!(bench.host.learned().routers.is_empty());
+    // Each host on the link misses it in this moment.
+    bench.silent();
+    bench.until(601.0);
     assert_eq!(bench.router_solicitations().len(), 1);
 
     // Zero: it is none from now on (RFC 4861 section 6.3.4).
@@ -281,4 +284,25 @@ fn a_restarted_daemon_asks_within_ten_seconds_and_checks_nothing() {
             .iter()
             .all(|sent| matches!(sent.what, What::Nd(wire::nd::Message::RouterSolicitation, _)))
     );
+}
+
+#[test]
+fn a_router_that_comes_and_goes_is_asked_for_every_four_seconds_at_most() {
+    let mut asked = Vec::new();
+    let mut bench = Bench::told(config(), &router().lifetime(1));
+    for seconds in 10..70 {
+        bench.until(f64::from(seconds));
+        bench.hear(&router().lifetime(1).frame());
+        bench.until(f64::from(seconds) + 0.999);
+        asked.extend(bench.router_solicitations().into_iter().map(|(at, ..)| at));
+    }
+    // Each advertisement answers before the next one is due.
+    bench.hear(&router().lifetime(1).frame());
+    for _ in 0..20 {
+        bench.until(bench.now.saturating_since(at(0.0)).as_secs_f64() + 2.5);
+        bench.hear(&router().lifetime(1).frame());
+        asked.extend(bench.router_solicitations().into_iter().map(|(at, ..)| at));
+    }
+    let pauses = asked.windows(2).map(|pair| pair[1].saturating_since(pair[0]).as_secs_f64());
+    assert!(asked.len() >= 5 && pauses.min_by(f64::total_cmp).unwrap() >= 4.0, "{asked:?}");
 }
