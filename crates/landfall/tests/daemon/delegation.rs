@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use lab::{
-    Delegation, DhcpServer6, Isc6, Kea6, Lan, LanOptions, Lease6, Place, Radvd, RouterOptions,
-    ServerOptions6,
+    Delegation, DhcpServer6, Isc6, Kea6, Lease6, Place, Radvd, RouterOptions, ServerOptions6,
 };
 use serde_json::{Value, json};
 
 use crate::container::Container;
+use crate::ipv6::site_with_ipv6;
 use crate::site::{SOON, Site, eventually, ip_json, same};
 
 const MAC: &str = "02:00:00:00:00:42";
@@ -19,7 +19,7 @@ const DELEGATED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x7700, 0, 0, 0, 0, 0);
 
 /// A LAN whose router advertises its prefix.
 fn site() -> (Site, Radvd) {
-    let site = Site::on(Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap());
+    let site = site_with_ipv6();
     let router = Radvd::start(site.lan.router_ns(), "eth0", &RouterOptions::default()).unwrap();
     site.network("lan", &[("ipv4", "false"), ("ipv6", "auto"), ("ipv6_pd", "56")]);
     (site, router)

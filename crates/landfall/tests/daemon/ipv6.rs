@@ -204,7 +204,7 @@ fn a_router_that_comes_later_is_followed() {
 #[test]
 fn an_advertisement_renews_all_containers() {
     const PREFERRED: u32 = 8;
-    let site = site();
+    let site = site_with_ipv6();
     let _server = Dnsmasq::start(site.lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
     let prefix = Prefix { preferred: PREFERRED, valid: 600, ..Prefix::default() };
     let said = RouterOptions { prefixes: vec![prefix], interval: 4, ..RouterOptions::default() };

@@ -3,10 +3,11 @@
 use std::net::Ipv6Addr;
 
 use lab::{DhcpServer, DhcpServer6};
-use lab::{Dnsmasq, Kea6, Lan, LanOptions, Message, Mode6, Place, ServerOptions, ServerOptions6};
+use lab::{Dnsmasq, Kea6, Lan, Message, Mode6, Place, ServerOptions, ServerOptions6};
 use serde_json::{Value, json};
 
 use crate::container::Container;
+use crate::ipv6::site_with_ipv6;
 use crate::site::{Endpoint, SOON, Site, eventually, same};
 
 const MAC: &str = "02:00:00:00:00:42";
@@ -14,10 +15,6 @@ const MAC: &str = "02:00:00:00:00:42";
 const MADE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0xff, 0xfe00, 0x42);
 /// Option 108 with half an hour, for those who ask for it.
 const PREFERRED: &str = "--dhcp-option=108,00:00:07:08";
-
-fn site() -> Site {
-    Site::on(Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap())
-}
 
 fn server(site: &Site, ipv6: Option<Mode6>, preferred: &str) -> Dnsmasq {
     let options = ServerOptions { ipv6, extra: vec![preferred.to_owned()], ..Default::default() };
@@ -47,7 +44,7 @@ fn assert_reached(site: &Site, address: Ipv6Addr) {
 
 #[test]
 fn a_container_with_ipv6_does_without_ipv4() {
-    let site = site();
+    let site = site_with_ipv6();
     let server = server(&site, Some(Mode6::Slaac), PREFERRED);
     site.network("lan", &[("ipv6", "auto")]);
     let container = site.run("lan", "web", MAC);
@@ -83,7 +80,7 @@ fn where_ipv6_does_not_come_there_is_ipv4() {
 
 #[test]
 fn where_ipv6_goes_ipv4_comes() {
-    let site = site();
+    let site = site_with_ipv6();
     let server = server(&site, None, PREFERRED);
     let short = ServerOptions6 {
         preferred: 6,
@@ -108,7 +105,7 @@ fn where_ipv6_goes_ipv4_comes() {
 /// Held without an IPv4 lease, over a restart of the daemon as well.
 #[test]
 fn a_container_that_comes_back_has_its_ipv6_again_and_no_ipv4() {
-    let mut site = site();
+    let mut site = site_with_ipv6();
     let server = server(&site, Some(Mode6::Stateful), PREFERRED);
     site.network("lan", &[("ipv6", "auto"), ("release_delay", "10m")]);
     let mut container = site.run("lan", "a", MAC);

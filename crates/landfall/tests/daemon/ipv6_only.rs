@@ -2,13 +2,11 @@
 
 use std::net::Ipv6Addr;
 
-use lab::{
-    DhcpServer, DhcpServer6, Dnsmasq, Lan, LanOptions, Message, Message6, Mode6, Place,
-    ServerOptions,
-};
+use lab::{DhcpServer, DhcpServer6, Dnsmasq, Lan, Message, Message6, Mode6, Place, ServerOptions};
 use serde_json::{Value, json};
 
 use crate::container::{Container, endpoint_ref};
+use crate::ipv6::site_with_ipv6;
 use crate::site::{Endpoint, SOON, Site, eventually, id, ip_json, same};
 
 const MAC: &str = "02:00:00:00:00:42";
@@ -16,10 +14,6 @@ const DUID: &str = "00:03:00:01:02:00:00:00:00:42";
 /// The address that the MAC makes of the LAN's prefix.
 const MADE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0xff, 0xfe00, 0x42);
 const ONLY: [(&str, &str); 2] = [("ipv4", "false"), ("ipv6", "auto")];
-
-fn site() -> Site {
-    Site::on(Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap())
-}
 
 /// A router that would lease IPv4 addresses as well.
 fn router(site: &Site, ipv6: Mode6) -> Dnsmasq {
@@ -70,7 +64,7 @@ fn assert_silent(server: &Dnsmasq) {
 
 #[test]
 fn a_container_has_ipv6_and_nothing_else() {
-    let mut site = site();
+    let mut site = site_with_ipv6();
     let server = router(&site, Mode6::Stateful);
     network(&site, &[]);
     let container = site.run("lan", "web", MAC);
@@ -95,7 +89,7 @@ fn a_container_has_ipv6_and_nothing_else() {
 
 #[test]
 fn no_start_without_an_address() {
-    let site = site();
+    let site = site_with_ipv6();
     let mut server =
         Dnsmasq::start(site.lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
     network(&site, &[("lease_timeout", "1500ms")]);
@@ -137,7 +131,7 @@ fn neither_family_is_refused() {
 
 #[test]
 fn a_container_that_comes_back_has_its_address_again() {
-    let mut site = site();
+    let mut site = site_with_ipv6();
     let server = router(&site, Mode6::Stateful);
     network(&site, &[("release_delay", "10m")]);
     let container = site.run("lan", "web", MAC);
@@ -159,7 +153,7 @@ fn a_container_that_comes_back_has_its_address_again() {
 
 #[test]
 fn after_a_crash_of_the_daemon_it_goes_on_and_is_given_back() {
-    let mut site = site();
+    let mut site = site_with_ipv6();
     let server = router(&site, Mode6::Stateful);
     network(&site, &[]);
     let container = site.run("lan", "web", MAC);
@@ -178,7 +172,7 @@ fn after_a_crash_of_the_daemon_it_goes_on_and_is_given_back() {
 
 #[test]
 fn after_a_reboot_of_the_host_it_asks_whether_its_address_is_still_right() {
-    let mut site = site();
+    let mut site = site_with_ipv6();
     let server = router(&site, Mode6::Stateful);
     network(&site, &[]);
     let container = site.run("lan", "web", MAC);
@@ -199,7 +193,7 @@ fn after_a_reboot_of_the_host_it_asks_whether_its_address_is_still_right() {
 /// The bridge is deleted and made again, with the daemon running and without.
 #[test]
 fn it_is_put_back_on_a_bridge_that_was_made_again() {
-    let mut site = site();
+    let mut site = site_with_ipv6();
     let server = router(&site, Mode6::Stateful);
     network(&site, &[]);
     let container = site.run("lan", "web", MAC);
