@@ -9,6 +9,7 @@ use std::path::Path;
 use dhcp::Instant;
 use dhcp::ipv6::{Address, Configuration, Delegated};
 use ipnet::{IpNet, Ipv6Net};
+use net::address::protocol::KERNEL_ROUTER_ADVERTISEMENT;
 use net::route::protocol;
 use net::route6::{DEFAULT_METRIC, Route6, RoutePreference6};
 use net::sysctl::{AddressGeneration, Ipv6Settings, ipv6_of};
@@ -120,10 +121,12 @@ impl Sandbox {
         let own =
             |address| Ipv6Net::new(address, LINK_LOCAL_LENGTH).unwrap_or_else(|_| address.into());
         for address in self.links.addresses(Some(self.ifindex)).await? {
-            // The kernel made it before it was told not to, and still looks whether anybody has it.
-            if let IpNet::V6(net) = address.address
-                && net.addr().is_unicast_link_local()
-            {
+            let IpNet::V6(net) = address.address else { continue };
+            // The kernel made it before it was told not to, and still looks whether anybody has it: it would take the
+            // client's own question for another machine's, and drop it.
+            let of_router = address.protocol == KERNEL_ROUTER_ADVERTISEMENT
+                || address.flags.contains(AddressFlags::TENTATIVE);
+            if net.addr().is_unicast_link_local() || first && of_router {
                 gone_is_fine(self.links.delete_address(self.ifindex, address.address).await)?;
             }
         }

@@ -1,5 +1,6 @@
 //! IPv6 when things go away and come back: the machine, the daemon, the server, the uplink, the bridge.
 
+use std::fs;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -7,10 +8,13 @@ use lab::{
     Capture, Dhcp6Summary, DhcpServer6, Dnsmasq, Frame, Kea6, Lan, Message6, Mode6, Place, Radvd,
     RouterOptions, ServerOptions, ServerOptions6,
 };
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::container::{Container, FOREVER};
-use crate::ipv6::{addresses, site_with_ipv6};
+use crate::ipv6::{MADE, addresses, site_with_ipv6};
+use crate::rogue::{Advertisement, Rogue};
 use crate::server::{Grant, Server};
 use crate::site::{SOON, Site, eventually, ip_json, same};
 
@@ -252,4 +256,43 @@ fn a_lease_that_no_server_prolongs_may_be_kept() {
     eventually("in the kernel", SOON, || same(lifetime(&container) < FOREVER, &true));
     assert_eq!(addresses(&container), told);
     assert_eq!(shown(&site, "web"), told);
+}
+
+/// A router speaks between the moment at which the link is up and the one at which the kernel there is told to listen
+/// to none: what it makes of that, and has not checked yet, is not what stays.
+#[test]
+fn what_the_container_s_kernel_was_quick_to_make_is_made_anew() {
+    let site = site_with_ipv6();
+    let _server = dnsmasq(&site);
+    site.network("lan", &[("ipv6", "auto")]);
+    let container = Container::join(&site, site.create("lan", "web", MAC));
+    let machine = site.lan.add_machine("rogue").unwrap();
+    let router = Rogue::on(&machine, "eth0");
+    let daemon = Pid::from_raw(site.landfall.pid().cast_signed());
+    kill(daemon, Signal::SIGSTOP).unwrap();
+    container.move_in(&site);
+    let shown = || {
+        let all = ip_json(&container.ns, &["-6", "addr", "show", "dev", "eth0"]);
+        let all =
+            all.as_array().into_iter().flatten().flat_map(|link| link["addr_info"].as_array());
+        let made = all.flatten().find(|address| address["local"] == MADE.to_string());
+        made.cloned().unwrap_or(Value::Null)
+    };
+    eventually("an address of the kernel's own", SOON, || {
+        router.send(&Advertisement::of(1).prefix(Lan::PREFIX6, 3600).frame());
+        let now = shown();
+        if now["mngtmpaddr"] == true { Ok(()) } else { Err(now.to_string()) }
+    });
+    // What started it has stopped with it.
+    let status = fs::read_to_string(format!("/proc/{daemon}/status")).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    for pid in [daemon, Pid::from_raw(parent.trim().parse().unwrap())] {
+        kill(pid, Signal::SIGCONT).unwrap();
+    }
+    eventually("Landfall's instead", SOON, || {
+        let now = shown();
+        let ours =
+            now["nodad"] == true && now["tentative"].is_null() && now["mngtmpaddr"].is_null();
+        if ours { Ok(()) } else { Err(now.to_string()) }
+    });
 }
