@@ -18,6 +18,7 @@ use wire::dhcp6::port;
 use wire::frame::{Checksum, Frame, Payload};
 use wire::nd::Message;
 
+use super::advertised::Advertised;
 use super::drive::drive;
 use super::ear::Ear;
 use super::neighbours::Hearing;
@@ -25,8 +26,6 @@ use super::schedule::Schedule;
 use super::segment::{Segment, now, seed};
 use crate::engine::ids::EndpointId;
 
-/// Routers of which is kept what they said: as many as a client heeds.
-const ROUTERS: usize = 8;
 /// How long a lease may take on its way back.
 const RELEASING: Duration = Duration::from_secs(2);
 
@@ -66,8 +65,7 @@ struct State {
     /// What clients have said and their siblings have not heard yet.
     said: VecDeque<(MacAddr, Vec<u8>)>,
     driver: Option<AbortHandle>,
-    /// What routers have last told all, and when: the next client need not wait until they say it again.
-    advertised: VecDeque<(Instant, Vec<u8>, Checksum)>,
+    advertised: Advertised,
 }
 
 struct Entry {
@@ -115,7 +113,7 @@ impl Ipv6 {
                 hearing,
                 said: VecDeque::new(),
                 driver: None,
-                advertised: VecDeque::new(),
+                advertised: Advertised::default(),
             }),
         });
         let driver = tokio::spawn(ipv6.clone().drive()).abort_handle();
@@ -147,10 +145,7 @@ impl Ipv6 {
             None => {
                 let mut client = Client::new(config, seed());
                 let heard = self.lock().advertised.clone();
-                let frames = heard.iter().filter_map(|(at, bytes, checksum)| {
-                    Some((*at, Frame::parse(bytes, *checksum).ok()?))
-                });
-                client.start_knowing(frames, now());
+                client.start_knowing(heard.frames(), now());
                 client
             }
         };
@@ -413,7 +408,7 @@ impl Ipv6 {
             }
         };
         let mut state = self.lock();
-        state.remember(&frame, bytes, checksum);
+        state.advertised.note(&frame, (bytes, checksum), now());
         self.deliver(&mut state, &frame, None);
         self.arm(&mut state);
     }
@@ -456,24 +451,6 @@ impl Ipv6 {
 }
 
 impl State {
-    /// Keeps what a router tells all, in the place of what it said before.
-    fn remember(&mut self, frame: &Frame<'_>, bytes: &[u8], checksum: Checksum) {
-        let Payload::Nd(nd) = &frame.payload else { return };
-        let Message::RouterAdvertisement(_) = nd.message else { return };
-        if !nd.destination.is_multicast() {
-            return;
-        }
-        let of_same = |bytes: &[u8], checksum| match Frame::parse(bytes, checksum) {
-            Ok(Frame { payload: Payload::Nd(other), .. }) => other.source == nd.source,
-            _ => true,
-        };
-        self.advertised.retain(|(_, bytes, checksum)| !of_same(bytes, *checksum));
-        if self.advertised.len() == ROUTERS {
-            self.advertised.pop_front();
-        }
-        self.advertised.push_back((now(), bytes.to_vec(), checksum));
-    }
-
     fn remove(&mut self, mac: MacAddr) {
         if let Some(entry) = self.clients.remove(&mac) {
             self.timers.forget(mac, entry.wake);

@@ -1,6 +1,7 @@
 //! Segments: each bridge that a network uses, the port through which Landfall speaks on it, and
 //! the DHCP clients of all endpoints there.
 
+mod advertised;
 mod clients;
 mod drive;
 mod driver;
