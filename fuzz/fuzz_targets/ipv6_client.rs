@@ -115,8 +115,7 @@ fn option(said: &Opt) -> NdOption {
             let length = if length < 200 { 64 } else { length % 129 };
             let valid = if preferred % 8 == 0 { valid } else { valid.max(preferred) };
             let prefix = network(choice);
-            let said =
-                PrefixInformation { prefix, length, on_link, autonomous, valid, preferred };
+            let said = PrefixInformation { prefix, length, on_link, autonomous, valid, preferred };
             NdOption::Prefix(said)
         }
         Opt::Route { network: choice, length, lifetime } => NdOption::Route(RouteInformation {
