@@ -9,6 +9,8 @@ use super::report::{Finding, check};
 
 /// `addr_assign_type` of a link whose MAC somebody has set (NET_ADDR_SET).
 const SET: &str = "3";
+/// One for all network namespaces, and shown in the first alone.
+const BACKLOG: &str = "/proc/sys/net/core/netdev_max_backlog";
 
 /// What netlink does not tell of a bridge; `None` where `/sys` is another namespace's.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,6 +19,9 @@ pub(super) struct Sysfs {
     own_mac: Option<bool>,
     /// The bridge asks its ports for their multicast memberships.
     querier: Option<bool>,
+    /// Frames that wait on one processor at most, `net.core.netdev_max_backlog`: of a broadcast to more ports than
+    /// that the kernel drops the rest.
+    backlog: Option<usize>,
 }
 
 impl Sysfs {
@@ -32,6 +37,7 @@ impl Sysfs {
         Sysfs {
             own_mac: read("addr_assign_type").map(|kind| kind == SET),
             querier: read("bridge/multicast_querier").map(|on| on != "0"),
+            backlog: fs::read_to_string(BACKLOG).ok().and_then(|text| text.trim().parse().ok()),
         }
     }
 }
@@ -101,6 +107,15 @@ pub(super) fn judge(bridge: &Link, links: &[Link], sysfs: Sysfs, heard: bool) ->
             Finding::note(check::BRIDGE_MAC, name, seen)
                 .advise(format!("`ip link set {name} address {mac}`")),
         );
+    }
+    if let Some(backlog) = sysfs.backlog.filter(|backlog| *backlog <= ports.len()) {
+        let seen = format!(
+            "{} ports, and the kernel keeps {backlog} frames at a time: of broadcasts, as ARP sends them, some ports get none",
+            ports.len()
+        );
+        let enough = ports.len() * 4;
+        let advice = format!("`sysctl -w net.core.netdev_max_backlog={enough}`");
+        findings.push(Finding::warning(check::PORTS, name, seen).advise(advice));
     }
     findings
 }
@@ -241,7 +256,7 @@ mod tests {
     fn what_is_said_of_settings() {
         let mut bridge = sample("br0", Some("bridge"));
         let links = [port("eth0", None, true)];
-        let quiet = Sysfs { own_mac: Some(true), querier: Some(false) };
+        let quiet = Sysfs { own_mac: Some(true), querier: Some(false), backlog: Some(2) };
         let mut all = text(judge(&bridge, &links, quiet, true));
         bridge.bridge = Some(BridgeInfo {
             stp: true,
@@ -251,7 +266,7 @@ mod tests {
             multicast_snooping: true,
             ..BridgeInfo::default()
         });
-        let loud = Sysfs { own_mac: Some(false), querier: Some(false) };
+        let loud = Sysfs { own_mac: Some(false), backlog: Some(1), ..quiet };
         all += &text(judge(&bridge, &links, loud, true));
         bridge.bridge =
             Some(BridgeInfo { vlan_filtering: true, forward_delay: 1500, ..BridgeInfo::default() });

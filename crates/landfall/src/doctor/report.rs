@@ -17,6 +17,7 @@ pub(super) mod check {
     pub(crate) const VLAN: &str = "vlan";
     pub(crate) const MULTICAST: &str = "multicast";
     pub(crate) const BRIDGE_MAC: &str = "bridge-mac";
+    pub(crate) const PORTS: &str = "ports";
     pub(crate) const FIREWALL: &str = "firewall";
     pub(crate) const DHCP_SERVER: &str = "dhcp-server";
     pub(crate) const IPV6: &str = "ipv6";
@@ -26,7 +27,7 @@ pub(super) mod check {
 
     /// All of them, in the order of the report.
     #[cfg(test)]
-    pub(crate) const ALL: [&str; 19] = [
+    pub(crate) const ALL: [&str; 20] = [
         DAEMON,
         SOCKET,
         DOCKER,
@@ -42,6 +43,7 @@ pub(super) mod check {
         VLAN,
         MULTICAST,
         BRIDGE_MAC,
+        PORTS,
         FIREWALL,
         DHCP_SERVER,
         IPV6_ROUTER,

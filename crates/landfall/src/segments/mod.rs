@@ -1,6 +1,7 @@
 //! Segments: each bridge that a network uses, the port through which Landfall speaks on it, and
 //! the DHCP clients of all endpoints there.
 
+mod acquire;
 mod advertised;
 mod clients;
 mod drive;
@@ -21,9 +22,10 @@ use std::sync::{Arc, PoisonError};
 use net::{BootTimer, Link, Netlink, Netns};
 use tokio::sync::{Mutex, mpsc};
 
+pub(crate) use acquire::{AcquireError, Begin, Start};
 pub(crate) use ipv6::{Ipv6, Ipv6Event};
 pub(crate) use port::PortError;
-pub(crate) use segment::{AcquireError, Begin, Segment, Start};
+pub(crate) use segment::Segment;
 
 use crate::engine::api::Ipv6Counters;
 use crate::engine::ids::EndpointId;

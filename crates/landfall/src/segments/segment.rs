@@ -6,19 +6,19 @@
 //! two maps and an address in the kernel's table of what the port hears.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::v4::{Client, Config, Lease, OnLoss, Progress, State as State4};
+use dhcp::v4::{Client, Lease, State as State4};
 use net::{BootTimer, FdbKind, Link, Netlink, PacketSocket};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use wire::MacAddr;
 
 use super::LeaseEvent;
-use super::clients::{Entry, Starting, State, Waiting};
+use super::acquire::AcquireError;
+use super::clients::{Entry, State, Waiting};
 use super::hearing::Wants;
 use super::ipv6::Ipv6;
 use super::pace::Pace;
@@ -48,7 +48,7 @@ pub(crate) struct Segment {
     /// Leases on their way back.
     releasing: TaskTracker,
     /// How many may ask at a time whether their lease of an earlier boot is still right.
-    reboots: Semaphore,
+    pub(super) reboots: Semaphore,
     /// Its IPv6 side, once a network wants it.
     pub(super) ipv6: OnceLock<Arc<Ipv6>>,
     state: Mutex<State>,
@@ -56,58 +56,6 @@ pub(crate) struct Segment {
 
 /// The clients of a segment, on their way to another.
 pub(super) struct Clients(Vec<(MacAddr, Box<Entry>)>);
-
-/// What a new client knows.
-#[derive(Debug, Clone)]
-pub(crate) enum Begin {
-    /// Nothing, and its MAC was made just now: nobody has ever seen it.
-    Fresh,
-    /// Nothing.
-    Known,
-    /// The lease that it had before the machine booted, which goes on.
-    With(Lease),
-    /// The address that it had before the machine booted, and not whether its lease goes on.
-    Asking(Ipv4Addr),
-}
-
-/// How an acquisition and the store keep step.
-#[derive(Debug, Clone)]
-pub(crate) struct Start {
-    /// Whether the endpoint is on the disk.
-    pub(crate) recorded: watch::Receiver<bool>,
-    /// Takes each lease that a server grants, while its address is still being checked: it can be
-    /// written down meanwhile.
-    pub(crate) granted: mpsc::UnboundedSender<Lease>,
-}
-
-impl Start {
-    /// That of an endpoint that is on the disk already.
-    pub(crate) fn recorded_before() -> Start {
-        Start { recorded: watch::channel(true).1, granted: mpsc::unbounded_channel().0 }
-    }
-
-    /// That of somebody who waits for the same record and has nothing to have noted.
-    pub(crate) fn after(other: &Start) -> Start {
-        Start { recorded: other.recorded.clone(), granted: mpsc::unbounded_channel().0 }
-    }
-
-    /// Waits until the endpoint is on the disk; fails if it will never be.
-    pub(crate) async fn recorded(&self) -> Result<(), AcquireError> {
-        let mut recorded = self.recorded.clone();
-        recorded.wait_for(|done| *done).await.map(drop).map_err(|_| AcquireError::Abandoned)
-    }
-}
-
-/// Why there is no lease.
-#[derive(Debug)]
-pub(crate) enum AcquireError {
-    /// Another endpoint on the segment has this MAC.
-    MacInUse(EndpointId),
-    /// No lease came in time.
-    TimedOut(Progress),
-    /// The segment was stopped, or the endpoint removed, while this was waiting.
-    Abandoned,
-}
 
 /// How a client stands.
 pub(crate) struct View {
@@ -183,160 +131,6 @@ impl Segment {
         self.ipv6.get()
     }
 
-    /// Obtains a lease for a new endpoint; none: the LAN would have it do without IPv4 (RFC 8925).
-    ///
-    /// It asks at once, and takes no lease before the endpoint is on the disk: whoever died in between
-    /// would not know of it.
-    ///
-    /// Dropping the future leaves the client at work: whoever drops it calls [`Self::release`].
-    pub(crate) async fn acquire(
-        &self,
-        owner: &EndpointId,
-        config: Config,
-        begin: Begin,
-        patience: Duration,
-        start: Start,
-    ) -> Result<Option<Lease>, AcquireError> {
-        let (mac, until) = (config.mac, tokio::time::Instant::now() + patience);
-        let fresh = matches!(begin, Begin::Fresh);
-        let _turn = match begin {
-            Begin::With(_) | Begin::Asking(_) => {
-                // It asks for its lease with its first word.
-                start.recorded().await?;
-                let turn = tokio::time::timeout_at(until, self.reboots.acquire()).await;
-                Some(turn.map_err(|_| AcquireError::TimedOut(Progress::default()))?)
-            }
-            Begin::Fresh | Begin::Known => None,
-        };
-        let (bound, lease) = oneshot::channel();
-        let waiting = Starting { bound, granted: start.granted.clone(), told: None };
-        let waiting = Some(Waiting::Bound(Box::new(waiting)));
-        self.insert(owner, Client::new(config.clone(), seed()), None, waiting)?;
-        if !fresh {
-            // The MAC may have been seen elsewhere, and replies to it would go there.
-            self.hold(mac).await;
-        }
-        self.with(mac, |client, now| match begin {
-            Begin::Fresh | Begin::Known => client.start_asking(now),
-            Begin::With(lease) => *client = Client::reboot_with_lease(config, lease, seed(), now),
-            Begin::Asking(address) => *client = Client::reboot(config, address, seed(), now),
-        });
-        if fresh {
-            // The kernel may be busy with other links, and the server need not wait for that.
-            self.hold(mac).await;
-        } else {
-            self.with(mac, |client, _| client.hold(true));
-        }
-        start.recorded().await?;
-        self.with(mac, |client, now| client.request(now));
-        self.wait_for(mac, lease, until).await
-    }
-
-    /// Has a client that does without IPv4 ask for it all the same, and waits for its lease.
-    pub(crate) async fn insist(
-        &self,
-        mac: MacAddr,
-        patience: Duration,
-    ) -> Result<Option<Lease>, AcquireError> {
-        let until = tokio::time::Instant::now() + patience;
-        let (bound, lease) = oneshot::channel();
-        let granted = mpsc::unbounded_channel().0;
-        if let Some(entry) = self.lock().clients.get_mut(&mac) {
-            let waiting = Starting { bound, granted, told: None };
-            entry.waiting = Some(Waiting::Bound(Box::new(waiting)));
-        }
-        self.ask_again(mac);
-        self.wait_for(mac, lease, until).await
-    }
-
-    /// The same without waiting: [`Event::Bound`] tells of it. Does nothing to a client that has a lease or looks for one.
-    pub(crate) fn ask_again(&self, mac: MacAddr) {
-        self.with(mac, |client, now| client.insist(now));
-    }
-
-    /// Waits for what a client is told in answer.
-    async fn wait_for(
-        &self,
-        mac: MacAddr,
-        lease: oneshot::Receiver<Option<Lease>>,
-        until: tokio::time::Instant,
-    ) -> Result<Option<Lease>, AcquireError> {
-        match tokio::time::timeout_at(until, lease).await {
-            Ok(Ok(lease)) => Ok(lease),
-            Ok(Err(_)) => Err(AcquireError::Abandoned),
-            Err(_) => match self.lock().clients.get_mut(&mac) {
-                Some(entry) => {
-                    // From now on it is an event like any other.
-                    entry.waiting.take_if(|waiting| matches!(waiting, Waiting::Bound(_)));
-                    Err(AcquireError::TimedOut(entry.client.progress().clone()))
-                }
-                None => Err(AcquireError::Abandoned),
-            },
-        }
-    }
-
-    /// Lets a client that got no lease go on with its last one, although nobody has confirmed it: its
-    /// address is in use until a server says otherwise.
-    pub(crate) fn assume(&self, owner: &EndpointId, config: Config, mut last: Lease) {
-        let (mac, now) = (config.mac, now());
-        let config = Config { on_loss: OnLoss::Keep, ..config };
-        last.expires_at = now;
-        let mut state = self.lock();
-        if let Some(entry) = state.clients.get_mut(&mac).filter(|entry| entry.owner == *owner) {
-            entry.client = Client::resume(config, last, seed(), now);
-            entry.client.hold(true);
-            self.settle(&mut state, mac);
-        }
-    }
-
-    /// Goes on with a lease of an earlier run of the daemon, in the same boot. `link`: the host's
-    /// end of the endpoint's veth, if a sandbox has the other one up; its frames go on going there.
-    pub(crate) async fn resume(
-        &self,
-        owner: &EndpointId,
-        config: Config,
-        lease: Lease,
-        link: Option<u32>,
-    ) -> Result<(), AcquireError> {
-        let mac = config.mac;
-        let client = Client::resume(config, lease, seed(), now());
-        self.insert(owner, client, link, None)?;
-        if link.is_none() {
-            self.hold(mac).await;
-        }
-        self.settle(&mut self.lock(), mac);
-        Ok(())
-    }
-
-    /// Takes up an endpoint that has no IPv4: nothing is asked for. `link` as for [`Self::resume`].
-    pub(crate) async fn enter(
-        &self,
-        owner: &EndpointId,
-        config: Config,
-        link: Option<u32>,
-    ) -> Result<(), AcquireError> {
-        let mac = config.mac;
-        self.insert(owner, Client::new(config, seed()), link, None)?;
-        if link.is_none() {
-            self.hold(mac).await;
-        }
-        Ok(())
-    }
-
-    /// Looks for a lease for an endpoint that lives without one; [`Event::Bound`] tells of it. `link` as
-    /// for [`Self::resume`].
-    pub(crate) async fn seek(
-        &self,
-        owner: &EndpointId,
-        config: Config,
-        link: Option<u32>,
-    ) -> Result<(), AcquireError> {
-        let mac = config.mac;
-        self.enter(owner, config, link).await?;
-        self.with(mac, |client, now| client.start(now));
-        Ok(())
-    }
-
     /// Whether a server has told the client of that MAC anything about a lease: what was known before
     /// counts no more.
     pub(crate) fn is_answered(&self, mac: MacAddr) -> bool {
@@ -344,39 +138,6 @@ impl Segment {
             let progress = entry.client.progress();
             entry.client.lease().is_some() || progress.acks > 0 || progress.naks > 0
         })
-    }
-
-    /// Hands a client over to another endpoint, with the lease that it has; none: it goes without IPv4.
-    ///
-    /// # Errors
-    /// When the client is not `from`'s, or has no lease just now and should: then it is forgotten. What
-    /// `from` has of IPv6 is handed over all the same.
-    pub(crate) fn take_over(
-        &self,
-        from: &EndpointId,
-        to: &EndpointId,
-        mac: MacAddr,
-        host_name: Option<&str>,
-    ) -> Result<Option<Lease>, AcquireError> {
-        if let Some(ipv6) = self.ipv6() {
-            ipv6.take_over(from, to, mac, host_name);
-        }
-        let mut state = self.lock();
-        let entry = state.clients.get_mut(&mac).filter(|entry| entry.owner == *from);
-        let Some(entry) = entry.filter(|entry| entry.waiting.is_none()) else {
-            return Err(AcquireError::Abandoned);
-        };
-        let lease = entry.client.lease().cloned();
-        if lease.is_none() && !goes_without(&entry.client) {
-            state.remove(mac);
-            return Err(AcquireError::Abandoned);
-        }
-        entry.owner = to.clone();
-        if host_name.is_some() {
-            entry.client.set_host_name(host_name, now());
-        }
-        self.settle(&mut state, mac);
-        Ok(lease)
     }
 
     /// Forgets the client of an endpoint that is made once more, without a word to its server.
@@ -547,7 +308,7 @@ impl Segment {
         })
     }
 
-    fn insert(
+    pub(super) fn insert(
         &self,
         owner: &EndpointId,
         client: Client,
@@ -578,7 +339,7 @@ impl Segment {
 
     /// The port holds the endpoint's place: frames for its MAC come to the port, which answers
     /// ARP for its address.
-    async fn hold(&self, mac: MacAddr) {
+    pub(super) async fn hold(&self, mac: MacAddr) {
         self.point(mac, self.port).await;
         self.with(mac, |client, _| client.hold(true));
     }
@@ -591,7 +352,7 @@ impl Segment {
         }
     }
 
-    fn with(&self, mac: MacAddr, act: impl FnOnce(&mut Client, Instant)) {
+    pub(super) fn with(&self, mac: MacAddr, act: impl FnOnce(&mut Client, Instant)) {
         let mut state = self.lock();
         if let Some(entry) = state.clients.get_mut(&mac) {
             act(&mut entry.client, now());
@@ -605,7 +366,7 @@ impl Segment {
 }
 
 /// Whether a client neither has a lease nor looks for one.
-fn goes_without(client: &Client) -> bool {
+pub(super) fn goes_without(client: &Client) -> bool {
     matches!(client.state(), State4::Stopped | State4::V6OnlyWait)
 }
 
