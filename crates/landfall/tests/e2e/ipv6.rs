@@ -2,7 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use lab::{Dnsmasq, EngineVersion, Lan, LanOptions, Mode6, Namespace, Place, ServerOptions};
+use lab::{
+    DhcpServer6, Dnsmasq, EngineVersion, Isc6, Kea6, Lan, LanOptions, Mode6, Namespace, Place,
+    Radvd, RouterOptions, ServerOptions, ServerOptions6, Wide6,
+};
 
 use crate::site::{SOON, Site, inside, ip_json, until};
 
@@ -51,6 +54,44 @@ fn a_container_has_the_addresses_of_its_lan_and_docker_shows_one() {
         assert_eq!(shown(&site, "web"), address, "{mode:?}");
         reached(&site, "web", address);
         site.docker(&["rm", "-f", "web"]);
+    }
+}
+
+/// Routers and servers that are programs of their own, as LANs have them.
+#[test]
+fn every_server_leases_beside_a_router() {
+    type Start = fn(&Namespace, &str, &ServerOptions6) -> lab::Result<Box<dyn DhcpServer6>>;
+    let servers: [(&str, Start); 3] = [
+        ("kea", |ns, eth, options| Ok(Box::new(Kea6::start(ns, eth, options)?))),
+        ("isc", |ns, eth, options| Ok(Box::new(Isc6::start(ns, eth, options)?))),
+        ("wide", |ns, eth, options| Ok(Box::new(Wide6::start(ns, eth, options)?))),
+    ];
+    let lan = Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap();
+    let server4 = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let site = Site::on(lan, server4, &[]);
+    site.network("lan", &["ipv6=auto", "release_delay=0"]);
+    let router = site.lan.router_ns();
+    for (name, start) in servers {
+        let server = start(router, "eth0", &ServerOptions6::default()).unwrap();
+        for made in [false, true] {
+            let mut said = RouterOptions { managed: true, other: true, ..RouterOptions::default() };
+            said.prefixes[0].autonomous = made;
+            let mut radvd = Radvd::start(router, "eth0", &said).unwrap();
+            site.run("web", &["--network", "lan", "--mac-address", MAC]);
+            let address = shown(&site, "web");
+            let leases = server.leases6().unwrap();
+            assert!(
+                leases.iter().any(|lease| lease.ip == address),
+                "{name}: {address}, {leases:?}"
+            );
+            reached(&site, "web", address);
+            if made {
+                reached(&site, "web", MADE);
+            }
+            site.docker(&["rm", "-f", "web"]);
+            server.wait_leases6("no lease", SOON, &|leases| leases.is_empty()).unwrap();
+            radvd.stop().unwrap();
+        }
     }
 }
 
