@@ -45,7 +45,7 @@ help: ## this list
 # 0.36 MB, and packed a hundredth of that; glibc 2.36 (Debian 12) and later unpack it.
 build: ## target/release/landfall, one static file
 	cargo rustc $(LOCKED) --release -p landfall --bin landfall -- \
-	  -C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs
+	  -C target-feature=+crt-static -C strip=symbols -C link-arg=-Wl,-z,pack-relative-relocs
 
 plugin: build ## dist/plugin, for `docker plugin create landfall dist/plugin`
 	scripts/make-plugin $(BINARY) dist/plugin
