@@ -23,6 +23,12 @@ impl MacAddr {
         MacAddr([0x33, 0x33, a, b, c, d])
     }
 
+    /// Its modified EUI-64: the lower half of an IPv6 address (RFC 4291 appendix A).
+    pub fn eui64(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+    }
+
     /// Whether it can be the address of one station: neither group address nor all zero.
     pub fn is_unicast(self) -> bool {
         let [first, ..] = self.0;

@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wire::MacAddr;
+use wire::dhcp6::Duid;
 
 pub use crate::nd::{DuplicateCheck, InterfaceId, Neighbour};
 pub use crate::v4::OnLoss;
@@ -86,13 +87,11 @@ impl Config {
     /// its IAID the MAC's last four bytes, and its interface identifier the modified EUI-64.
     pub fn new(mac: MacAddr) -> Config {
         let [_, _, c, d, e, f] = mac.0;
-        let mut duid = vec![0, 3, 0, 1];
-        duid.extend(mac.0);
         Config {
             mac,
             mode: Mode::default(),
             interface_id: InterfaceId::Eui64,
-            duid: duid.into(),
+            duid: Box::from(&*Duid::link_layer(mac)),
             iaid: u32::from_be_bytes([c, d, e, f]),
             host_name: None,
             vendor_class: None,

@@ -27,7 +27,7 @@ impl InterfaceId {
     /// counter; an EUI-64 has only attempt 0.
     pub(crate) fn address(&self, mac: MacAddr, prefix: Ipv6Addr, attempt: u8) -> Option<Ipv6Addr> {
         let low = match self {
-            InterfaceId::Eui64 => (attempt == 0).then(|| eui64(mac))?,
+            InterfaceId::Eui64 => (attempt == 0).then(|| mac.eui64())?,
             InterfaceId::Stable { secret, network } => {
                 stable(secret, network, mac, prefix, attempt)
             }
@@ -47,12 +47,6 @@ impl fmt::Debug for InterfaceId {
     }
 }
 
-/// The modified EUI-64 of a MAC.
-fn eui64(mac: MacAddr) -> u64 {
-    let [a, b, c, d, e, f] = mac.0;
-    u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f])
-}
-
 /// RFC 7217 §5, with SipHash-2-4 as the pseudorandom function: it is one under its 128-bit key,
 /// and its 64 bits are what an identifier has. The MAC stands for the interface (Net_Iface).
 fn stable(secret: &[u8; 16], network: &[u8], mac: MacAddr, prefix: Ipv6Addr, attempt: u8) -> u64 {
@@ -68,7 +62,7 @@ fn stable(secret: &[u8; 16], network: &[u8], mac: MacAddr, prefix: Ipv6Addr, att
         hasher.write(&[attempt, round]);
         hasher.finish()
     };
-    (0..3).map(tried).find(|id| !is_reserved(*id)).unwrap_or_else(|| eui64(mac))
+    (0..3).map(tried).find(|id| !is_reserved(*id)).unwrap_or_else(|| mac.eui64())
 }
 
 /// Identifiers with a meaning of their own (RFC 5453): the routers' anycast address, proxy mobile
@@ -112,7 +106,7 @@ mod tests {
         ] {
             assert_ne!(first, other);
         }
-        assert_ne!(first, eui64(MAC));
+        assert_ne!(first, MAC.eui64());
     }
 
     #[test]

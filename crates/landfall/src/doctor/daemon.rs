@@ -28,10 +28,10 @@ pub(super) struct Daemon {
     pub(super) bridges: Vec<String>,
     /// Those of networks that want IPv6.
     pub(super) ipv6_bridges: Vec<String>,
+    /// Those on which no network has IPv4.
+    pub(super) without_ipv4: Vec<String>,
     /// The endpoints that are in a container.
     pub(super) endpoints: Vec<Told>,
-    /// Those of them on which no network has IPv4.
-    pub(super) without_ipv4: Vec<String>,
 }
 
 /// What doctor reads of the status: little, so that it understands other versions'.

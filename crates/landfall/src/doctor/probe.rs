@@ -49,9 +49,8 @@ pub(super) struct Heard {
     pub(super) ipv6: Heard6,
 }
 
-/// Asks on a bridge and listens for `wait`; without `ipv4` for no DHCPv4 server. With `firewall` and in case of silence, asks again on
-/// the bridge device itself: what the host sends there, its firewall for forwarded frames does
-/// not see.
+/// Asks on a bridge and listens for `wait`; without `ipv4` for no DHCPv4 server. With `firewall` and in case of silence,
+/// asks again on the bridge device itself: what the host sends there, its firewall for forwarded frames does not see.
 ///
 /// # Errors
 /// When the kernel refuses the port.

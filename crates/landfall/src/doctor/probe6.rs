@@ -159,18 +159,16 @@ fn server(mac: MacAddr, payload: &[u8], xid: u32) -> Option<Server> {
 }
 
 fn solicit(xid: u32, mac: MacAddr) -> Vec<u8> {
-    let duid = [&[0, 3, 0, 1][..], &mac.0].concat();
     Builder::new(MessageType::Solicit, xid)
-        .option(code::CLIENT_ID, &duid)
+        .option(code::CLIENT_ID, &Duid::link_layer(mac))
         .option(code::ELAPSED_TIME, &[0; 2])
         .option(code::IA_NA, &Ia::header(1, 0, 0))
         .finish()
 }
 
-/// RFC 4291, appendix A.
+/// The link-local address that a MAC makes.
 fn link_local(mac: MacAddr) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+    Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(mac.eui64()))
 }
 
 fn socket_address(address: Ipv6Addr, port: u16) -> SocketAddrV6 {

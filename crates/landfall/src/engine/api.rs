@@ -205,7 +205,7 @@ pub(crate) struct NetworkStatus {
 /// The state of an endpoint whose network has no IPv4.
 pub(crate) const OFF: &str = "OFF";
 
-/// Earlier daemons have no other networks.
+/// Earlier daemons, and their records, have no other networks.
 pub(crate) fn with_ipv4() -> bool {
     true
 }

@@ -101,7 +101,7 @@ pub(crate) struct Options {
     #[serde(default)]
     pub(crate) dhcp_guard: bool,
     /// Whether containers have IPv4. If not, they have IPv6.
-    #[serde(default = "with_ipv4")]
+    #[serde(default = "super::api::with_ipv4")]
     pub(crate) ipv4: bool,
     /// IPv6, if it is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,11 +119,6 @@ pub(crate) struct Ipv6Options {
     pub(crate) prefix: Option<u8>,
     /// Whether a container does not start without an address.
     pub(crate) required: bool,
-}
-
-/// Records from before there was a choice have nothing else.
-fn with_ipv4() -> bool {
-    true
 }
 
 /// How the lower half of an address from a router's prefix is made.

@@ -35,9 +35,7 @@ impl Engine {
             None => Ok(()),
         }
     }
-}
 
-impl Engine {
     /// The lease of a new endpoint that would do without IPv4, and has no IPv6 either; none: so it was meant to be.
     pub(super) async fn lease_after_all(
         &self,

@@ -130,7 +130,7 @@ impl Segment {
         self.wait_for(mac, lease, until).await
     }
 
-    /// The same without waiting: [`Event::Bound`] tells of it. Does nothing to a client that has a lease or looks for one.
+    /// The same without waiting: [`dhcp::v4::Event::Bound`] tells of it. Does nothing to a client that has a lease or looks for one.
     pub(crate) fn ask_again(&self, mac: MacAddr) {
         self.with(mac, |client, now| client.insist(now));
     }
@@ -180,11 +180,7 @@ impl Segment {
         link: Option<u32>,
     ) -> Result<(), AcquireError> {
         let mac = config.mac;
-        let client = Client::resume(config, lease, seed(), now());
-        self.insert(owner, client, link, None)?;
-        if link.is_none() {
-            self.hold(mac).await;
-        }
+        self.place(owner, Client::resume(config, lease, seed(), now()), link).await?;
         self.settle(&mut self.lock(), mac);
         Ok(())
     }
@@ -196,15 +192,10 @@ impl Segment {
         config: Config,
         link: Option<u32>,
     ) -> Result<(), AcquireError> {
-        let mac = config.mac;
-        self.insert(owner, Client::new(config, seed()), link, None)?;
-        if link.is_none() {
-            self.hold(mac).await;
-        }
-        Ok(())
+        self.place(owner, Client::new(config, seed()), link).await
     }
 
-    /// Looks for a lease for an endpoint that lives without one; [`Event::Bound`] tells of it. `link` as
+    /// Looks for a lease for an endpoint that lives without one; [`dhcp::v4::Event::Bound`] tells of it. `link` as
     /// for [`Self::resume`].
     pub(crate) async fn seek(
         &self,
@@ -215,6 +206,21 @@ impl Segment {
         let mac = config.mac;
         self.enter(owner, config, link).await?;
         self.with(mac, |client, now| client.start(now));
+        Ok(())
+    }
+
+    /// Takes in a client, and holds its place where no link does.
+    async fn place(
+        &self,
+        owner: &EndpointId,
+        client: Client,
+        link: Option<u32>,
+    ) -> Result<(), AcquireError> {
+        let mac = client.config().mac;
+        self.insert(owner, client, link, None)?;
+        if link.is_none() {
+            self.hold(mac).await;
+        }
         Ok(())
     }
 
