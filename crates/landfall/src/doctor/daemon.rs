@@ -15,7 +15,8 @@ use super::addresses::Told;
 use super::report::{Finding, check};
 use super::state;
 use crate::admin::client;
-use crate::engine::api::{StateStatus, with_ipv4};
+use crate::engine::api::StateStatus;
+use crate::engine::options::with_ipv4;
 
 /// A daemon that answers.
 #[derive(Debug)]

@@ -198,17 +198,12 @@ pub(crate) struct NetworkStatus {
     #[serde(default)]
     pub(crate) ipv6: Option<dhcp::ipv6::Mode>,
     /// Whether its containers have IPv4.
-    #[serde(default = "with_ipv4")]
+    #[serde(default = "super::options::with_ipv4")]
     pub(crate) ipv4: bool,
 }
 
 /// The state of an endpoint whose network has no IPv4.
 pub(crate) const OFF: &str = "OFF";
-
-/// Earlier daemons, and their records, have no other networks.
-pub(crate) fn with_ipv4() -> bool {
-    true
-}
 
 /// An endpoint as `landfall status` shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

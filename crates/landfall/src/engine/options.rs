@@ -101,11 +101,16 @@ pub(crate) struct Options {
     #[serde(default)]
     pub(crate) dhcp_guard: bool,
     /// Whether containers have IPv4. If not, they have IPv6.
-    #[serde(default = "super::api::with_ipv4")]
+    #[serde(default = "with_ipv4")]
     pub(crate) ipv4: bool,
     /// IPv6, if it is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Ipv6Options>,
+}
+
+/// Earlier daemons, and their records, have no networks without.
+pub(crate) fn with_ipv4() -> bool {
+    true
 }
 
 /// What a network that wants IPv6 wants of it.

@@ -14,9 +14,10 @@ use wire::MacAddr;
 
 use super::backlog::Backlog;
 use super::bridges::BridgeNews;
+use super::guest::{self, Guest};
 use super::ids::EndpointId;
 use super::sandbox::{Configured, Sandbox};
-use super::{Engine, State, guest, ipv6, with_prefix};
+use super::{Engine, State, ipv6, with_prefix};
 use crate::fault::point;
 use crate::segments::{Ipv6Event, LeaseEvent, Segment};
 use crate::store::Phase;
@@ -241,10 +242,11 @@ impl Engine {
             // Known from before the daemon's restart, and the DHCP client sends the name.
             return;
         }
-        let inquiry = tokio::spawn(inquire(self.clone(), id.clone(), path));
-        if let Some(endpoint) = self.lock().endpoints.get_mut(id)
-            && let Some(earlier) = endpoint.pending.replace(inquiry.abort_handle())
-        {
+        let mut state = self.lock();
+        let Some(endpoint) = state.endpoints.get_mut(id) else { return };
+        // Begun before the state is let go, so that its end finds its handle.
+        let inquiry = tokio::spawn(self.clone().inquire(id.clone(), path));
+        if let Some(earlier) = endpoint.pending.replace(inquiry.abort_handle()) {
             earlier.abort();
         }
     }
@@ -380,37 +382,43 @@ impl Engine {
             _ => Ok(()),
         }
     }
-}
 
-/// Learns who lives in the sandbox, and has the DHCP client tell the server.
-async fn inquire(engine: Engine, id: EndpointId, path: PathBuf) {
-    let found = match guest::find(&path).await {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::warn!(endpoint = %id, %error, "the container's host name is not known");
-            return;
-        }
-    };
-    let Some(Joined { segment, mac, .. }) = engine.joined(&id) else { return };
-    if let Some(endpoint) = engine.lock().endpoints.get_mut(&id) {
-        endpoint.host_name = found.host_name.as_deref().map(Into::into);
-        if endpoint.container.as_deref() != found.container.as_deref() {
-            if endpoint.container.is_some() {
-                tracing::warn!(
-                    endpoint = %id, taken_for = ?endpoint.container, is = ?found.container,
-                    "another container than the one that was taken for it"
-                );
+    /// Learns who lives in the sandbox, and has the DHCP client tell the server.
+    async fn inquire(self, id: EndpointId, path: PathBuf) {
+        match guest::find(&path).await {
+            Ok(found) => self.learn(&id, found),
+            Err(error) => {
+                tracing::warn!(endpoint = %id, %error, "the container's host name is not known");
             }
-            endpoint.container = found.container.as_deref().map(Into::into);
-            endpoint.name = None;
         }
-        endpoint.confirmed = found.container.is_some();
-        // Any other process may end before its container does.
-        endpoint.guest = found.pid.filter(|_| found.container.is_some());
+        // As long as there is a handle to it, a task that has ended takes up as much memory as one that runs.
+        if let Some(endpoint) = self.lock().endpoints.get_mut(&id) {
+            endpoint.pending.take_if(|pending| pending.id() == tokio::task::id());
+        }
     }
-    engine.keep_later(&id);
-    point("join: guest known");
-    if let Some(name) = &found.host_name {
-        segment.set_host_name(mac, name);
+
+    fn learn(&self, id: &EndpointId, found: Guest) {
+        let Some(Joined { segment, mac, .. }) = self.joined(id) else { return };
+        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
+            endpoint.host_name = found.host_name.as_deref().map(Into::into);
+            if endpoint.container.as_deref() != found.container.as_deref() {
+                if endpoint.container.is_some() {
+                    tracing::warn!(
+                        endpoint = %id, taken_for = ?endpoint.container, is = ?found.container,
+                        "another container than the one that was taken for it"
+                    );
+                }
+                endpoint.container = found.container.as_deref().map(Into::into);
+                endpoint.name = None;
+            }
+            endpoint.confirmed = found.container.is_some();
+            // Any other process may end before its container does.
+            endpoint.guest = found.pid.filter(|_| found.container.is_some());
+        }
+        self.keep_later(id);
+        point("join: guest known");
+        if let Some(name) = &found.host_name {
+            segment.set_host_name(mac, name);
+        }
     }
 }

@@ -37,12 +37,16 @@ impl Said {
     }
 }
 
-/// What a link is, without counters and timers.
+/// What somebody has made of a link: not its counters and timers, nor what the kernel notes of its carrier by and by.
 fn looks(lan: &Lan) -> Vec<Value> {
-    let fields = ["ifindex", "ifname", "address", "mtu", "master", "flags", "promiscuity"];
-    let links = ip_json(lan.host_ns(), &["link", "show"]);
-    let looks = |link: &Value| fields.iter().map(|field| link[field].clone()).collect();
-    links.as_array().unwrap().iter().map(looks).collect()
+    let fields = ["ifindex", "ifname", "address", "mtu", "master", "promiscuity"];
+    let noted = ["NO-CARRIER", "LOWER_UP"];
+    let looks = |link: &Value| {
+        let flags = link["flags"].as_array().unwrap().iter();
+        let set = flags.filter(|flag| !noted.contains(&flag.as_str().unwrap())).cloned().collect();
+        fields.iter().map(|field| link[field].clone()).chain([Value::Array(set)]).collect()
+    };
+    ip_json(lan.host_ns(), &["link", "show"]).as_array().unwrap().iter().map(looks).collect()
 }
 
 /// Runs it; whatever it finds, the Docker host's links are then what they were.

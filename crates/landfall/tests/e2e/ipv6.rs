@@ -39,7 +39,8 @@ fn reached(site: &Site, container: &str, address: Ipv6Addr) {
 
 #[test]
 fn a_container_has_the_addresses_of_its_lan_and_docker_shows_one() {
-    for (mode, leased) in [(Mode6::Slaac, false), (Mode6::Stateful, true), (Mode6::Both, true)] {
+    for mode in [Mode6::Slaac, Mode6::Stateless, Mode6::Stateful, Mode6::Both] {
+        let leased = mode.leases();
         let site = site(mode);
         site.network("lan", &["ipv6=auto", "release_delay=60s"]);
         site.run("web", &["--network", "lan", "--mac-address", MAC]);
@@ -57,41 +58,61 @@ fn a_container_has_the_addresses_of_its_lan_and_docker_shows_one() {
     }
 }
 
-/// Routers and servers that are programs of their own, as LANs have them.
+/// Routers and servers that are programs of their own, as LANs have them, in all the ways a LAN can have its addresses.
 #[test]
-fn every_server_leases_beside_a_router() {
+fn every_server_in_every_mode() {
     type Start = fn(&Namespace, &str, &ServerOptions6) -> lab::Result<Box<dyn DhcpServer6>>;
     let servers: [(&str, Start); 3] = [
         ("kea", |ns, eth, options| Ok(Box::new(Kea6::start(ns, eth, options)?))),
         ("isc", |ns, eth, options| Ok(Box::new(Isc6::start(ns, eth, options)?))),
         ("wide", |ns, eth, options| Ok(Box::new(Wide6::start(ns, eth, options)?))),
     ];
+    let modes = [Mode6::Slaac, Mode6::Stateless, Mode6::Stateful, Mode6::Both, Mode6::Unadvertised];
     let lan = Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap();
     let server4 = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
     let site = Site::on(lan, server4, &[]);
-    site.network("lan", &["ipv6=auto", "release_delay=0"]);
     let router = site.lan.router_ns();
-    for (name, start) in servers {
-        let server = start(router, "eth0", &ServerOptions6::default()).unwrap();
-        for made in [false, true] {
-            let mut said = RouterOptions { managed: true, other: true, ..RouterOptions::default() };
-            said.prefixes[0].autonomous = made;
-            let mut radvd = Radvd::start(router, "eth0", &said).unwrap();
+    // Nobody but the DHCPv6 server speaks of it.
+    let options = ServerOptions6 { dns: vec![Lan::LAPTOP6], ..ServerOptions6::default() };
+    for mode in modes {
+        let radvd = (mode != Mode6::Unadvertised).then(|| {
+            let (managed, other) = (mode.leases(), mode != Mode6::Slaac);
+            let mut said = RouterOptions { managed, other, ..RouterOptions::default() };
+            said.prefixes[0].autonomous = mode != Mode6::Stateful;
+            Radvd::start(router, "eth0", &said).unwrap()
+        });
+        // Made anew, as the network remembers what the LAN's routers said before.
+        site.network("lan", &["ipv6=auto", "release_delay=0"]);
+        // Where none leases or tells anything, one is enough.
+        let heard = if mode == Mode6::Slaac { &servers[..1] } else { &servers[..] };
+        for (name, start) in heard {
+            let server = start(router, "eth0", &options).unwrap();
             site.run("web", &["--network", "lan", "--mac-address", MAC]);
             let address = shown(&site, "web");
             let leases = server.leases6().unwrap();
-            assert!(
-                leases.iter().any(|lease| lease.ip == address),
-                "{name}: {address}, {leases:?}"
-            );
-            reached(&site, "web", address);
-            if made {
+            let leased = leases.iter().any(|lease| lease.ip == address);
+            assert_eq!(leased, mode.leases(), "{name}, {mode:?}: {address}, {leases:?}");
+            if !leased {
+                assert_eq!(address, MADE, "{name}, {mode:?}");
+            }
+            // Without an advertisement nobody knows who is on the link (RFC 5942 §4), nor a router.
+            if radvd.is_some() {
+                reached(&site, "web", address);
+            }
+            if mode == Mode6::Both {
                 reached(&site, "web", MADE);
             }
+            until("the server's word on DNS", SOON, || {
+                let told = site.endpoints()[0]["ipv6"]["dns"].as_array().unwrap().clone();
+                let told = told.contains(&Lan::LAPTOP6.to_string().into());
+                (told == (mode != Mode6::Slaac)).then_some(())
+            });
             site.docker(&["rm", "-f", "web"]);
             server.wait_leases6("no lease", SOON, &|leases| leases.is_empty()).unwrap();
-            radvd.stop().unwrap();
         }
+        // Gone without a word.
+        drop(radvd);
+        site.docker(&["network", "rm", "lan"]);
     }
 }
 

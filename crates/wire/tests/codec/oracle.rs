@@ -1,4 +1,4 @@
-//! What dhcproto reads and what we read, side by side: for the tests here and for the fuzz targets.
+//! What dhcproto reads and what we read, side by side: for the tests here and for `crates/hostile`.
 //!
 //! Its raw view of a message is right as long as the options field is whole and no option comes
 //! twice apart.

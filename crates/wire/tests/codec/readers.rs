@@ -1,4 +1,4 @@
-//! Every reader of options, for the tests here and for the fuzz targets.
+//! Every reader of options, for the tests here and for `crates/hostile`.
 
 use std::hint::black_box;
 

@@ -1,0 +1,89 @@
+//! What must hold whatever bytes come from outside: one module for each place where they do.
+//!
+//! Each module has a `run`, which takes any bytes and panics if something does not hold. `make fuzz` calls it with what
+//! libFuzzer finds (`fuzz/`), guided by the code that is reached; `tests/short.rs` with what was recorded, spoilt at
+//! random, in every `make test`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is a finding"
+)]
+
+pub mod dhcp4_client;
+pub mod dhcp4_decode;
+pub mod dhcp4_differential;
+pub mod dhcp6_client;
+pub mod dhcp6_decode;
+pub mod frame_decode;
+pub mod ipv6_client;
+pub mod nd_decode;
+pub mod plugin_body;
+pub mod recorded;
+pub mod store_record;
+
+// The daemon is a binary crate, so what of it reads bytes is taken in here file by file.
+
+#[allow(dead_code, reason = "the daemon uses the rest")]
+#[path = "../../landfall/src/engine"]
+mod engine {
+    pub(crate) mod api;
+    pub(crate) mod ids;
+    pub(crate) mod options;
+}
+
+#[allow(dead_code, unused_imports, reason = "the daemon uses the rest")]
+#[path = "../../landfall/src/docker"]
+mod docker {
+    use serde_json::Value;
+
+    mod answer;
+    mod body;
+    mod fields;
+    mod request;
+    mod containers {
+        mod fingerprint;
+        pub(crate) use fingerprint::Fingerprint;
+    }
+
+    use crate::engine::api::{JoinRequest, NewEndpoint, NewNetwork};
+    use crate::engine::ids::NetworkId;
+    use crate::engine::options::Options;
+
+    /// The argument of a call that `T` is, or why it is none: a reason that one line holds.
+    fn read<T: body::FromFields>(body: &Value) -> Option<T> {
+        let fields = fields::Fields::of_body(body);
+        match fields.and_then(|fields| T::from_fields(&fields)) {
+            Ok(argument) => Some(argument),
+            Err(answer::Failure::Refused(reason) | answer::Failure::Malformed(reason)) => {
+                assert!(!reason.is_empty() && !reason.contains('\n'), "{reason:?}");
+                None
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    /// Reads a body as each call would. What the options of a network are, is written and read again.
+    pub(crate) fn read_all(body: &Value) {
+        read::<NetworkId>(body);
+        read::<request::EndpointRef>(body);
+        read::<(NewEndpoint, containers::Fingerprint)>(body);
+        if let Some(join) = read::<JoinRequest>(body) {
+            assert!(join.sandbox.is_absolute());
+        }
+        if let Some(network) = read::<NewNetwork>(body)
+            && let Ok(options) = Options::parse(&network.options)
+        {
+            let stored = serde_json::to_string(&options).expect("options are text");
+            assert_eq!(serde_json::from_str::<Options>(&stored).ok(), Some(options));
+        }
+    }
+}
+
+#[allow(dead_code, reason = "the daemon uses the rest")]
+#[path = "../../landfall/src/store/record.rs"]
+mod record;
+
+#[path = "../../wire/tests/codec/readers.rs"]
+mod readers;
