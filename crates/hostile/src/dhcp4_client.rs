@@ -30,6 +30,7 @@ struct Life {
     always: bool,
     keep: bool,
     broadcast: bool,
+    ipv6_only: bool,
     unfiltered: bool,
     steps: Vec<Step>,
 }
@@ -71,6 +72,7 @@ enum Told {
     Announce,
     Hold(bool),
     Confirm(u8),
+    Insist,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -81,6 +83,8 @@ struct Answer {
     lease_time: Option<u32>,
     timers: Option<(u16, u16)>,
     mask: Option<u8>,
+    /// It need not have an address (option 108), and may get none.
+    without: Option<(u16, bool)>,
     /// Options that replace the others: code and data.
     options: Vec<(u8, Vec<u8>)>,
     /// Bytes of the payload that are set otherwise.
@@ -107,6 +111,7 @@ impl World {
             defence: if life.always { Defence::Always } else { Defence::Once },
             on_loss: if life.keep { OnLoss::Keep } else { OnLoss::Drop },
             broadcast: life.broadcast,
+            ipv6_only: life.ipv6_only,
             ..Config::new(MAC)
         };
         let now = Instant::from_boot(Duration::from_secs(1000));
@@ -164,6 +169,7 @@ impl World {
             Told::Name(name) => Command::HostName(name.then_some("web")),
             Told::Announce => Command::Announce,
             Told::Hold(held) => Command::Hold(held),
+            Told::Insist => Command::Insist,
             Told::Confirm(later) => Command::Confirm(Duration::from_millis(40) * later.into()),
         };
         self.endpoint.command();
@@ -242,6 +248,13 @@ impl World {
         }
         let mask = u32::MAX << (answer.mask.unwrap_or(8) % 32);
         options.set(code::SUBNET_MASK, &mask.to_be_bytes());
+        if let Some((wait, none)) = answer.without {
+            options.set(code::IPV6_ONLY_PREFERRED, &u32::from(wait).to_be_bytes());
+            if none {
+                message.yiaddr = Ipv4Addr::UNSPECIFIED;
+            }
+        }
+        let options = &mut message.options;
         for (code, data) in answer.options.iter().take(8) {
             options.set(*code, data);
         }

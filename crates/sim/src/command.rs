@@ -24,6 +24,8 @@ pub enum Command {
     Hold(bool),
     /// [`Client::confirm`], after that time.
     Confirm(Duration),
+    /// [`Client::insist`].
+    Insist,
 }
 
 impl Command {
@@ -37,6 +39,7 @@ impl Command {
             Command::Announce => client.announce(),
             Command::Hold(held) => client.hold(held),
             Command::Confirm(later) => client.confirm(now + later, now),
+            Command::Insist => client.insist(now),
         }
     }
 
@@ -49,6 +52,7 @@ impl Command {
             Command::Announce => Input::Announce,
             Command::Hold(_) => Input::Hold,
             Command::Confirm(_) => Input::Confirm,
+            Command::Insist => Input::Insist,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use dhcp::v4::State;
 
 /// All states of a client, in the order of its life.
-pub const STATES: [State; 11] = [
+pub const STATES: [State; 12] = [
     State::Stopped,
     State::Init,
     State::Selecting,
@@ -17,6 +17,7 @@ pub const STATES: [State; 11] = [
     State::Rebooting,
     State::Confirming,
     State::Releasing,
+    State::V6OnlyWait,
 ];
 
 /// What a client gets. *Taken* is a message that the client believed, *ignored* one that it counted
@@ -71,10 +72,12 @@ pub enum Input {
     Hold,
     /// `confirm`.
     Confirm,
+    /// `insist`.
+    Insist,
 }
 
 /// All inputs, with their names in the table.
-pub const INPUTS: [(Input, &str); 24] = [
+pub const INPUTS: [(Input, &str); 25] = [
     (Input::Offer, "OFFER taken"),
     (Input::OfferIgnored, "OFFER ignored"),
     (Input::Ack, "ACK taken"),
@@ -99,6 +102,7 @@ pub const INPUTS: [(Input, &str); 24] = [
     (Input::Announce, "announce"),
     (Input::Hold, "hold"),
     (Input::Confirm, "confirm"),
+    (Input::Insist, "insist"),
 ];
 
 /// How often each input came in each state.
@@ -170,6 +174,6 @@ mod tests {
         all.add(&one);
         assert_eq!(all.of(State::Bound, Input::Ack), 2);
         assert_eq!(all.pairs().map(|(.., count)| count).sum::<u64>(), 2);
-        assert_eq!(all.pairs().count(), 264);
+        assert_eq!(all.pairs().count(), 300);
     }
 }

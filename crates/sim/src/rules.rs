@@ -219,7 +219,12 @@ impl Rules {
                 let unbound = matches!(client.state(), State::Stopped | State::Releasing);
                 // What became a lease in this step may be used at once: the events follow.
                 let leased = client.lease().is_some_and(|lease| lease.address == source);
-                if !(source.is_unspecified() || before == Some(source) || leased || unbound) {
+                // Or is given back at once, as the server would have it (RFC 8925).
+                let spared = client.state() == State::V6OnlyWait
+                    && message.message_type() == Some(MessageType::Release)
+                    && self.told.iter().any(|grant| grant.address == source);
+                let may = before == Some(source) || leased || unbound || spared;
+                if !(source.is_unspecified() || may) {
                     return Err(format!("sends from {source}, which it has not"));
                 }
                 if message.message_type() == Some(MessageType::Request) {

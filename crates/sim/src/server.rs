@@ -89,6 +89,10 @@ pub struct Server {
     pub moves_clients: bool,
     /// It gives this address to everybody.
     pub gives_to_all: Option<Ipv4Addr>,
+    /// It would have those who ask for it do without IPv4 for so many seconds (option 108, RFC 8925).
+    pub prefers_ipv6: Option<u32>,
+    /// It has no address for them either: what it offers is 0.0.0.0.
+    pub spares_addresses: bool,
     /// It asks by ARP for a client that has an address before it answers, as dnsmasq's host does.
     pub asks_arp: bool,
     /// What it makes of its replies, if it is hostile. What clients have from then on is not their
@@ -139,6 +143,8 @@ impl Server {
             anonymous: false,
             moves_clients: false,
             gives_to_all: None,
+            prefers_ipv6: None,
+            spares_addresses: false,
             asks_arp: false,
             byzantine: None,
             releases: (0, 0),
@@ -350,6 +356,9 @@ impl Server {
     }
 
     fn offer(&mut self, client: &[u8], message: &Message, now: Instant) -> Option<Message> {
+        if self.spares_addresses && self.preference(message).is_some() {
+            return Some(self.grant(message, MessageType::Offer, Ipv4Addr::UNSPECIFIED));
+        }
         if let Some(address) = self.gives_to_all {
             self.honest = false;
             return Some(self.grant(message, MessageType::Offer, address));
@@ -470,10 +479,19 @@ impl Server {
             options.set(code::RENEWAL_TIME, &t1.to_be_bytes());
             options.set(code::REBINDING_TIME, &t2.to_be_bytes());
         }
+        if let Some(wait) = self.preference(message) {
+            options.set(code::IPV6_ONLY_PREFERRED, &wait.to_be_bytes());
+        }
         for (code, data) in &self.terms.options {
             options.set(*code, data);
         }
         reply
+    }
+
+    /// For how long it would have the sender of a message do without, if that was asked for.
+    fn preference(&self, message: &Message) -> Option<u32> {
+        let asked = message.options.parameter_request_list();
+        self.prefers_ipv6.filter(|_| asked.contains(&code::IPV6_ONLY_PREFERRED))
     }
 
     /// The frame for an answer, with what is said in it. A relay passes on what has `giaddr` under its own address; what

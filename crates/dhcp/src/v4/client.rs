@@ -187,6 +187,7 @@ impl Client {
         };
         match Reply::parse(source, datagram, &expected)? {
             Reply::Offer(grant) => self.offered(grant, now),
+            Reply::NoAddress(wait) => self.offered_no_address(wait, now),
             Reply::Ack(grant) => self.acknowledged(grant, now),
             Reply::Nak(refusal) => self.refused(refusal, now),
         }

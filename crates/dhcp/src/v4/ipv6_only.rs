@@ -9,11 +9,17 @@ use super::Event;
 use super::client::Client;
 use super::lease::{Grant, Lease};
 use super::phase::Phase;
+use super::progress::{Reason, bump};
 use super::request::Intent;
 use crate::Instant;
 
 /// MIN_V6ONLY_WAIT (RFC 8925 §3.4).
 const MIN_V6ONLY_WAIT: Duration = Duration::from_secs(300);
+
+/// V6ONLY_WAIT for what the option says, in seconds.
+fn at_least(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into()).max(MIN_V6ONLY_WAIT)
+}
 
 impl Client {
     /// Asks for an address although the network would have the client do without: IPv6 did not come, or has gone.
@@ -29,11 +35,21 @@ impl Client {
     /// How long a grant tells the client to do without IPv4. `None`: it does not, or nobody has asked; or there is a
     /// lease in use, which goes on (RFC 8925 §3.2).
     pub(crate) fn v6only_wait(&self, grant: &Grant) -> Option<Duration> {
-        if !self.config.ipv6_only || self.lease().is_some() {
-            return None;
+        let heeded = self.config.ipv6_only && self.lease().is_none();
+        grant.options.ipv6_only_preferred().filter(|_| heeded).map(at_least)
+    }
+
+    /// An OFFER that has no address in it for those who would do without. To all others it is none.
+    pub(crate) fn offered_no_address(&mut self, wait: u32, now: Instant) -> Result<(), Reason> {
+        match self.phase {
+            Phase::Selecting { .. } if self.config.ipv6_only && self.lease().is_none() => {
+                bump(&mut self.progress.offers);
+                self.do_without(at_least(wait), now);
+                Ok(())
+            }
+            Phase::Selecting { .. } | Phase::Requesting { .. } => Err(Reason::BadAddress),
+            _ => Err(Reason::Unexpected),
         }
-        let wait = grant.options.ipv6_only_preferred()?;
-        Some(Duration::from_secs(wait.into()).max(MIN_V6ONLY_WAIT))
     }
 
     /// V6ONLY_WAIT: no IPv4 until that time is over, and then it is asked for again.

@@ -16,6 +16,9 @@ const BOOTREPLY: u8 = 2;
 #[derive(Debug)]
 pub(crate) enum Reply {
     Offer(Grant),
+    /// An OFFER of no address (`yiaddr` is 0), but of the word that none is needed: its option 108, in seconds (RFC 8925
+    /// §3.3).
+    NoAddress(u32),
     Ack(Grant),
     Nak(Refusal),
 }
@@ -60,7 +63,10 @@ impl Reply {
         let server = message.options.server_id().filter(|server| is_host(*server));
         let server = server.ok_or(Reason::NoServer)?;
         match kind {
-            MessageType::Offer => Ok(Reply::Offer(grant(source_mac, datagram, server, message)?)),
+            MessageType::Offer => match message.options.ipv6_only_preferred() {
+                Some(wait) if message.yiaddr.is_unspecified() => Ok(Reply::NoAddress(wait)),
+                _ => Ok(Reply::Offer(grant(source_mac, datagram, server, message)?)),
+            },
             MessageType::Ack => Ok(Reply::Ack(grant(source_mac, datagram, server, message)?)),
             MessageType::Nak => {
                 let message = message.options.message().map(Into::into);

@@ -307,7 +307,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn to(asked: &Asked, kind: MessageType) -> Answer {
+    pub(crate) fn to(asked: &Asked, kind: MessageType) -> Answer {
         let Message { xid, chaddr, .. } = asked.message;
         let mut message = Message::new(Op::BootReply, xid, chaddr, Default::default());
         message.options.set(code::MESSAGE_TYPE, &[kind.into()]);

@@ -1,5 +1,7 @@
 //! Doing without IPv4 (RFC 8925).
 
+use std::net::Ipv4Addr;
+
 use dhcp::v4::{Client, Config, Event, Listening, State};
 use wire::dhcp4::{MessageType, code};
 
@@ -55,6 +57,39 @@ fn an_offer_with_the_option_is_not_taken() {
     assert!(asks_for_it(&request));
     bench.answer(ack(&request));
     assert_eq!(bench.event(), Event::Bound);
+}
+
+/// As servers send it that keep no address for those who would do without (RFC 8925 §3.3).
+#[test]
+fn an_offer_of_no_address_is_enough() {
+    let nothing = |asked: &Asked| {
+        let offer = preferring(Answer::to(asked, MessageType::Offer), HALF_AN_HOUR);
+        offer.address(Ipv4Addr::UNSPECIFIED)
+    };
+    let mut bench = Bench::with(willing());
+    bench.run(|client, now| client.start_asking(now));
+    let discover = bench.discover();
+    bench.answer(nothing(&discover));
+    assert_eq!(bench.event(), Event::Ipv6Only);
+    bench.state(State::V6OnlyWait);
+    assert_eq!(bench.seconds(bench.client.poll_timeout().unwrap()), f64::from(HALF_AN_HOUR));
+    assert_eq!(bench.client.progress().offers, 1);
+
+    // To whoever has not asked for it, it is no offer; nor is what has no address and no option.
+    let mut other = Bench::with(plain());
+    other.run(|client, now| client.start(now));
+    let discover = other.discover();
+    other.answer(nothing(&discover));
+    other.answer(nothing(&discover).without(code::IPV6_ONLY_PREFERRED));
+    other.state(State::Selecting);
+    assert_eq!(
+        (other.client.progress().offers, other.client.progress().ignored.bad_address),
+        (0, 2)
+    );
+    other.answer(offer(&discover));
+    let request = other.request();
+    other.answer(ack(&request));
+    assert_eq!(other.event(), Event::Bound);
 }
 
 #[test]

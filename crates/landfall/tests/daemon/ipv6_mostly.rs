@@ -3,11 +3,15 @@
 use std::net::Ipv6Addr;
 
 use lab::{DhcpServer, DhcpServer6};
-use lab::{Dnsmasq, Kea6, Lan, Message, Mode6, Place, ServerOptions, ServerOptions6};
+use lab::{
+    Dnsmasq, Kea6, Lan, Message, Mode6, Place, Radvd, RouterOptions, ServerOptions, ServerOptions6,
+};
 use serde_json::{Value, json};
+use wire::dhcp4::MessageType;
 
 use crate::container::Container;
 use crate::ipv6::site_with_ipv6;
+use crate::server::{Grant, Server};
 use crate::site::{Endpoint, SOON, Site, eventually, same};
 
 const MAC: &str = "02:00:00:00:00:42";
@@ -60,6 +64,22 @@ fn a_container_with_ipv6_does_without_ipv4() {
     let of_first = |message| DhcpServer::logged(&server, message, MAC).len();
     assert_eq!((of_first(Message::Request), of_first(Message::Release)), (0, 0));
     assert_eq!(site.status()["endpoints"].as_array().unwrap().len(), 1);
+}
+
+/// A server that keeps no address for those who ask for the option: what it offers is 0.0.0.0 (RFC 8925 §3.3).
+#[test]
+fn a_server_that_offers_no_address() {
+    let site = site_with_ipv6();
+    let grant = Grant::new([0, 0, 0, 0]).option(108, &[0, 0, 7, 8]);
+    let server = Server::granting(&site.lan, grant);
+    let _router = Radvd::start(site.lan.router_ns(), "eth0", &RouterOptions::default()).unwrap();
+    site.network("lan", &[("ipv6", "auto")]);
+    let container = site.run("lan", "web", MAC);
+    assert_without_ipv4(&site, "web", &container, MADE);
+    assert_reached(&site, MADE);
+    let asked = |kind| server.count(kind);
+    assert_eq!((asked(MessageType::Discover), asked(MessageType::Request)), (1, 0));
+    container.stop(&site);
 }
 
 /// Its server speaks of option 108 whether it is asked or not, and is not heeded then.

@@ -30,11 +30,14 @@ pub(crate) fn act(lan: &mut Lan, rng: &mut Rng) {
 
 /// Half the time it is what was seen least in the endpoint's state.
 fn happen(lan: &mut Lan, number: usize, rng: &mut Rng) {
-    let stopped = lan.endpoints()[number].client.state() == State::Stopped;
+    let client = &lan.endpoints()[number].client;
+    let gave_back = matches!(client.state(), State::Stopped | State::V6OnlyWait);
     // Its RELEASE may be on its way still, or come twice: it would free what is granted anew.
-    let rests = stopped && lan.conditions.are_bad();
+    let rests = gave_back && lan.conditions.are_bad();
+    // The same of a DECLINE, which a new client knows nothing of.
+    let declined = client.progress().declines > 0 && lan.conditions.are_bad();
     match rng.u8(..20) {
-        0 | 1 if rests => return,
+        0 | 1 if rests || declined => return,
         0 => return lan.restart(number),
         1 => return lan.reboot(number),
         2 => {
@@ -54,7 +57,7 @@ fn happen(lan: &mut Lan, number: usize, rng: &mut Rng) {
         can.next()
     };
     let input = input.expect("some input can come in each state");
-    if input == Input::Start && rests {
+    if matches!(input, Input::Start | Input::Insist) && rests {
         return;
     }
     if let Some(command) = command(input, rng) {
@@ -95,6 +98,7 @@ fn command(input: Input, rng: &mut Rng) -> Option<Command> {
         Input::Announce => Command::Announce,
         Input::Hold => Command::Hold(rng.bool()),
         Input::Confirm => Command::Confirm(SECOND.mul_f64(10.0 * rng.f64())),
+        Input::Insist => Command::Insist,
         _ => return None,
     })
 }

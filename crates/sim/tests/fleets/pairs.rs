@@ -6,16 +6,19 @@ use sim::Input::{self, *};
 
 /// The pairs that cannot be, with the reason.
 const CANNOT: [(&[State], &[Input], &str); 5] = [
-    (&[Stopped, Init, Bound, Releasing], &[Offer, Ack, Nak], "no answer is waited for"),
+    (&[Stopped, Init, Bound, Releasing, V6OnlyWait], &[Offer, Ack, Nak], "no answer is waited for"),
     (&[Selecting], &[Ack, Nak], "nothing was requested"),
     (&[Probing, Renewing, Rebinding, Rebooting, Confirming], &[Offer], "no DISCOVER was sent"),
     (
-        &[Stopped, Releasing],
+        &[Stopped, Releasing, V6OnlyWait],
         &[ArpConflict, ArpProbe, ArpQuestion],
         "there is no address to be watched or held",
     ),
     (
-        &[Stopped, Init, Selecting, Requesting, Probing, Bound, Rebinding, Rebooting, Confirming],
+        &[
+            Stopped, Init, Selecting, Requesting, Probing, Bound, Rebinding, Rebooting, Confirming,
+            V6OnlyWait,
+        ],
         &[ArpNextHop],
         "nothing is sent to a next hop",
     ),

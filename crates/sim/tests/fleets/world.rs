@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use dhcp::v4::{Config, ConflictCheck, Defence, OnLoss};
+use dhcp::v4::{Config, ConflictCheck, Defence, OnLoss, State};
 use fastrand::Rng;
 use sim::{
     Byzantine, Command, Conditions, Endpoint, Lan, Server, ServerId, Squatter, SquatterId, Terms,
@@ -59,9 +59,10 @@ enum Fault {
     Byzantine,
     Squatted,
     NewCard,
+    PrefersIpv6,
 }
 
-const FAULTS: [Fault; 20] = [
+const FAULTS: [Fault; 21] = [
     Fault::BadLink,
     Fault::Cut,
     Fault::SlowLink,
@@ -82,6 +83,7 @@ const FAULTS: [Fault; 20] = [
     Fault::Byzantine,
     Fault::Squatted,
     Fault::NewCard,
+    Fault::PrefersIpv6,
 ];
 
 fn choose<T: Clone>(rng: &mut Rng, among: &[T]) -> T {
@@ -237,6 +239,10 @@ impl World {
                 let place = u8::from(id != self.servers[0].0);
                 self.lan.replace_card(id, MacAddr([2, 0xff, place, 0, 1, a]));
             }
+            Fault::PrefersIpv6 => {
+                server.prefers_ipv6 = Some(choose(rng, &[0, 1800, u32::MAX]));
+                server.spares_addresses = rng.bool();
+            }
         }
     }
 
@@ -257,6 +263,7 @@ impl World {
             server.delay = SECOND / 1000;
             server.ping_check = Duration::ZERO;
             server.byzantine = None;
+            server.prefers_ipv6 = None;
         }
         // Who is giving back its lease is through with it soon.
         self.lan.run_for(4 * SECOND);
@@ -270,6 +277,12 @@ impl World {
         let began = self.lan.now();
         let passed = |lan: &Lan| lan.now().saturating_since(began);
         while !self.lan.endpoints().iter().all(has_lease) && passed(&self.lan) < bound {
+            // There is no IPv6 here: who did without is told so.
+            for number in 0..self.lan.endpoints().len() {
+                if self.lan.endpoints()[number].client.state() == State::V6OnlyWait {
+                    self.lan.command(number, Command::Insist);
+                }
+            }
             self.lan.run_for(SECOND);
         }
         self.assert_bound();
@@ -305,6 +318,7 @@ fn config(number: usize, rng: &mut Rng) -> Config {
         host_name: rng.bool().then(|| format!("host-{number}").into()),
         client_id: (rng.u8(..3) == 0).then(|| [&[0][..], b"fleet", &mac.0].concat().into()),
         broadcast: rng.bool(),
+        ipv6_only: rng.bool(),
         conflict_check: choose(rng, &checks),
         defence: choose(rng, &[Defence::Once, Defence::Always]),
         on_loss: choose(rng, &[OnLoss::Drop, OnLoss::Keep]),
