@@ -2,9 +2,10 @@
 //!
 //! Nothing here is Docker's: another front door (CNI, netavark) asks with the same values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub(crate) struct NewEndpoint {
 pub(crate) struct Container {
     /// Its identifier, for as long as it exists.
     pub(crate) id: Box<str>,
+    /// The identifiers of all containers that the runtime keeps, whether they run or not.
+    pub(crate) others: Arc<HashSet<Box<str>>>,
     /// Its name, which another may have after it.
     pub(crate) name: Box<str>,
     /// The host name that it will have; none: the host's.

@@ -21,9 +21,11 @@ use crate::fault::point;
 use crate::segments::{AcquireError, Begin, Segment, Start};
 use crate::store::{NetworkRecord, Phase};
 
-/// Pauses that end shortly before the second, third and fourth DISCOVER (at 1, 3 and 7 s).
-const DISCOVER_PAUSES: [Duration; 3] =
-    [Duration::from_millis(700), Duration::from_millis(1800), Duration::from_millis(3800)];
+/// After this time a server is not slow, but has nothing to offer, or is dead: dnsmasq looks for three seconds whether
+/// somebody has the address.
+const SLOW: Duration = Duration::from_millis(4500);
+/// And then until shortly before the fourth DISCOVER, at 7 s.
+const LIVENESS: Duration = Duration::from_millis(1800);
 
 /// Where an endpoint's MAC comes from.
 enum Origin {
@@ -90,7 +92,7 @@ impl Engine {
                 (None, None) => random,
             };
             let mut endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
-            if let Some(Container { id, name, host_name }) = container {
+            if let Some(Container { id, name, host_name, .. }) = container {
                 endpoint.container = Some(id.clone());
                 endpoint.name = Some(name.clone());
                 endpoint.host_name = host_name.clone();
@@ -376,13 +378,19 @@ impl Engine {
         }))
     }
 
-    /// As long as no server offers anything, gives it back one held lease after the other, each before
-    /// the next DISCOVER goes out: its pool may be empty.
+    /// If no server offers anything, its pool may be empty: the lease that has been held for longest is given back
+    /// before the last DISCOVER goes out. Unless nobody prolongs that one either: the server is dead then, and who it is
+    /// held for may need it.
     async fn make_room_for(&self, segment: &Segment, mac: MacAddr) -> Infallible {
-        for pause in DISCOVER_PAUSES {
-            tokio::time::sleep(pause).await;
-            if segment.is_offered(mac) || !self.make_room(segment) {
-                break;
+        tokio::time::sleep(SLOW).await;
+        if !segment.is_offered(mac)
+            && let Some((id, held)) = self.held_longest(segment)
+        {
+            let before = segment.renew(held);
+            tokio::time::sleep(LIVENESS).await;
+            if !segment.is_offered(mac) && segment.acks(held) > before {
+                tracing::info!(endpoint = %id, bridge = segment.bridge(), "held no longer: room is needed");
+                self.0.unfinished.spawn(self.clone().give_up(id));
             }
         }
         std::future::pending().await

@@ -47,6 +47,13 @@ impl fmt::Display for NoLease {
         if progress.offers == 0 {
             write!(f, "no DHCP server answered on {bridge} within {patience}s")?;
             write!(f, " (network {network}, endpoint {endpoint}): ")?;
+            if progress.discovers + progress.requests == 0 {
+                return write!(
+                    f,
+                    "other containers that came back with it asked first, and had no answer. Look for the server; \
+                     start it again"
+                );
+            }
             write!(f, "{} DISCOVERs sent from {mac}", progress.discovers)?;
             match progress.ignored.total() {
                 0 => write!(f, ", nothing heard. ")?,

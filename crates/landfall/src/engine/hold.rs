@@ -104,21 +104,14 @@ impl Engine {
         self.give_up_if(id, Endpoint::is_nobodys).await;
     }
 
-    /// Gives back the lease on the segment that has been held for longest. Says whether there
-    /// was one.
-    pub(super) fn make_room(&self, segment: &Segment) -> bool {
-        let oldest = {
-            let state = self.lock();
-            let held = state.endpoints.iter().filter_map(|(id, endpoint)| match endpoint.phase {
-                Phase::Held(until) if endpoint.is_on(segment) => Some((until, id.clone())),
-                _ => None,
-            });
-            held.min()
-        };
-        let Some((_, id)) = oldest else { return false };
-        tracing::info!(endpoint = %id, bridge = segment.bridge(), "held no longer: room is needed");
-        self.0.unfinished.spawn(self.clone().give_up(id));
-        true
+    /// The endpoint on the segment whose lease has been held for longest, and its MAC.
+    pub(super) fn held_longest(&self, segment: &Segment) -> Option<(EndpointId, MacAddr)> {
+        let state = self.lock();
+        let held = state.endpoints.iter().filter_map(|(id, endpoint)| match endpoint.phase {
+            Phase::Held(until) if endpoint.is_on(segment) => Some((until, id, endpoint.mac)),
+            _ => None,
+        });
+        held.min().map(|(_, id, mac)| (id.clone(), mac))
     }
 
     /// Ends all endpoints of a network that is no more. An engine removes none that is in use: these are
@@ -224,15 +217,19 @@ impl State {
                 && e.container.is_some()
                 && e.container.as_deref() == container.map(|c| &*c.id)
         };
-        // Removed and made again under its name.
+        // Removed and made again under its name. Who only has another name now has his lease still.
         let by_name = |e: &Endpoint| {
-            e.network.id == network.id
-                && e.name.is_some()
-                && e.name.as_deref() == container.map(|c| &*c.name)
+            let of_that_name = container.filter(|c| e.name.as_deref() == Some(&*c.name));
+            let gone = |c: &Container| e.container.as_ref().is_none_or(|id| !c.others.contains(id));
+            e.network.id == network.id && of_that_name.is_some_and(gone)
         };
+        // Of several it is the last: those of an earlier boot are the oldest.
         let find = |fits: &dyn Fn(&Endpoint) -> bool| {
-            let mut all = self.endpoints.iter();
-            all.find(|(_, e)| e.is_held() && fits(e)).map(|(id, _)| id.clone())
+            let held = self.endpoints.iter().filter_map(|(id, e)| match e.phase {
+                Phase::Held(until) if fits(e) => Some((!e.is_remembered(), until, id)),
+                _ => None,
+            });
+            held.max().map(|(.., id)| id.clone())
         };
         let id = match mac {
             _ if self.endpoints.get(new).is_some_and(|e| e.is_held()) => Some(new.clone()),
@@ -282,10 +279,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::options::Options;
+    use super::super::reboot::tests::stored;
     use super::*;
 
     fn candidate(id: &str) -> Container {
-        Container { id: id.into(), name: id.into(), host_name: None }
+        Container { id: id.into(), name: id.into(), host_name: None, others: Arc::default() }
     }
 
     /// A network with an endpoint of the container `a`, in that phase.
@@ -308,6 +306,45 @@ mod tests {
         let candidates: Vec<Container> = candidates.iter().map(|id| candidate(id)).collect();
         let lan = NetworkId::new("lan").unwrap();
         state.sole_candidate(&lan, &candidates).map(|found| found.id.to_string())
+    }
+
+    /// Which of the held endpoints, by their numbers, a container goes on with.
+    fn claimed(held: &[(u64, &str, &str, bool)], who: &Container) -> Option<usize> {
+        let mut state = state(Phase::Creating, false, false);
+        let network = state.endpoints.values().next().unwrap().network.clone();
+        let name = |number: usize| EndpointId::new(&format!("e{number}")).unwrap();
+        for (number, (until, id, named, remembered)) in held.iter().enumerate() {
+            let until = Instant::from_boot(Duration::from_secs(*until));
+            let mac = MacAddr([2, 0, 0, 0, 1, number as u8]);
+            let mut endpoint = Endpoint::new(network.clone(), Phase::Held(until), mac);
+            (endpoint.container, endpoint.name) = (Some((*id).into()), Some((*named).into()));
+            endpoint.remembered = remembered.then(|| Box::new(stored(None)));
+            state.endpoints.insert(name(number), Box::new(endpoint));
+        }
+        let found =
+            state.claim(&network, &EndpointId::new("new").unwrap(), None, Some(who), &[])?;
+        (0..held.len()).find(|number| name(*number) == found.0)
+    }
+
+    #[test]
+    fn of_several_leases_a_container_goes_on_with_its_last() {
+        let who = candidate("a");
+        assert_eq!(claimed(&[(70, "a", "a", false), (90, "a", "a", false)], &who), Some(1));
+        assert_eq!(claimed(&[(90, "a", "a", false), (70, "a", "a", false)], &who), Some(0));
+        // What is left of an earlier boot is held for longer, and older.
+        assert_eq!(claimed(&[(9000, "a", "a", true), (70, "a", "a", false)], &who), Some(1));
+        assert_eq!(claimed(&[(9000, "a", "a", true)], &who), Some(0));
+        assert_eq!(claimed(&[(90, "b", "b", false)], &who), None);
+    }
+
+    #[test]
+    fn a_name_tells_only_of_a_container_that_is_no_more() {
+        let held = [(90, "older", "web", false)];
+        let web = Container { name: "web".into(), ..candidate("newer") };
+        assert_eq!(claimed(&held, &web), Some(0), "removed, and made again");
+        // It was renamed, and another has its name now.
+        let others = Arc::new(["older", "newer"].map(Into::into).into());
+        assert_eq!(claimed(&held, &Container { others, ..web }), None);
     }
 
     #[test]

@@ -51,7 +51,7 @@ mod unfinished;
 mod without_ipv4;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,12 +105,16 @@ struct Inner {
     unfinished: TaskTracker,
     /// Whenever an endpoint has been removed.
     removed: Notify,
+    /// Whenever a network has been made or forgotten.
+    turn_over: Notify,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     networks: HashMap<NetworkId, Arc<NetworkRecord>>,
+    /// Those that are being made or forgotten.
+    changing: HashSet<NetworkId>,
     /// Boxed, as the table has room for more than are in it.
     endpoints: HashMap<EndpointId, Box<Endpoint>>,
     /// Endpoints by the index of the host's end of their link.
@@ -189,6 +193,7 @@ impl Engine {
             news,
             unfinished: TaskTracker::new(),
             removed: Notify::new(),
+            turn_over: Notify::new(),
             state: Mutex::default(),
         }));
         // Before the links are read, so that nothing can happen unseen in between.

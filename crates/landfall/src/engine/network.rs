@@ -12,6 +12,19 @@ use super::{Engine, Error};
 use crate::fault::point;
 use crate::store::{Change, NetworkRecord};
 
+/// While it lives, nobody else makes or forgets that network.
+struct Turn {
+    engine: Engine,
+    id: NetworkId,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.engine.lock().changing.remove(&self.id);
+        self.engine.0.turn_over.notify_waiters();
+    }
+}
+
 impl Engine {
     /// Makes a network: checks its options and its bridge, and keeps it for ever, since an engine
     /// tells of a network only once. When it fails, or its future is dropped because the caller
@@ -32,6 +45,7 @@ impl Engine {
         }
         let options = Options::parse(&given)?;
         let record = NetworkRecord { id: new.id, options, internal: new.internal };
+        let turn = self.turn(&record.id).await;
         if let Some(known) = self.lock().networks.get(&record.id) {
             return if **known == record { Ok(()) } else { Err(Error::NetworkExists(record.id)) };
         }
@@ -50,6 +64,7 @@ impl Engine {
         let _caller = hung_up.clone().drop_guard();
         // A port that is made halfway can only be removed when it is made.
         self.to_its_end(async move {
+            let _turn = turn;
             engine.lock().networks.insert(record.id.clone(), record.clone());
             point("network: known");
             let made = engine.make_network(&record).await;
@@ -77,7 +92,23 @@ impl Engine {
     /// is not known is no error: the engine forgets it whatever we say.
     pub(crate) async fn delete_network(&self, id: &NetworkId) -> Result<(), Error> {
         let (engine, id) = (self.clone(), id.clone());
-        self.to_its_end(async move { engine.forget_network(&id).await }).await
+        self.to_its_end(async move {
+            let _turn = engine.turn(&id).await;
+            engine.forget_network(&id).await
+        })
+        .await
+    }
+
+    /// A network is made or forgotten by one call at a time: who repeats a call, as engines do, sees how the first one
+    /// ended.
+    async fn turn(&self, id: &NetworkId) -> Turn {
+        loop {
+            let next = self.0.turn_over.notified();
+            if self.lock().changing.insert(id.clone()) {
+                return Turn { engine: self.clone(), id: id.clone() };
+            }
+            next.await;
+        }
     }
 
     async fn forget_network(&self, id: &NetworkId) -> Result<(), Error> {

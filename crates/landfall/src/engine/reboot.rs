@@ -78,14 +78,15 @@ impl Endpoint {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn stored(expires: Option<Duration>) -> StoredLease {
+    /// A lease of an earlier boot, for so long; none: for ever.
+    pub(in super::super) fn stored(expires: Option<Duration>) -> StoredLease {
         let start = Instant::BOOT + HOUR * 100;
         StoredLease {
             lease: Lease {

@@ -79,6 +79,8 @@ impl Endpoint {
         let lease = view.as_ref().and_then(|view| view.lease.as_ref());
         let address = lease.map(with_prefix);
         let due = |at: Instant| (at != Instant::NEVER).then(|| wall_clock(at));
+        // Where its container has ended, it has no interface, and Docker shows nothing of it.
+        let lives = !self.is_held();
         EndpointStatus {
             id: id.clone(),
             network: self.network.id.clone(),
@@ -86,7 +88,7 @@ impl Endpoint {
             host_name: self.host_name.as_deref().map(Into::into),
             bridge: self.network.options.bridge.clone(),
             host_interface: host_link(id),
-            interface: self.interface.as_ref().map(|(_, name)| name.to_string()),
+            interface: self.interface.as_ref().filter(|_| lives).map(|(_, name)| name.to_string()),
             mac: self.mac,
             address,
             gateway: lease.and_then(|lease| lease.gateway()),
@@ -106,7 +108,7 @@ impl Endpoint {
                 Phase::Held(until) => due(until),
                 _ => None,
             },
-            docker_shows: self.told.filter(|told| address != Some(*told)),
+            docker_shows: self.told.filter(|told| lives && address != Some(*told)),
             ipv6: self.ipv6_status(),
         }
     }

@@ -63,6 +63,11 @@ pub(crate) enum AcquireError {
     Abandoned,
 }
 
+/// For so long a server may be silent before a lease that is still good is used all the same (RFC 2131 §3.2).
+const REBOOT_SILENCE: Duration = Duration::from_secs(2);
+/// Those who go on without having asked ask within so many milliseconds.
+const LATER: u64 = 10_000;
+
 impl Segment {
     /// Obtains a lease for a new endpoint; none: the LAN would have it do without IPv4 (RFC 8925).
     ///
@@ -78,14 +83,23 @@ impl Segment {
         patience: Duration,
         start: Start,
     ) -> Result<Option<Lease>, AcquireError> {
-        let (mac, until) = (config.mac, tokio::time::Instant::now() + patience);
+        let now = tokio::time::Instant::now();
+        let (mac, until, silent_at) = (config.mac, now + patience, now + REBOOT_SILENCE);
         let fresh = matches!(begin, Begin::Fresh);
-        let _turn = match begin {
+        let _turn = match &begin {
             Begin::With(_) | Begin::Asking(_) => {
                 // It asks for its lease with its first word.
                 start.recorded().await?;
-                let turn = tokio::time::timeout_at(until, self.reboots.acquire()).await;
-                Some(turn.map_err(|_| AcquireError::TimedOut(Progress::default()))?)
+                let goes_on = matches!(begin, Begin::With(_));
+                let until = if goes_on { until.min(silent_at) } else { until };
+                match (tokio::time::timeout_at(until, self.reboots.acquire()).await, &begin) {
+                    (Ok(turn), _) => Some(turn),
+                    (Err(_), Begin::With(lease)) => {
+                        self.go_on(owner, config, lease.clone()).await?;
+                        return Ok(Some(lease.clone()));
+                    }
+                    (Err(_), _) => return Err(AcquireError::TimedOut(Progress::default())),
+                }
             }
             Begin::Fresh | Begin::Known => None,
         };
@@ -111,6 +125,21 @@ impl Segment {
         start.recorded().await?;
         self.with(mac, |client, now| client.request(now));
         self.wait_for(mac, lease, until).await
+    }
+
+    /// Goes on with a lease of an earlier boot whose turn to ask did not come in time: the servers are silent to those
+    /// before it. It asks later.
+    async fn go_on(
+        &self,
+        owner: &EndpointId,
+        config: Config,
+        lease: Lease,
+    ) -> Result<(), AcquireError> {
+        let mac = config.mac;
+        self.place(owner, Client::resume(config, lease, seed(), now()), None).await?;
+        let later = Duration::from_millis(seed() % LATER);
+        self.with(mac, |client, now| client.confirm(now + later, now));
+        Ok(())
     }
 
     /// Has a client that does without IPv4 ask for it all the same, and waits for its lease.

@@ -158,6 +158,18 @@ impl Segment {
         self.lock().clients.get(&mac).is_some_and(|entry| entry.client.progress().offers > 0)
     }
 
+    /// Has the client of that MAC ask its server to prolong its lease. Returns [`Self::acks`] of before.
+    pub(crate) fn renew(&self, mac: MacAddr) -> u32 {
+        let before = self.acks(mac);
+        self.with(mac, |client, now| client.renew(now));
+        before
+    }
+
+    /// How often a server has granted or prolonged the lease of that MAC since its client was made.
+    pub(crate) fn acks(&self, mac: MacAddr) -> u32 {
+        self.lock().clients.get(&mac).map_or(0, |entry| entry.client.progress().acks)
+    }
+
     /// Takes the clients away from a segment that was stopped.
     pub(super) fn give_up_clients(&self) -> Clients {
         let mut state = self.lock();

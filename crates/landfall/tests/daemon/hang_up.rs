@@ -160,6 +160,22 @@ fn while_the_network_is_made() {
     assert_eq!(site.stop_and_read_store(), (vec![], vec![]));
 }
 
+/// An engine repeats what it got no answer to: what it is told the second time holds.
+#[test]
+fn a_network_that_is_asked_for_again() {
+    let mut site = Site::new();
+    for turn in 0..40_u64 {
+        let network = site.network_argument("lan", &[]);
+        let call = site.begin("CreateNetwork", &network);
+        std::thread::sleep(Duration::from_micros(turn * 100));
+        call.hang_up();
+        site.ok("CreateNetwork", &network);
+        assert_eq!(site.status()["networks"].as_array().unwrap().len(), 1, "turn {turn}");
+        site.ok("DeleteNetwork", &json!({ "NetworkID": id("lan") }));
+    }
+    assert_eq!(site.stop_and_read_store(), (vec![], vec![]));
+}
+
 /// Every step of CreateEndpoint is one that the caller may not wait for.
 #[test]
 fn at_any_moment() {

@@ -179,6 +179,45 @@ fn the_oldest_makes_room_when_the_pool_is_empty() {
     assert_eq!(second.ip(), Ipv4Addr::new(10, 77, 1, 2));
 }
 
+/// dnsmasq looks for three seconds whether anybody has the address that it would offer.
+#[test]
+fn a_slow_server_costs_nobody_a_lease() {
+    let site = Site::new();
+    let mut asked = 0;
+    let server = Server::start(site.lan.router_ns(), "eth0", move |request| {
+        let slow = request.message.chaddr.0[5] == 2 && request.kind == MessageType::Discover;
+        asked += usize::from(slow);
+        // The third DISCOVER comes after three seconds.
+        if slow && asked < 3 { vec![] } else { by_mac(request).answer(request) }
+    });
+    site.network("lan", &[("release_delay", "1h")]);
+    site.run("lan", "one", "02:00:00:00:00:01").stop(&site);
+    site.create("lan", "two", "02:00:00:00:00:02");
+    assert_eq!(server.count(MessageType::Release), 0);
+    assert!(held(&site, "one"));
+}
+
+/// Nothing is gained by giving it something back.
+#[test]
+fn a_dead_server_costs_nobody_a_lease() {
+    let site = Site::new();
+    let server = server(&site);
+    site.network("lan", &[("release_delay", "1h"), ("lease_timeout", "7500ms")]);
+    let one = site.run("lan", "one", "02:00:00:00:00:01");
+    let address = one.endpoint.address.clone();
+    one.stop(&site);
+    server.behave(|_| vec![]);
+    let refusal = site.try_create("lan", "two", "02:00:00:00:00:02").unwrap_err();
+    assert!(refusal.contains("4 DISCOVERs sent"), "{refusal}");
+    // It was asked whether it prolongs what is held, and had not a word for that either.
+    let ours = |request: &Request| request.message.chaddr.0[5] == 1;
+    server.wait_after(0, "a renewal", SOON, |request| {
+        ours(request) && !request.message.ciaddr.is_unspecified()
+    });
+    assert_eq!(server.count(MessageType::Release), 0);
+    assert_eq!(site.run("lan", "three", "02:00:00:00:00:01").endpoint.address, address);
+}
+
 #[test]
 fn the_end_of_its_network_is_the_end_of_it() {
     let site = Site::new();

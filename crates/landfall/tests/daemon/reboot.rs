@@ -35,8 +35,9 @@ fn after_boot(options: &[(&str, &str)], clock: bool) -> (Site, Server) {
 /// DHCPREQUEST in INIT-REBOOT (RFC 2131 §4.3.2): the address in option 50, no server, no `ciaddr`.
 fn asks_whether_it_is_still_right(request: &Request) -> bool {
     let options = &request.message.options;
+    let last = request.message.chaddr.0[5];
     request.kind == MessageType::Request
-        && options.get(code::REQUESTED_ADDRESS) == Some(&[10, 77, 1, 66][..])
+        && options.get(code::REQUESTED_ADDRESS) == Some(&[10, 77, 1, last][..])
         && options.get(code::SERVER_ID).is_none()
         && request.message.ciaddr.is_unspecified()
 }
@@ -155,6 +156,39 @@ fn the_host_is_up_before_the_router() {
     server.wait_after(mark, "asked again", SOON, asks_whether_it_is_still_right);
     eventually("the new router", SOON, || {
         same(container.routes(), &vec!["default via 10.77.0.9 dev eth0".to_owned()])
+    });
+}
+
+/// More than may ask at a time: those whose turn does not come go on as well, and ask later.
+#[test]
+fn all_of_them_are_up_before_the_router() {
+    const COUNT: usize = 60;
+    let mut site = Site::new();
+    let answer = |request: &Request| {
+        let last = request.message.chaddr.0[5];
+        Grant::new([10, 77, 1, last]).times(1800, 3150, 3600).answer(request)
+    };
+    let server = Server::start(site.lan.router_ns(), "eth0", answer);
+    let macs: Vec<String> = (1..=COUNT).map(|n| format!("02:00:00:00:00:{n:02x}")).collect();
+    site.network("lan", &[]);
+    at_once(macs.iter().collect(), |mac| site.create("lan", &format!("a{}", &mac[15..]), mac));
+    site.boot(true);
+    server.behave(|_| vec![]);
+    let began = std::time::Instant::now();
+    at_once(macs.iter().collect(), |mac| {
+        let made = site.create("lan", &format!("b{}", &mac[15..]), mac);
+        let last = u8::from_str_radix(&mac[15..], 16).unwrap();
+        assert_eq!(made.ip(), std::net::Ipv4Addr::new(10, 77, 1, last));
+    });
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    let mark = server.mark();
+    server.behave(answer);
+    // Each of them hears in the end that its lease is still right.
+    eventually("all have asked", SOON * 4, || {
+        let said = server.requests();
+        let said = said[mark..].iter().filter(|request| asks_whether_it_is_still_right(request));
+        let who: BTreeSet<MacAddr> = said.map(|request| request.message.chaddr).collect();
+        same(who.len(), &COUNT)
     });
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -131,6 +132,11 @@ impl Files {
         self.containers.retain(|id, _| there.contains(id));
     }
 
+    /// The identifiers of all containers.
+    pub(super) fn ids(&self) -> HashSet<Box<str>> {
+        self.containers.keys().map(|id| id.as_str().into()).collect()
+    }
+
     /// The containers that are not running, name the network and do not contradict the
     /// fingerprint.
     pub(super) fn candidates<'a>(
@@ -153,11 +159,13 @@ impl Files {
 }
 
 impl Known {
-    pub(super) fn container(&self) -> Container {
+    /// It, among the others that there are.
+    pub(super) fn container(&self, others: Arc<HashSet<Box<str>>>) -> Container {
         let Config { id, name, config, .. } = &self.config;
         let named = !config.hostname.is_empty() && &*self.host.uts_mode != "host";
         Container {
             id: id.clone(),
+            others,
             name: name.trim_start_matches('/').into(),
             host_name: named.then(|| config.hostname.clone()),
         }

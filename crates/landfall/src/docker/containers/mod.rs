@@ -66,8 +66,10 @@ impl Inner {
             return Vec::new();
         };
         files.read(&data);
+        let all = Arc::new(files.ids());
         let candidates = files.candidates(network, fingerprint);
-        candidates.filter(|found| found.is_mounted(&data)).map(|found| found.container()).collect()
+        let starting = candidates.filter(|found| found.is_mounted(&data));
+        starting.map(|found| found.container(all.clone())).collect()
     }
 }
 

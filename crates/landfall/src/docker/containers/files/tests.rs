@@ -95,8 +95,12 @@ async fn a_container_whose_root_is_mounted_and_that_does_not_run_is_being_starte
     let containers = Containers::under(vec![host.0.path().join("nothing"), host.0.path().into()]);
     let network = NetworkId::new(NETWORK).unwrap();
     let found = containers.starting(&network, Fingerprint::default()).await;
-    let web =
-        Container { id: "web".into(), name: "web".into(), host_name: Some("web-host".into()) };
+    let web = Container {
+        id: "web".into(),
+        others: Arc::new(["up", "down", "web"].map(Into::into).into()),
+        name: "web".into(),
+        host_name: Some("web-host".into()),
+    };
     assert_eq!(found, [web]);
 }
 
