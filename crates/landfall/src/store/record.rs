@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
+use crate::engine::endpoint_options::EndpointOptions;
 use crate::engine::ids::{EndpointId, NetworkId};
 use crate::engine::options::Options;
 
@@ -54,6 +55,9 @@ pub(crate) struct EndpointRecord {
     pub(crate) phase: Phase,
     /// Its MAC.
     pub(crate) mac: MacAddr,
+    /// What its user asked for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) options: EndpointOptions,
     /// The address that Docker was told and goes on to show.
     pub(crate) told: Option<Ipv4Net>,
     /// The router that Docker was told and will try to remove.
@@ -79,6 +83,11 @@ pub(crate) struct EndpointRecord {
     /// Its IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Box<StoredIpv6>>,
+}
+
+/// Most endpoints have none, and records of earlier versions neither.
+fn is_default(options: &EndpointOptions) -> bool {
+    *options == EndpointOptions::default()
 }
 
 /// Records of version 1 have nothing else.
