@@ -71,6 +71,7 @@ impl State {
             let has_address = endpoint.kept_address() == ip;
             let has_client_id = endpoint.client_id() == client_id;
             endpoint.is_nobodys()
+                && **id != asked.new.id
                 && endpoint.network.options.bridge == asked.network.options.bridge
                 && if returning.as_ref() == Some(id) {
                     !has_client_id || (ip.is_some() && !has_address)

@@ -125,8 +125,13 @@ pub(crate) struct Options {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Ipv6Options>,
     /// What its endpoints tell DHCP servers of themselves.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) identity: Identity,
+}
+
+/// Whether a record can do without it.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Earlier daemons, and their records, have no networks without.

@@ -13,7 +13,7 @@ use wire::MacAddr;
 
 use crate::engine::endpoint_options::EndpointOptions;
 use crate::engine::ids::{EndpointId, NetworkId};
-use crate::engine::options::Options;
+use crate::engine::options::{Options, is_default};
 
 /// A network: Docker tells of it once and never again (engine-side: there is no call that lists
 /// a driver's networks), so everything of it is kept.
@@ -83,11 +83,6 @@ pub(crate) struct EndpointRecord {
     /// Its IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Box<StoredIpv6>>,
-}
-
-/// Most endpoints have none, and records of earlier versions neither.
-fn is_default(options: &EndpointOptions) -> bool {
-    *options == EndpointOptions::default()
 }
 
 /// Records of version 1 have nothing else.

@@ -53,7 +53,7 @@ fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {
         network: NetworkId::new(&id(network)).unwrap(),
         phase: Phase::Joined("/run/docker/netns/0123456789ab".into()),
         mac: wire::MacAddr([2, 0, 0, 0, 0, last]),
-        options: EndpointOptions { hostname: Some("www".into()), ..EndpointOptions::default() },
+        options: EndpointOptions::default(),
         told: Some("10.77.1.1/16".parse().unwrap()),
         told_gateway: Some([10, 77, 0, 1].into()),
         lease: Some(StoredLease {

@@ -161,7 +161,7 @@ async fn create_endpoint_answers_address_and_mac() {
         assert_eq!(
             asked,
             [format!(
-                "NewEndpoint {{ network: {NETWORK}, id: {ENDPOINT}, mac: None, options: {{}}, \
+                "NewEndpoint {{ network: {NETWORK}, id: {ENDPOINT}, mac: None, options: {{\"hostname\": \"web\"}}, \
                  interface: None, candidates: [] }}"
             )]
         );
