@@ -59,10 +59,12 @@
 //! - Time is given by the caller and does not run backwards. See [`Instant`] for the clock.
 //! - Nothing that comes from the LAN makes a client panic, send without bound or grow.
 
+mod classes;
 mod instant;
 pub mod ipv6;
 pub mod nd;
 pub mod v4;
 pub mod v6;
 
+pub use classes::Classes;
 pub use instant::Instant;

@@ -29,6 +29,8 @@ pub mod store_record;
 #[path = "../../landfall/src/engine"]
 mod engine {
     pub(crate) mod api;
+    pub(crate) mod endpoint_options;
+    mod identity;
     pub(crate) mod ids;
     pub(crate) mod options;
 }
@@ -36,6 +38,10 @@ mod engine {
 #[allow(dead_code, unused_imports, reason = "the daemon uses the rest")]
 #[path = "../../landfall/src/docker"]
 mod docker {
+    use std::fmt::Debug;
+
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
     use serde_json::Value;
 
     mod answer;
@@ -48,6 +54,7 @@ mod docker {
     }
 
     use crate::engine::api::{JoinRequest, NewEndpoint, NewNetwork};
+    use crate::engine::endpoint_options::EndpointOptions;
     use crate::engine::ids::NetworkId;
     use crate::engine::options::Options;
 
@@ -64,20 +71,29 @@ mod docker {
         }
     }
 
-    /// Reads a body as each call would. What the options of a network are, is written and read again.
+    /// Reads a body as each call would. What the options of a network or endpoint are, is written and read again.
     pub(crate) fn read_all(body: &Value) {
         read::<NetworkId>(body);
         read::<request::EndpointRef>(body);
-        read::<(NewEndpoint, containers::Fingerprint)>(body);
+        if let Some((new, _)) = read::<(NewEndpoint, containers::Fingerprint)>(body)
+            && let Ok(options) =
+                EndpointOptions::parse(&new.options, new.interface.as_deref(), true)
+        {
+            stored_and_read(options);
+        }
         if let Some(join) = read::<JoinRequest>(body) {
             assert!(join.sandbox.is_absolute());
         }
         if let Some(network) = read::<NewNetwork>(body)
             && let Ok(options) = Options::parse(&network.options)
         {
-            let stored = serde_json::to_string(&options).expect("options are text");
-            assert_eq!(serde_json::from_str::<Options>(&stored).ok(), Some(options));
+            stored_and_read(options);
         }
+    }
+
+    fn stored_and_read<T: Serialize + DeserializeOwned + PartialEq + Debug>(options: T) {
+        let stored = serde_json::to_string(&options).expect("options are text");
+        assert_eq!(serde_json::from_str::<T>(&stored).ok(), Some(options));
     }
 }
 

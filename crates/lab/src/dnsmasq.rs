@@ -41,7 +41,7 @@ impl Dnsmasq {
     }
 
     /// Its lease table, as its file has it.
-    pub(crate) fn table(&self) -> Result<String> {
+    pub fn table(&self) -> Result<String> {
         self.machine.read(LEASES)
     }
 }

@@ -36,6 +36,8 @@ use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 use wire::dhcp6::Duid;
 
+use crate::Classes;
+
 pub use crate::nd::{DuplicateCheck, InterfaceId, Neighbour};
 pub use crate::v4::OnLoss;
 pub use client::{Client, Progress};
@@ -61,8 +63,8 @@ pub struct Config {
     pub iaid: u32,
     /// The host name for the client FQDN option (RFC 4704); an empty one counts as none.
     pub host_name: Option<Box<str>>,
-    /// The vendor class (RFC 8415 §21.16), shared by the clients of a network.
-    pub vendor_class: Option<Arc<str>>,
+    /// The classes for a DHCPv6 server, shared by the clients of a network.
+    pub classes: Arc<Classes>,
     /// The address to ask a DHCPv6 server for. It is free to give another.
     pub requested_address: Option<Ipv6Addr>,
     /// Asks for a prefix of this length as well (RFC 8415 §6.3). No router announces prefix
@@ -94,7 +96,7 @@ impl Config {
             duid: Box::from(&*Duid::link_layer(mac)),
             iaid: u32::from_be_bytes([c, d, e, f]),
             host_name: None,
-            vendor_class: None,
+            classes: Arc::default(),
             requested_address: None,
             prefix: None,
             patience: Duration::from_millis(500),

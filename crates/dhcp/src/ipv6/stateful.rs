@@ -235,7 +235,7 @@ fn server_config(config: &super::Config) -> v6::Config {
         requested_address: config.requested_address,
         prefix: config.prefix,
         host_name: config.host_name.clone(),
-        vendor_class: config.vendor_class.clone(),
+        classes: config.classes.clone(),
         rapid_commit: true,
     }
 }

@@ -147,6 +147,11 @@ impl Client {
             self.do_without(wait, now);
             return Ok(());
         }
+        if self.will_not_do(grant.address) {
+            self.progress.last_offer =
+                Some(Offered { server: grant.server, address: grant.address });
+            return Ok(());
+        }
         match &mut self.phase {
             Phase::Selecting { offer, .. } if self.patient => {
                 offer.get_or_insert_with(|| Box::new(grant));
@@ -174,7 +179,7 @@ impl Client {
 
     /// A DHCPACK: there is a lease now, or the one there is goes on.
     pub(crate) fn acknowledged(&mut self, grant: Grant, now: Instant) -> Result<(), Reason> {
-        let asked = self.requested_of(grant.server)?.asked;
+        let Exchange { asked, began, .. } = self.requested_of(grant.server)?;
         let wait = self.v6only_wait(&grant);
         let lease = grant.into_lease(asked, &mut self.rng);
         if lease.expires_at <= now {
@@ -182,12 +187,34 @@ impl Client {
         }
         bump(&mut self.progress.acks);
         if let Some(wait) = wait {
-            self.hand_back(&lease, wait, now);
+            self.give_back(&lease);
+            self.do_without(wait, now);
+            return Ok(());
+        }
+        if self.will_not_do(lease.address) {
+            self.progress.last_offer =
+                Some(Offered { server: lease.server, address: lease.address });
+            self.give_back(&lease);
+            self.start_over(now, began);
             return Ok(());
         }
         self.wanted = Some(lease.address);
         self.take(lease, Then::Rest, now);
         Ok(())
+    }
+
+    /// Whether another address is demanded.
+    fn will_not_do(&self, address: Ipv4Addr) -> bool {
+        self.demanding && self.config.requested_address.is_some_and(|wanted| wanted != address)
+    }
+
+    /// Gives a lease back that was granted and is not taken into use. There is nothing to be asked for on the way:
+    /// what a relay or router would have to forward is for its server to let expire.
+    fn give_back(&mut self, lease: &Lease) {
+        let Lease { address, server, .. } = *lease;
+        let xid = self.rng.u32(..);
+        let to: (MacAddr, Ipv4Addr) = (lease.next_hop.unwrap_or(MacAddr::BROADCAST), server);
+        self.send(Intent::Release { server, address }, (xid, 0), address, to);
     }
 
     /// The exchange in which `server` may grant or refuse what was requested.
@@ -217,6 +244,7 @@ impl Client {
     /// BOUND: the lease is in use from now on.
     pub(crate) fn bind(&mut self, lease: Lease, then: Then, now: Instant) {
         self.eager = false;
+        self.demanding = false;
         self.refusals = 0;
         self.overdue = false;
         // The server may have granted another address than it offered.

@@ -36,6 +36,8 @@ pub struct Client {
     pub(crate) refusals: u32,
     /// The address to ask for in DISCOVER.
     pub(crate) wanted: Option<Ipv4Addr>,
+    /// Whether no other address than the requested one will do, as long as there has been no lease.
+    pub(crate) demanding: bool,
     /// A lease whose address is in use while the phase is about another: one that is over
     /// ([`OnLoss::Keep`](super::OnLoss::Keep)), or one that is replaced as soon as the new address is checked.
     pub(crate) kept: Option<Box<Lease>>,
@@ -71,6 +73,7 @@ impl Client {
             eager: false,
             patient: false,
             refusals: 0,
+            demanding: false,
             kept: None,
             overdue: false,
             check: None,
@@ -130,7 +133,13 @@ impl Client {
         }
     }
 
-    /// Sets the host name for option 12 (`None` or an empty one: no option). If there is a lease
+    /// Takes no other address than [`Config::requested_address`], if there is one, until there is a lease: another that
+    /// is offered is only noted ([`Progress::last_offer`]), and one that is granted given back.
+    pub fn demand(&mut self) {
+        self.demanding = true;
+    }
+
+    /// Sets the host name for option 12 or 81 (`None` or an empty one: no option). If there is a lease
     /// and the name is another than before, the server is told at once by a renewal.
     pub fn set_host_name(&mut self, name: Option<&str>, now: Instant) {
         let name = name.filter(|name| !name.is_empty());

@@ -1,16 +1,12 @@
 //! Doing without IPv4 where the network says that it can be done (RFC 8925).
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
-
-use wire::MacAddr;
 
 use super::Event;
 use super::client::Client;
-use super::lease::{Grant, Lease};
+use super::lease::Grant;
 use super::phase::Phase;
 use super::progress::{Reason, bump};
-use super::request::Intent;
 use crate::Instant;
 
 /// MIN_V6ONLY_WAIT (RFC 8925 §3.4).
@@ -59,15 +55,5 @@ impl Client {
         self.refusals = 0;
         self.phase = Phase::V6OnlyWait { until: now + wait };
         self.emit(Event::Ipv6Only);
-    }
-
-    /// Gives a lease back that was granted with the word that it need not be used, and goes without. There is nothing
-    /// to be asked for on the way: what a relay or router would have to forward is for its server to let expire.
-    pub(crate) fn hand_back(&mut self, lease: &Lease, wait: Duration, now: Instant) {
-        let Lease { address, server, .. } = *lease;
-        let xid = self.rng.u32(..);
-        let to: (MacAddr, Ipv4Addr) = (lease.next_hop.unwrap_or(MacAddr::BROADCAST), server);
-        self.send(Intent::Release { server, address }, (xid, 0), address, to);
-        self.do_without(wait, now);
     }
 }

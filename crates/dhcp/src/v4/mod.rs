@@ -63,6 +63,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
+use crate::Classes;
+
 pub use client::Client;
 pub use lease::{Lease, Route};
 pub use progress::{Conflict, Ignored, Offered, Progress, Refusal};
@@ -77,10 +79,13 @@ pub struct Config {
     /// The content of option 61: a type octet and the identifier (RFC 2132 §9.14). `None`, or what
     /// is too short, stands for hardware type 1 and the MAC, which is what BusyBox `udhcpc` sends.
     pub client_id: Option<Box<[u8]>>,
-    /// The vendor class (option 60), an empty one counting as none; shared, because every client of
-    /// a network has the same.
-    pub vendor_class: Option<Arc<str>>,
-    /// The address to ask for in DISCOVER (option 50). The server is free to offer another.
+    /// The classes (options 60 and 77); shared, because every client of a network has the same.
+    pub classes: Arc<Classes>,
+    /// Whether the host name goes out as one that the server is to tell the DNS (option 81, RFC 4702), in the
+    /// place of option 12. A name that cannot be in the DNS stays in option 12.
+    pub register_dns: bool,
+    /// The address to ask for in DISCOVER (option 50). The server is free to offer another, see
+    /// [`Client::demand`].
     pub requested_address: Option<Ipv4Addr>,
     /// Whether to ask for broadcast replies as long as the address is not configured (RFC 2131
     /// §4.1): needed where a unicast to the MAC does not come through.
@@ -149,7 +154,8 @@ impl Config {
             mac,
             host_name: None,
             client_id: None,
-            vendor_class: None,
+            classes: Arc::default(),
+            register_dns: false,
             requested_address: None,
             broadcast: false,
             conflict_check: ConflictCheck::default(),

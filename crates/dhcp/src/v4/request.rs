@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use wire::MacAddr;
-use wire::dhcp4::{Message, MessageType, Op, Options, code};
+use wire::dhcp4::{Message, MessageType, Op, Options, code, fqdn_wish};
 
 use super::Config;
+use crate::Classes;
 
 /// What is asked for (option 55). RFC 3442: the classless routes before the routers.
 const PARAMETERS: [u8; 15] = [
@@ -107,10 +108,18 @@ impl Intent {
         }
         if !matches!(kind, MessageType::Release | MessageType::Decline) {
             if let Some(name) = config.host_name.as_deref().filter(|name| !name.is_empty()) {
-                options.set(code::HOST_NAME, name.as_bytes());
+                match fqdn_wish(name).filter(|_| config.register_dns) {
+                    // One of the two, never both (RFC 4702 §3.1).
+                    Some(wish) => options.set(code::CLIENT_FQDN, &wish),
+                    None => options.set(code::HOST_NAME, name.as_bytes()),
+                }
             }
-            if let Some(class) = config.vendor_class.as_deref().filter(|class| !class.is_empty()) {
-                options.set(code::VENDOR_CLASS, class.as_bytes());
+            let Classes { vendor, user } = &*config.classes;
+            if let Ok(1..) = u8::try_from(vendor.len()) {
+                options.set(code::VENDOR_CLASS, vendor.as_bytes());
+            }
+            if let Ok(length @ 1..) = u8::try_from(user.len()) {
+                options.set(code::USER_CLASS, &[&[length], user.as_bytes()].concat());
             }
             options.set(code::MAX_MESSAGE_SIZE, &MAX_MESSAGE_SIZE.to_be_bytes());
             let wanted = PARAMETERS.into_iter();

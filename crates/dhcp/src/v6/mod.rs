@@ -71,6 +71,8 @@ use std::sync::Arc;
 
 use wire::dhcp6::Duid;
 
+use crate::Classes;
+
 pub use client::Client;
 pub use inform::Information;
 pub use lease::{Lease, LeasedAddress, LeasedPrefix};
@@ -94,9 +96,8 @@ pub struct Config {
     /// The host name for option 39, an empty one counting as none. One without a dot is completed
     /// by the server, which is asked to tell the DNS (RFC 4704 §4.1: S).
     pub host_name: Option<Box<str>>,
-    /// The vendor class (option 16), an empty one counting as none; shared, because every client of
-    /// a network has the same. One of more than 255 bytes is not sent.
-    pub vendor_class: Option<Arc<str>>,
+    /// The classes (options 15 and 16); shared, because every client of a network has the same.
+    pub classes: Arc<Classes>,
     /// Whether two messages may do instead of four (§18.2.1). Where several servers do so, all but
     /// one give an address that is used by nobody.
     pub rapid_commit: bool,
@@ -112,7 +113,7 @@ impl Config {
             requested_address: None,
             prefix: None,
             host_name: None,
-            vendor_class: None,
+            classes: Arc::default(),
             rapid_commit: true,
         }
     }

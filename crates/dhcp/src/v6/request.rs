@@ -20,7 +20,7 @@ const INFORMATION: [u16; 5] = [
 ];
 /// The enterprise number of the vendor class: Landfall has none, and 0 is nobody's.
 const ENTERPRISE: [u8; 4] = [0; 4];
-/// Longest vendor class that is sent.
+/// Longest class that is sent.
 const LONGEST_CLASS: usize = 255;
 
 /// What is in a message's identity associations.
@@ -90,10 +90,10 @@ impl Question<'_> {
                 if let Some(name) = name {
                     message = message.option(code::CLIENT_FQDN, &name);
                 }
-                vendor_class(message, config)
+                classes(message, config)
             }
             MessageType::InformationRequest => {
-                vendor_class(option_request(message, &INFORMATION, false), config)
+                classes(option_request(message, &INFORMATION, false), config)
             }
             _ => message,
         }
@@ -134,13 +134,16 @@ fn option_request(message: Builder, codes: &[u16], name: bool) -> Builder {
     message.option(code::OPTION_REQUEST, &codes)
 }
 
-fn vendor_class(message: Builder, config: &Config) -> Builder {
-    match config.vendor_class.as_deref() {
-        Some(class) if (1..=LONGEST_CLASS).contains(&class.len()) => {
+/// The user class and the vendor class, each as the only one of its kind.
+fn classes(mut message: Builder, config: &Config) -> Builder {
+    for (code, before, class) in [
+        (code::USER_CLASS, &[][..], &config.classes.user),
+        (code::VENDOR_CLASS, &ENTERPRISE, &config.classes.vendor),
+    ] {
+        if (1..=LONGEST_CLASS).contains(&class.len()) {
             let length = (class.len() as u16).to_be_bytes();
-            let data = [&ENTERPRISE[..], &length, class.as_bytes()].concat();
-            message.option(code::VENDOR_CLASS, &data)
+            message = message.option(code, &[before, &length, class.as_bytes()].concat());
         }
-        _ => message,
     }
+    message
 }

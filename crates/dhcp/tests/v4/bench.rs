@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
-use dhcp::Instant;
 use dhcp::v4::{Client, Config, ConflictCheck, Event, State};
+use dhcp::{Classes, Instant};
 use wire::MacAddr;
 use wire::arp::{Arp, Operation};
 use wire::dhcp4::{Message, MessageType, Op, code, port};
@@ -63,6 +64,11 @@ pub(crate) fn plain() -> Config {
 /// The same, with a check of the address.
 pub(crate) fn checking(conflict_check: ConflictCheck) -> Config {
     Config { conflict_check, ..Config::new(MAC) }
+}
+
+/// A vendor class and a user class.
+pub(crate) fn classes(vendor: &str, user: &str) -> Arc<Classes> {
+    Arc::new(Classes { vendor: vendor.into(), user: user.into() })
 }
 
 /// What [`OTHER`] answers to a probe for [`ADDRESS`].

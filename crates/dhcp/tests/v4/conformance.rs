@@ -26,7 +26,7 @@ fn one_identifier_and_one_list_go_through_a_clients_life() {
     let config = Config {
         host_name: Some("web".into()),
         client_id: Some(vec![255, 7, 7, 7, 7, 0, 4, 1, 2].into()),
-        vendor_class: Some("landfall".into()),
+        classes: classes("landfall", ""),
         ..checking(ConflictCheck::Fast)
     };
     let mut bench = Bench::with(config.clone());

@@ -14,7 +14,7 @@ use super::bench::*;
 fn an_address_in_use_is_declined_as_table_5_says() {
     let mut bench = Bench::with(Config {
         host_name: Some("web".into()),
-        vendor_class: Some("landfall".into()),
+        classes: classes("landfall", ""),
         broadcast: true,
         ..Config::new(MAC)
     });

@@ -16,6 +16,7 @@ mod conformance;
 mod decline;
 mod defects;
 mod defence;
+mod demand;
 mod hostile;
 mod ipv6_only;
 mod keep;

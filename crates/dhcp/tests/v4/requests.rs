@@ -11,7 +11,7 @@ fn config() -> Config {
     Config {
         host_name: Some("web".into()),
         client_id: Some(vec![0, 1, 2, 3].into()),
-        vendor_class: Some("landfall".into()),
+        classes: classes("landfall", ""),
         requested_address: Some(Ipv4Addr::new(192, 0, 2, 77)),
         broadcast: true,
         ..plain()
@@ -94,11 +94,54 @@ fn every_message_has_the_options_of_its_kind_and_no_others() {
 }
 
 #[test]
+fn a_name_for_the_dns_goes_in_the_place_of_the_host_name() {
+    for (name, wish) in [("web", &b"\x05\0\0\x03web"[..]), ("web.lan", b"\x05\0\0\x03web\x03lan\0")]
+    {
+        let named = Config { host_name: Some(name.into()), register_dns: true, ..plain() };
+        let mut bench = Bench::with(named);
+        bench.run(|client, now| client.start(now));
+        let discover = bench.discover();
+        bench.answer(offer(&discover));
+        for message in [discover.message, bench.request().message] {
+            assert_eq!(message.options.get(code::CLIENT_FQDN), Some(wish));
+            assert_eq!(message.options.get(code::HOST_NAME), None, "RFC 4702 §3.1");
+        }
+    }
+    // What cannot be in the DNS may be a host's name to its server; without a name there is nothing to say.
+    for (name, sent) in [("my host", &[code::HOST_NAME][..]), ("", &[])] {
+        let named = Config { host_name: Some(name.into()), register_dns: true, ..plain() };
+        let mut bench = Bench::with(named);
+        bench.run(|client, now| client.start(now));
+        let of_names = [code::HOST_NAME, code::CLIENT_FQDN];
+        let codes = codes(&bench.discover().message);
+        assert_eq!(codes.into_iter().filter(|c| of_names.contains(c)).collect::<Vec<_>>(), sent);
+    }
+}
+
+#[test]
+fn the_user_class_is_one_class_with_its_length() {
+    for (class, sent) in [("iot", Some(&b"\x03iot"[..])), ("", None), (&"x".repeat(256), None)] {
+        let mut bench = Bench::with(Config { classes: classes("", class), ..plain() });
+        bench.run(|client, now| client.start(now));
+        let discover = bench.discover();
+        assert_eq!(discover.message.options.get(code::USER_CLASS), sent);
+        bench.answer(offer(&discover));
+        let request = bench.request();
+        assert_eq!(request.message.options.get(code::USER_CLASS), sent);
+        bench.answer(ack(&request));
+        bench.event();
+        bench.run(|client, now| client.release(now));
+        let release = bench.asked(MessageType::Release);
+        assert_eq!(release.message.options.get(code::USER_CLASS), None, "RFC 2131 table 5");
+    }
+}
+
+#[test]
 fn what_is_not_configured_is_not_sent() {
     // What is shorter than its option may be counts as not configured.
     let short = Config {
         host_name: Some("".into()),
-        vendor_class: Some("".into()),
+        classes: classes("", ""),
         client_id: Some(vec![0].into()),
         ..plain()
     };

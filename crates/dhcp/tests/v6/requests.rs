@@ -1,5 +1,6 @@
 //! Which option goes into which message: RFC 8415 §18.2 and appendix B, RFC 4704 §4.
 
+use dhcp::Classes;
 use dhcp::v6::Config;
 use wire::dhcp6::{MessageType, StatusCode, code};
 
@@ -9,7 +10,7 @@ use super::bench::*;
 fn talkative() -> Config {
     Config {
         host_name: Some("web".into()),
-        vendor_class: Some("landfall".into()),
+        classes: Classes { vendor: "landfall".into(), user: "iot".into() }.into(),
         requested_address: Some(ADDRESS),
         rapid_commit: true,
         ..with_prefix()
@@ -33,6 +34,7 @@ fn expected(kind: MessageType) -> &'static [u16] {
             RAPID_COMMIT,
             OPTION_REQUEST,
             CLIENT_FQDN,
+            USER_CLASS,
             VENDOR_CLASS,
         ],
         MessageType::Request | MessageType::Renew => &[
@@ -43,15 +45,25 @@ fn expected(kind: MessageType) -> &'static [u16] {
             IA_PD,
             OPTION_REQUEST,
             CLIENT_FQDN,
+            USER_CLASS,
             VENDOR_CLASS,
         ],
-        MessageType::Rebind => {
-            &[CLIENT_ID, ELAPSED_TIME, IA_NA, IA_PD, OPTION_REQUEST, CLIENT_FQDN, VENDOR_CLASS]
-        }
+        MessageType::Rebind => &[
+            CLIENT_ID,
+            ELAPSED_TIME,
+            IA_NA,
+            IA_PD,
+            OPTION_REQUEST,
+            CLIENT_FQDN,
+            USER_CLASS,
+            VENDOR_CLASS,
+        ],
         MessageType::Release => &[CLIENT_ID, SERVER_ID, ELAPSED_TIME, IA_NA, IA_PD],
         MessageType::Decline => &[CLIENT_ID, SERVER_ID, ELAPSED_TIME, IA_NA],
         MessageType::Confirm => &[CLIENT_ID, ELAPSED_TIME, IA_NA],
-        MessageType::InformationRequest => &[CLIENT_ID, ELAPSED_TIME, OPTION_REQUEST, VENDOR_CLASS],
+        MessageType::InformationRequest => {
+            &[CLIENT_ID, ELAPSED_TIME, OPTION_REQUEST, USER_CLASS, VENDOR_CLASS]
+        }
         _ => &[],
     }
 }
@@ -124,12 +136,12 @@ fn what_is_not_configured_is_not_sent() {
     let bare = [code::CLIENT_ID, code::ELAPSED_TIME, code::IA_NA, code::OPTION_REQUEST];
     assert_eq!(codes(&solicit), bare);
     assert!(!solicit.message().options.option_request().any(|code| code == code::CLIENT_FQDN));
-    let empty = Config { host_name: Some("".into()), vendor_class: Some("".into()), ..plain() };
+    let empty = Config { host_name: Some("".into()), ..plain() };
     let mut bench = Bench::started(empty);
     assert_eq!(codes(&bench.asked(MessageType::Solicit)), bare);
     let wrong = Config {
         host_name: Some("no name!".into()),
-        vendor_class: Some("x".repeat(256).into()),
+        classes: Classes { vendor: "x".repeat(256).into(), user: "x".repeat(256).into() }.into(),
         ..plain()
     };
     let mut bench = Bench::started(wrong);
@@ -174,9 +186,10 @@ fn a_name_without_a_dot_is_for_the_server_to_complete() {
 }
 
 #[test]
-fn the_vendor_class_is_nobodys_number_and_one_class() {
+fn the_classes_are_one_each_and_the_vendor_s_is_nobodys_number() {
     let mut bench = Bench::started(talkative());
     let solicit = bench.asked(MessageType::Solicit);
+    assert_eq!(solicit.message().options.user_class().collect::<Vec<_>>(), [b"iot"]);
     let class = solicit.message().options.vendor_classes().next().unwrap();
     assert_eq!(class.enterprise, 0);
     assert_eq!(class.classes().collect::<Vec<_>>(), [b"landfall"]);

@@ -162,6 +162,9 @@ pub(super) struct JoinAnswer {
 struct InterfaceName {
     src_name: String,
     dst_prefix: String,
+    /// Heeded by no engine up to 29.7 (`SetNames(SrcName, DstPrefix, "")` in its remote driver).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst_name: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -182,7 +185,11 @@ impl From<Joined> for JoinAnswer {
     fn from(joined: Joined) -> Self {
         JoinAnswer {
             disable_gateway_service: joined.gateway.is_none(),
-            interface_name: InterfaceName { src_name: joined.link, dst_prefix: joined.prefix },
+            interface_name: InterfaceName {
+                src_name: joined.link,
+                dst_prefix: joined.prefix,
+                dst_name: joined.name,
+            },
             gateway: joined.gateway.map(|router| router.to_string()),
             static_routes: joined.routes.into_iter().map(Route::from).collect(),
         }

@@ -1,8 +1,7 @@
 //! What the engine sends, as values of Landfall's engine.
 //!
 //! Field names are those of moby's `daemon/libnetwork/drivers/remote/api`, option keys those of
-//! its `netlabel`. Options that Landfall has no use for (the user's driver options of an endpoint)
-//! are not looked at.
+//! its `netlabel`. Options of the engine's that Landfall has no use for are not looked at.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +20,10 @@ const GENERIC: &str = "com.docker.network.generic";
 const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
 /// `--ipv4=false`, from engine 28 on.
 const ENABLE_IPV4: &str = "com.docker.network.enable_ipv4";
+/// What begins like this among an endpoint's options is the engine's; all else its user wrote.
+const OF_THE_ENGINE: &str = "com.docker.";
+/// The name of an endpoint's interface: a driver option, or Compose's `interface_name`.
+const IFNAME: &str = "com.docker.network.endpoint.ifname";
 /// `--internal`.
 const INTERNAL: &str = "com.docker.network.internal";
 
@@ -90,8 +93,19 @@ impl FromFields for (NewEndpoint, Fingerprint) {
                     Failure::Malformed(format!("Interface.MacAddress: {error}"))
                 })?),
             };
-        let fingerprint = fields.map("Options")?.map(Fingerprint::of).unwrap_or_default();
-        Ok((NewEndpoint { network, id: endpoint, mac, candidates: Vec::new() }, fingerprint))
+        let empty = Map::new();
+        let options = fields.map("Options")?.unwrap_or(&empty);
+        let new = NewEndpoint {
+            network,
+            id: endpoint,
+            mac,
+            options: texts(options.iter().filter(|(key, _)| !key.starts_with(OF_THE_ENGINE)))?,
+            interface: texts(options.iter().filter(|(key, _)| *key == IFNAME))?
+                .into_values()
+                .find(|name| !name.is_empty()),
+            candidates: Vec::new(),
+        };
+        Ok((new, Fingerprint::of(options)))
     }
 }
 
@@ -135,16 +149,21 @@ fn null_ipam(fields: &Fields<'_>) -> Result<bool, Failure> {
     Ok(null)
 }
 
-/// The user's options. Docker's own client sends strings only; API clients and Compose files come
-/// with `true` and `10`, which mean what their text means.
+/// The user's options of a network.
 fn user_options(options: &Map<String, Value>) -> Result<BTreeMap<String, String>, Failure> {
-    let generic = match options.get(GENERIC) {
-        None | Some(Value::Null) => return Ok(BTreeMap::new()),
-        Some(Value::Object(generic)) => generic,
-        Some(other) => return Err(bad_option(GENERIC, "an object", other)),
-    };
-    generic
-        .iter()
+    match options.get(GENERIC) {
+        None | Some(Value::Null) => Ok(BTreeMap::new()),
+        Some(Value::Object(generic)) => texts(generic.iter()),
+        Some(other) => Err(bad_option(GENERIC, "an object", other)),
+    }
+}
+
+/// Options as text. Docker's own client sends strings only; API clients and Compose files come
+/// with `true` and `10`, which mean what their text means.
+fn texts<'a>(
+    options: impl Iterator<Item = (&'a String, &'a Value)>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    options
         .map(|(key, value)| {
             let text = match value {
                 Value::Null => String::new(),

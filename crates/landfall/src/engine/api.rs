@@ -40,6 +40,10 @@ pub(crate) struct NewEndpoint {
     pub(crate) id: EndpointId,
     /// The MAC that the user gave; none: Landfall makes one.
     pub(crate) mac: Option<MacAddr>,
+    /// The user's options for it.
+    pub(crate) options: BTreeMap<String, String>,
+    /// What its interface is to be called in the sandbox.
+    pub(crate) interface: Option<String>,
     /// The containers that it may be for. Several are as good as none.
     pub(crate) candidates: Vec<Container>,
 }
@@ -87,6 +91,8 @@ pub(crate) struct Joined {
     pub(crate) link: String,
     /// What its name in the sandbox begins with; the runtime adds a number.
     pub(crate) prefix: String,
+    /// The name that it is to have there, where the runtime lets that be chosen.
+    pub(crate) name: Option<String>,
     /// The default router.
     pub(crate) gateway: Option<Ipv4Addr>,
     /// Routes other than the default one, in the order in which they must be made.

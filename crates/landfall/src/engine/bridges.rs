@@ -214,7 +214,7 @@ impl Engine {
     /// Points frames to where the endpoint is, and goes on with a lease that no client holds since
     /// the daemon started without the bridge.
     async fn take_up(&self, id: &EndpointId, segment: &Arc<Segment>, bridge: &Link) {
-        let (mac, live, stored, stored6, host_name, network) = {
+        let (mac, live, stored, stored6, config, config6, network) = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id) else { return };
             let live = (endpoint.carrier && !endpoint.is_held()).then_some(endpoint.host_link);
@@ -223,14 +223,13 @@ impl Engine {
             let ours6 = |stored: &crate::store::StoredIpv6| stored.boot_id == self.0.boot_id;
             let stored6 = endpoint.remembered6.take_if(|stored| ours6(stored));
             let network = endpoint.network.clone();
-            (endpoint.mac, live, stored, stored6, endpoint.host_name.clone(), network)
+            let config6 = self.ipv6_config(endpoint, bridge.mtu);
+            (endpoint.mac, live, stored, stored6, self.client_config(endpoint), config6, network)
         };
         let known = segment.ipv6().is_some_and(|ipv6| ipv6.view(mac).is_some());
         if !known && (stored6.is_some() || live.is_some()) {
-            let stored6 = (stored6, bridge.mtu);
-            self.resume_ipv6(&network, segment, (id, mac), host_name.clone(), stored6, live);
+            self.resume_ipv6(segment, id, config6, stored6, live);
         }
-        let config = self.client_config(&network.options, mac, host_name);
         if stored.is_some() || segment.view(mac).is_none() {
             // The daemon started without the bridge.
             let stored = stored.map(|stored| *stored);

@@ -12,11 +12,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use wire::MacAddr;
 
 use super::api::{Attachment, Container, NewEndpoint};
+use super::asked::{Asked, only_others_offered};
 use super::diagnose::{NoLease, find_obstacle};
+use super::endpoint_options::EndpointOptions;
 use super::ids::EndpointId;
 use super::options::NoServer;
 use super::reboot::Remembered;
-use super::{Endpoint, Engine, Error, container_link, host_link, ipv6, with_prefix};
+use super::{Endpoint, Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
 use crate::segments::{AcquireError, Begin, Segment, Start};
 use crate::store::{NetworkRecord, Phase};
@@ -62,8 +64,13 @@ impl Engine {
         if let Some(mac) = new.mac.filter(|mac| !mac.is_unicast()) {
             return Err(Error::BadMac { endpoint: new.id, mac });
         }
+        let options =
+            EndpointOptions::parse(&new.options, new.interface.as_deref(), network.options.ipv4)
+                .map_err(|source| Error::EndpointOption { endpoint: new.id.clone(), source })?;
         let random = random_mac()?;
         self.undone(&new.id).await;
+        let asked = Asked { network: &network, new: &new, options: &options };
+        self.make_way(&asked).await;
         let mut before = None;
         let (mac, origin) = {
             let mut state = self.lock();
@@ -84,14 +91,14 @@ impl Engine {
             if let Some(why) = state.unreadable_endpoints.get(&new.id) {
                 return Err(Error::UnreadableEndpoint { endpoint: new.id, why: why.clone() });
             }
-            let container = state.sole_candidate(&network.id, &new.candidates);
-            let earlier = state.claim(&network, &new.id, new.mac, container, &new.candidates);
-            let mac = match (&earlier, new.mac.or(again)) {
-                (Some((_, earlier)), _) => earlier.mac,
-                (None, Some(mac)) => mac,
-                (None, None) => random,
-            };
+            let (container, returning) = state.meant_by(&asked);
+            let mac = new.mac.or(again).unwrap_or(random);
             let mut endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
+            endpoint.options = options.clone();
+            if let Some(in_use) = state.client_id_in_use(&new.id, &endpoint, returning.as_ref()) {
+                return Err(in_use);
+            }
+            let earlier = returning.and_then(|from| Some((from.clone(), state.claim(&from)?)));
             if let Some(Container { id, name, host_name, .. }) = container {
                 endpoint.container = Some(id.clone());
                 endpoint.name = Some(name.clone());
@@ -102,6 +109,7 @@ impl Engine {
                 None => Origin::Fresh,
                 Some((from, mut earlier)) => {
                     endpoint.claimed = true;
+                    endpoint.mac = earlier.mac;
                     endpoint.segment = earlier.segment.take();
                     if container.is_none() {
                         endpoint.container = earlier.container.take();
@@ -128,6 +136,7 @@ impl Engine {
                     }
                 }
             };
+            let mac = endpoint.mac;
             state.endpoints.insert(new.id.clone(), Box::new(endpoint));
             (mac, origin)
         };
@@ -179,9 +188,8 @@ impl Engine {
         let start = Start { recorded, granted };
         // One that is held comes with its lease.
         let held = matches!(origin, Origin::Held(_));
-        let ask = |before, start| {
-            self.ask_for_ipv6(network, &segment, bridge.mtu, (id, mac), before, start)
-        };
+        let ask =
+            |before, start| self.ask_for_ipv6(network, &segment, bridge.mtu, id, before, start);
         let side_by_side = {
             let start = Start::after(&start);
             async { if held { Ok(None) } else { ask(before, start).await } }
@@ -279,16 +287,18 @@ impl Engine {
         start: Start,
     ) -> Result<Option<dhcp::v4::Lease>, Error> {
         let patience = network.options.lease_timeout;
-        let host_name = self.lock().endpoints.get(id).and_then(|e| e.host_name.clone());
+        let Some(config) = self.lock().endpoints.get(id).map(|e| self.client_config(e)) else {
+            return Err(Error::Busy(id.clone()));
+        };
         if let Origin::Held(from) = origin
             && start.recorded().await.is_ok()
-            && let Ok(lease) = segment.take_over(from, id, mac, host_name.as_deref())
+            && let Ok(lease) = segment.take_over(from, id, mac, config.host_name.as_deref())
         {
             point("claim: lease taken over");
             tracing::info!(endpoint = %id, earlier = %from, %mac, "goes on with its lease");
             return Ok(lease);
         }
-        let config = self.client_config(&network.options, mac, host_name);
+        let required = config.requested_address;
         let acquire = async || {
             let (config, start) = (config.clone(), start.clone());
             if !network.options.ipv4 {
@@ -297,6 +307,7 @@ impl Engine {
             tokio::select! {
                 acquired = segment.acquire(id, config, origin.begin(), patience, start) => acquired,
                 never = self.make_room_for(segment, mac) => match never {},
+                refused = only_others_offered(segment, mac, required) => refused,
             }
         };
         let mut acquired = acquire().await;
@@ -364,12 +375,14 @@ impl Engine {
         mac: MacAddr,
         progress: Progress,
     ) -> Error {
+        let required = self.lock().endpoints.get(id).and_then(|endpoint| endpoint.options.ip);
         Error::NoLease(Box::new(NoLease {
             network: network.id.clone(),
             endpoint: id.clone(),
             bridge: segment.bridge().to_owned(),
             mac,
             patience: network.options.lease_timeout,
+            required,
             obstacle: match progress.offers {
                 0 => find_obstacle(&self.0.host, segment.bridge(), segment.port(), mac).await,
                 _ => None,
@@ -460,8 +473,14 @@ impl Engine {
 
     /// Names an endpoint for people.
     fn who_is(&self, id: &EndpointId) -> String {
-        let state = self.lock();
-        let endpoint = state.endpoints.get(id);
+        self.lock().who_is(id)
+    }
+}
+
+impl State {
+    /// Names an endpoint for people.
+    pub(super) fn who_is(&self, id: &EndpointId) -> String {
+        let endpoint = self.endpoints.get(id);
         match endpoint.map(|e| (e.host_name.as_deref(), e.container.as_deref())) {
             Some((Some(name), Some(container))) => {
                 format!("container {} ({name})", container.get(..12).unwrap_or(container))

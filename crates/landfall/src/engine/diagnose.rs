@@ -23,6 +23,8 @@ pub(crate) struct NoLease {
     pub(super) bridge: String,
     pub(super) mac: MacAddr,
     pub(super) patience: Duration,
+    /// The only address that would have done.
+    pub(super) required: Option<Ipv4Addr>,
     pub(super) progress: Progress,
     pub(super) obstacle: Option<Obstacle>,
 }
@@ -59,6 +61,24 @@ impl fmt::Display for NoLease {
                 0 => write!(f, ", nothing heard. ")?,
                 n => write!(f, ", {n} replies heard that no client may take. ")?,
             }
+        } else if let (Some(required), Some(offered), None) =
+            (self.required, progress.last_offer, progress.last_conflict)
+            && offered.address != required
+        {
+            let (server, address) = (offered.server, offered.address);
+            write!(
+                f,
+                "the DHCP server {server} on {bridge} offered {address} and not {required}, which"
+            )?;
+            write!(
+                f,
+                " `ip={required}` asks for (network {network}, endpoint {endpoint}, MAC {mac})"
+            )?;
+            return write!(
+                f,
+                ". Another client may have it, or the server may not give it out: look into its leases and its \
+                 pool, reserve it there for this container, or leave `ip` out"
+            );
         } else if let Some(nak) = progress.last_nak.as_ref() {
             write!(f, "the DHCP server {} on {bridge} refused (NAK)", nak.server)?;
             write!(f, " (network {network}, endpoint {endpoint}, MAC {mac})")?;

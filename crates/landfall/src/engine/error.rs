@@ -53,6 +53,14 @@ pub(crate) enum Error {
     /// An option cannot be taken.
     #[error(transparent)]
     Option(#[from] InvalidOption),
+    /// The same of an endpoint's.
+    #[error("endpoint {endpoint}: {source}")]
+    EndpointOption {
+        /// The endpoint that was refused.
+        endpoint: EndpointId,
+        /// What is wrong with it.
+        source: InvalidOption,
+    },
     /// Docker's own address pools would be used on the LAN.
     #[error("Landfall's addresses come from the LAN's DHCP server, so Docker must not give out any: create the network with the null IPAM driver: `docker network create -d landfall --ipam-driver null -o bridge={} NAME` (`-d landfall:latest` where Landfall is a managed plugin)", bridge.as_deref().unwrap_or("br0"))]
     WrongIpam {
@@ -100,6 +108,20 @@ pub(crate) enum Error {
         endpoint: EndpointId,
         /// The MAC asked for.
         mac: MacAddr,
+        /// Where.
+        bridge: String,
+        /// Who holds it, for people.
+        holder: String,
+    },
+    /// The client identifier is taken.
+    #[error(
+        "endpoint {endpoint}: client_id {client_id:?} is in use on {bridge} by {holder}: to a DHCP server both would be one client, with one address. Give each container one of its own (`driver-opt=client_id=…`), or none"
+    )]
+    ClientIdInUse {
+        /// The endpoint that was refused.
+        endpoint: EndpointId,
+        /// Its identifier.
+        client_id: String,
         /// Where.
         bridge: String,
         /// Who holds it, for people.

@@ -195,19 +195,26 @@ impl State {
         possible
     }
 
-    /// Takes out the held endpoint with whose lease a new one goes on: itself, if an earlier run
+    /// Takes out the endpoint that [`State::returning`] finds.
+    pub(super) fn claim(&mut self, id: &EndpointId) -> Option<Endpoint> {
+        let endpoint = self.endpoints.remove(id)?;
+        self.by_link.remove(&endpoint.host_link);
+        Some(*endpoint)
+    }
+
+    /// The held endpoint with whose lease a new one goes on: itself, if an earlier run
     /// died when it had claimed the lease already; the one with the MAC that the user gave; else
     /// that of the container. An engine that died before it joined what it had made has left it with
     /// the MAC, and starts the same container again: that is sure if no other can be meant, or if the
     /// daemon died with it.
-    pub(super) fn claim(
-        &mut self,
+    pub(super) fn returning(
+        &self,
         network: &NetworkRecord,
         new: &EndpointId,
         mac: Option<MacAddr>,
         container: Option<&Container>,
         candidates: &[Container],
-    ) -> Option<(EndpointId, Endpoint)> {
+    ) -> Option<EndpointId> {
         let by_mac = |e: &Endpoint| {
             // A server knows a client by its MAC, whatever network Docker says it is on.
             mac == Some(e.mac) && e.network.options.bridge == network.options.bridge
@@ -231,7 +238,7 @@ impl State {
             });
             held.max().map(|(.., id)| id.clone())
         };
-        let id = match mac {
+        match mac {
             _ if self.endpoints.get(new).is_some_and(|e| e.is_held()) => Some(new.clone()),
             Some(_) => find(&by_mac).or_else(|| {
                 let only = match candidates {
@@ -246,10 +253,7 @@ impl State {
                 all.find(|(_, e)| left(e) && by_mac(e)).map(|(id, _)| id.clone())
             }),
             None => find(&by_id).or_else(|| find(&by_name)),
-        }?;
-        let endpoint = self.endpoints.remove(&id)?;
-        self.by_link.remove(&endpoint.host_link);
-        Some((id, *endpoint))
+        }
     }
 }
 
@@ -259,7 +263,7 @@ impl Endpoint {
         matches!(self.phase, Phase::Held(_))
     }
 
-    fn is_nobodys(&self) -> bool {
+    pub(super) fn is_nobodys(&self) -> bool {
         self.is_held() || self.unfinished
     }
 
@@ -321,9 +325,9 @@ mod tests {
             endpoint.remembered = remembered.then(|| Box::new(stored(None)));
             state.endpoints.insert(name(number), Box::new(endpoint));
         }
-        let found =
-            state.claim(&network, &EndpointId::new("new").unwrap(), None, Some(who), &[])?;
-        (0..held.len()).find(|number| name(*number) == found.0)
+        let new = EndpointId::new("new").unwrap();
+        let found = state.returning(&network, &new, None, Some(who), &[])?;
+        (0..held.len()).find(|number| name(*number) == found)
     }
 
     #[test]

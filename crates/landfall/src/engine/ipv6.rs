@@ -31,13 +31,8 @@ const REBOOT_SILENCE: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Who the IPv6 client of an endpoint is; none: its network does not want any.
-    pub(super) fn ipv6_config(
-        &self,
-        network: &NetworkRecord,
-        mac: MacAddr,
-        host_name: Option<Box<str>>,
-        mtu: u32,
-    ) -> Option<Config> {
+    pub(super) fn ipv6_config(&self, endpoint: &Endpoint, mtu: u32) -> Option<Config> {
+        let network = &endpoint.network;
         let options = network.options.ipv6.as_ref()?;
         Some(Config {
             mode: options.mode,
@@ -48,13 +43,13 @@ impl Engine {
                     network: network.options.bridge.as_bytes().into(),
                 },
             },
-            host_name,
-            vendor_class: Some(self.0.vendor_class.clone()),
+            host_name: endpoint.name_to_tell().map(Into::into),
+            classes: self.classes(&network.options.identity),
             prefix: options.prefix,
             on_loss: network.options.on_lease_loss,
             link_mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
             patience: if options.required { network.options.lease_timeout } else { PATIENCE },
-            ..Config::new(mac)
+            ..Config::new(endpoint.mac)
         })
     }
 
@@ -65,14 +60,12 @@ impl Engine {
         network: &NetworkRecord,
         segment: &Arc<Segment>,
         mtu: u32,
-        (id, mac): (&EndpointId, MacAddr),
+        id: &EndpointId,
         before: Option<Saved>,
         start: Start,
     ) -> Result<Option<Configuration>, Error> {
-        let host_name = self.lock().endpoints.get(id).and_then(|e| e.host_name.clone());
-        let Some(mut config) = self.ipv6_config(network, mac, host_name, mtu) else {
-            return Ok(None);
-        };
+        let config = self.lock().endpoints.get(id).and_then(|e| self.ipv6_config(e, mtu));
+        let Some(mut config) = config else { return Ok(None) };
         if before.as_ref().and_then(Saved::valid_until).is_some_and(|until| until > now()) {
             config.patience = config.patience.min(REBOOT_SILENCE);
         }
@@ -88,17 +81,17 @@ impl Engine {
         Ok(Some(ipv6.acquire(id, config, before).await))
     }
 
-    /// Goes on with an endpoint's IPv6 in the same boot, or begins to look for it.
+    /// Goes on with an endpoint's IPv6 in the same boot, or begins to look for it; does nothing without a `config`.
     pub(super) fn resume_ipv6(
         &self,
-        network: &NetworkRecord,
         segment: &Arc<Segment>,
-        (id, mac): (&EndpointId, MacAddr),
-        host_name: Option<Box<str>>,
-        (stored, mtu): (Option<Box<StoredIpv6>>, u32),
+        id: &EndpointId,
+        config: Option<Config>,
+        stored: Option<Box<StoredIpv6>>,
         link: Option<u32>,
     ) {
-        let Some(config) = self.ipv6_config(network, mac, host_name, mtu) else { return };
+        let Some(config) = config else { return };
+        let mac = config.mac;
         // Times of an earlier boot mean nothing in this one.
         let stored = stored.filter(|stored| stored.boot_id == self.0.boot_id);
         match self.0.segments.ipv6_of(segment) {

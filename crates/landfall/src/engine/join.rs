@@ -26,13 +26,13 @@ impl Engine {
         if !is_plain(&sandbox) {
             return Err(Error::Sandbox { endpoint: id, sandbox });
         }
-        let (lease, goes_without) = {
+        let (lease, goes_without, options) = {
             let state = self.lock();
             let endpoint = state.endpoints.get(&id).ok_or_else(unknown)?;
             if !matches!(endpoint.phase, Phase::Created | Phase::Joined(_)) {
                 return Err(Error::Busy(id));
             }
-            (endpoint.lease(), endpoint.goes_without_ipv4())
+            (endpoint.lease(), endpoint.goes_without_ipv4(), endpoint.options.clone())
         };
         let bridge = &record.options.bridge;
         if lease.is_none() && !goes_without && record.options.no_server != NoServer::Wait {
@@ -65,7 +65,11 @@ impl Engine {
         point("join: recorded");
         Ok(Joined {
             link: container_link(&id),
-            prefix: record.options.interface_prefix.clone(),
+            prefix: options
+                .interface_prefix()
+                .unwrap_or(&record.options.interface_prefix)
+                .to_owned(),
+            name: options.interface.map(String::from),
             gateway,
             routes,
         })

@@ -4,8 +4,12 @@
 //! |---|---|
 //! | `api` | what a front door asks and gets |
 //! | `options` | a network's options |
+//! | `endpoint_options` | a single endpoint's options |
+//! | `identity` | what a network has its endpoints tell DHCP servers |
+//! | `client` | what an endpoint's DHCP clients are told |
 //! | `conflict` | may this bridge be used |
 //! | `network` | make and forget networks |
+//! | `asked` | who has the address or identifier that a new endpoint asks for |
 //! | `create` | an endpoint's link and lease, and their undoing |
 //! | `unfinished` | endpoints that were never made, or never joined |
 //! | `join` | hand an endpoint over to a sandbox |
@@ -26,15 +30,19 @@
 //! | `counters` | how often what became of leases, and what was said of IPv6 |
 
 pub(crate) mod api;
+mod asked;
 mod backlog;
 mod bridges;
+mod client;
 mod conflict;
 mod counters;
 mod create;
 mod diagnose;
+pub(crate) mod endpoint_options;
 mod error;
 mod guest;
 mod hold;
+pub(crate) mod identity;
 pub(crate) mod ids;
 mod ipv6;
 mod join;
@@ -57,7 +65,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dhcp::v4::{Config, Defence, OnLoss};
+use dhcp::Classes;
 use ipnet::{Ipv4Net, Ipv6Net};
 use net::Netlink;
 use nix::unistd::Pid;
@@ -74,13 +82,10 @@ use crate::store::{
     Change, EndpointRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6, StoredLease,
     Unreadable,
 };
+use endpoint_options::EndpointOptions;
 use ids::{EndpointId, NetworkId};
-use options::Options;
 use sandbox::Configured;
 use worker::LinkNews;
-
-/// The vendor class (option 60) that Landfall's clients send.
-const VENDOR_CLASS: &str = "landfall";
 
 /// How long the end of the process waits for what is being undone. A RELEASE whose way to the
 /// server must be asked for takes three seconds; Docker kills a plugin after ten.
@@ -97,7 +102,8 @@ struct Inner {
     host: Netlink,
     instance: String,
     boot_id: Box<str>,
-    vendor_class: Arc<str>,
+    /// What most networks' clients have.
+    classes: Arc<Classes>,
     secret: Secret,
     started: Duration,
     news: mpsc::UnboundedSender<LinkNews>,
@@ -131,6 +137,7 @@ struct Endpoint {
     network: Arc<NetworkRecord>,
     phase: Phase,
     mac: MacAddr,
+    options: EndpointOptions,
     segment: Option<Arc<Segment>>,
     /// The index of the host's end of its link; 0 until it is made.
     host_link: u32,
@@ -187,7 +194,7 @@ impl Engine {
             host,
             instance: loaded.instance.clone(),
             boot_id: net::boot_id()?.into(),
-            vendor_class: VENDOR_CLASS.into(),
+            classes: Arc::new(Classes { vendor: identity::VENDOR_CLASS.into(), user: "".into() }),
             secret: Secret::in_folder(dir),
             started: net::boot_now(),
             news,
@@ -273,6 +280,7 @@ impl Engine {
             network: endpoint.network.id.clone(),
             phase: endpoint.phase.clone(),
             mac: endpoint.mac,
+            options: endpoint.options.clone(),
             told: endpoint.told,
             told_gateway: endpoint.told_gateway,
             lease: match (endpoint.lease(), &endpoint.remembered) {
@@ -320,27 +328,6 @@ impl Engine {
             self.0.store.commit_later(Change::PutEndpoint(Box::new(record)));
         }
     }
-
-    /// Who the DHCP client of an endpoint is and how it behaves.
-    fn client_config(
-        &self,
-        options: &Options,
-        mac: MacAddr,
-        host_name: Option<Box<str>>,
-    ) -> Config {
-        Config {
-            host_name,
-            vendor_class: Some(self.0.vendor_class.clone()),
-            conflict_check: options.conflict_check,
-            defence: match options.on_lease_loss {
-                OnLoss::Drop => Defence::Once,
-                OnLoss::Keep => Defence::Always,
-            },
-            on_loss: options.on_lease_loss,
-            ipv6_only: options.ipv6.is_some(),
-            ..Config::new(mac)
-        }
-    }
 }
 
 impl Endpoint {
@@ -349,6 +336,7 @@ impl Endpoint {
             network,
             phase,
             mac,
+            options: EndpointOptions::default(),
             segment: None,
             host_link: 0,
             told: None,

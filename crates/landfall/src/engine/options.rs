@@ -7,6 +7,8 @@ use dhcp::ipv6::Mode;
 use dhcp::v4::{ConflictCheck, OnLoss};
 use serde::{Deserialize, Serialize};
 
+use super::identity::Identity;
+
 /// Names of the options of a network, as `docker network create -o` takes them.
 pub(crate) mod name {
     /// The bridge that is the LAN's port on this host. Required.
@@ -42,11 +44,24 @@ pub(crate) mod name {
     /// How long the lease of a container that has ended is kept for its return; `60s`.
     pub(crate) const RELEASE_DELAY: &str = "release_delay";
 
-    /// All of them, sorted.
-    pub(crate) const ALL: [&str; 16] = [
+    /// The client identifier (option 61) of every container; its MAC. For a single endpoint too.
+    pub(crate) const CLIENT_ID: &str = "client_id";
+    /// The host name that is told to the server: `container` or `none`. For a single endpoint: the name.
+    pub(crate) const HOSTNAME: &str = "hostname";
+    /// Ask the server to tell the DNS the host name (option 81); `false`.
+    pub(crate) const REGISTER_DNS: &str = "register_dns";
+    /// The user class (options 77 and 15); none.
+    pub(crate) const USER_CLASS: &str = "user_class";
+    /// The vendor class (options 60 and 16); `landfall`.
+    pub(crate) const VENDOR_CLASS: &str = "vendor_class";
+
+    /// All of a network's, sorted.
+    pub(crate) const ALL: &[&str] = &[
         BRIDGE,
+        CLIENT_ID,
         CONFLICT_CHECK,
         DHCP_GUARD,
+        HOSTNAME,
         IGNORE_CONFLICTS,
         INTERFACE_PREFIX,
         IPV4,
@@ -58,8 +73,11 @@ pub(crate) mod name {
         MODE,
         NO_SERVER,
         ON_LEASE_LOSS,
+        REGISTER_DNS,
         RELEASE_DELAY,
         SKIP_ROUTES,
+        USER_CLASS,
+        VENDOR_CLASS,
     ];
 }
 
@@ -70,7 +88,7 @@ const LONGEST_LEASE_TIMEOUT: Duration = Duration::from_secs(600);
 /// A lease that nobody uses is somebody else's.
 const LONGEST_RELEASE_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// IFNAMSIZ is 16 with its NUL; the engine appends a number, for which three digits are left.
-const LONGEST_PREFIX: usize = 12;
+pub(super) const LONGEST_PREFIX: usize = 12;
 
 /// The options of a network, parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +124,14 @@ pub(crate) struct Options {
     /// IPv6, if it is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Ipv6Options>,
+    /// What its endpoints tell DHCP servers of themselves.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) identity: Identity,
+}
+
+/// Whether a record can do without it.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Earlier daemons, and their records, have no networks without.
@@ -159,12 +185,14 @@ fn default_release_delay() -> Duration {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidOption {
     /// There is no option of that name.
-    #[error("there is no option {name:?}{}; the options are {}", hint(.nearest), name::ALL.join(", "))]
+    #[error("there is no option {name:?}{}; the options are {}", hint(.nearest), .all.join(", "))]
     Unknown {
         /// As it was written.
         name: String,
         /// The valid name that looks most like it, if one does.
         nearest: Option<&'static str>,
+        /// The valid ones.
+        all: &'static [&'static str],
     },
     /// The value cannot be taken.
     #[error("option {name}={value:?}: {reason}")]
@@ -200,7 +228,8 @@ impl Options {
         {
             return Err(InvalidOption::Unknown {
                 name: unknown.clone(),
-                nearest: nearest(unknown),
+                nearest: nearest(unknown, name::ALL),
+                all: name::ALL,
             });
         }
         let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
@@ -264,6 +293,7 @@ impl Options {
             ipv4,
             ipv6,
             no_server,
+            identity: Identity::parse(get)?,
             release_delay: match get(name::RELEASE_DELAY) {
                 None => default_release_delay(),
                 Some((name, value)) => {
@@ -276,7 +306,8 @@ impl Options {
     }
 }
 
-type Given<'a> = Option<(&'static str, &'a str)>;
+/// An option as it was given: its name and its value.
+pub(super) type Given<'a> = Option<(&'static str, &'a str)>;
 
 fn ipv6<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Option<Ipv6Options>, InvalidOption> {
     let mode = match get(name::IPV6) {
@@ -309,12 +340,12 @@ fn ipv6<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Option<Ipv6Option
     Ok(mode.map(|mode| Ipv6Options { mode, address, prefix, required }))
 }
 
-fn invalid(name: &'static str, value: &str, reason: &'static str) -> InvalidOption {
+pub(super) fn invalid(name: &'static str, value: &str, reason: &'static str) -> InvalidOption {
     InvalidOption::Value { name, value: value.to_owned(), reason }
 }
 
 /// The values that Go's `strconv.ParseBool` takes: docker-net-dhcp's users write them.
-fn flag(option: Given<'_>, default: bool) -> Result<bool, InvalidOption> {
+pub(super) fn flag(option: Given<'_>, default: bool) -> Result<bool, InvalidOption> {
     let Some((name, value)) = option else { return Ok(default) };
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
@@ -358,15 +389,15 @@ fn is_interface_name(text: &str) -> bool {
 }
 
 /// What scripts in containers may take for a name without quoting it.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     is_interface_name(text)
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-fn nearest(wrong: &str) -> Option<&'static str> {
-    name::ALL
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&wrong.to_lowercase(), name), name))
+/// The valid name that looks most like it, if one does.
+pub(super) fn nearest(wrong: &str, all: &[&'static str]) -> Option<&'static str> {
+    all.iter()
+        .map(|&name| (strsim::damerau_levenshtein(&wrong.to_lowercase(), name), name))
         .min()
         // Further off than a third of the word is another word.
         .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
@@ -486,6 +517,11 @@ mod tests {
             ("lease_timeout", ""),
             ("skip_routes", "yes"),
             ("ignore_conflicts", ""),
+            ("client_id", ""),
+            ("user_class", ""),
+            ("vendor_class", "a\tb"),
+            ("register_dns", "both"),
+            ("hostname", "web"),
             ("interface_prefix", "thirteenchars"),
             ("interface_prefix", "$(reboot)"),
             ("interface_prefix", ""),

@@ -68,6 +68,7 @@ impl Engine {
     /// one had for the container that comes back.
     fn remember(&self, record: &EndpointRecord, network: &Arc<NetworkRecord>) {
         let mut endpoint = Endpoint::new(network.clone(), record.phase.clone(), record.mac);
+        endpoint.options = record.options.clone();
         endpoint.told = record.told;
         endpoint.host_name = record.host_name.clone();
         endpoint.container = record.container.clone();
@@ -113,10 +114,11 @@ impl Engine {
         let was_held = phase != Phase::Creating || record.claimed || !network.options.ipv4;
         let has_something = lease.is_some() || (record.has_ipv6() && was_held);
         let mut endpoint = Endpoint::new(network.clone(), phase.clone(), mac);
+        endpoint.options = record.options;
         endpoint.told = record.told;
         endpoint.told_gateway = record.told_gateway;
         endpoint.told6 = record.told6;
-        endpoint.host_name = record.host_name.clone();
+        endpoint.host_name = record.host_name;
         endpoint.container = record.container;
         endpoint.name = record.name;
         endpoint.confirmed = record.confirmed;
@@ -135,6 +137,8 @@ impl Engine {
             }
         };
         endpoint.segment = segment.clone();
+        let mut config = self.client_config(&endpoint);
+        let config6 = self.ipv6_config(&endpoint, bridge_mtu);
         let release_delay = network.options.release_delay;
         let may_come_back = has_something && !release_delay.is_zero();
         endpoint.unfinished = phase == Phase::Creating && !has_something && segment.is_some();
@@ -177,11 +181,8 @@ impl Engine {
             let live = link.filter(|link| link.carrier && !dead && held.is_none());
             let live = live.map(|link| link.index);
             if !unfinished {
-                let stored = (record.ipv6, bridge_mtu);
-                let who = (&id, mac);
-                self.resume_ipv6(network, segment, who, record.host_name.clone(), stored, live);
+                self.resume_ipv6(segment, &id, config6, record.ipv6, live);
             }
-            let mut config = self.client_config(&network.options, mac, record.host_name);
             if network.options.no_server == NoServer::Last
                 && lease.as_ref().is_some_and(|stored| stored.lease.expires_at <= now())
             {

@@ -95,10 +95,8 @@ impl Engine {
         let Some(endpoint) = state.endpoints.get_mut(id) else { return };
         let Some(segment) = endpoint.segment.clone() else { return };
         tracing::info!(endpoint = %id, mac = %endpoint.mac, "not finished: undone");
-        let options = &endpoint.network.options;
-        let config = self.client_config(options, endpoint.mac, endpoint.host_name.clone());
-        let (network, mac) = (endpoint.network.clone(), endpoint.mac);
-        let (engine, id, patience) = (self.clone(), id.clone(), options.lease_timeout);
+        let (config, network) = (self.client_config(endpoint), endpoint.network.clone());
+        let (engine, id, patience) = (self.clone(), id.clone(), network.options.lease_timeout);
         let reclaim = tokio::spawn(async move {
             // Without an answer there is nothing that could be given back.
             let start = Start::recorded_before();
@@ -111,7 +109,7 @@ impl Engine {
                 }
             };
             let of_ipv6 =
-                engine.ask_for_ipv6(&network, &segment, LEAST_MTU, (&id, mac), None, start.clone());
+                engine.ask_for_ipv6(&network, &segment, LEAST_MTU, &id, None, start.clone());
             let _ = tokio::join!(leased, of_ipv6);
             engine.0.unfinished.spawn(engine.clone().give_up_if(id, |e| e.unfinished));
         });

@@ -399,6 +399,7 @@ impl Engine {
 
     fn learn(&self, id: &EndpointId, found: Guest) {
         let Some(Joined { segment, mac, .. }) = self.joined(id) else { return };
+        let mut name = None;
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
             endpoint.host_name = found.host_name.as_deref().map(Into::into);
             if endpoint.container.as_deref() != found.container.as_deref() {
@@ -414,11 +415,12 @@ impl Engine {
             endpoint.confirmed = found.container.is_some();
             // Any other process may end before its container does.
             endpoint.guest = found.pid.filter(|_| found.container.is_some());
+            name = endpoint.name_to_tell().map(str::to_owned);
         }
         self.keep_later(id);
         point("join: guest known");
-        if let Some(name) = &found.host_name {
-            segment.set_host_name(mac, name);
+        if let Some(name) = name {
+            segment.set_host_name(mac, &name);
         }
     }
 }

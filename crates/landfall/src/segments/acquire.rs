@@ -69,7 +69,8 @@ const REBOOT_SILENCE: Duration = Duration::from_secs(2);
 const LATER: u64 = 10_000;
 
 impl Segment {
-    /// Obtains a lease for a new endpoint; none: the LAN would have it do without IPv4 (RFC 8925).
+    /// Obtains a lease for a new endpoint; none: the LAN would have it do without IPv4 (RFC 8925). If
+    /// `config` requests an address no other will do.
     ///
     /// It asks at once, and takes no lease before the endpoint is on the disk: whoever died in between
     /// would not know of it.
@@ -111,10 +112,15 @@ impl Segment {
             // The MAC may have been seen elsewhere, and replies to it would go there.
             self.hold(mac).await;
         }
-        self.with(mac, |client, now| match begin {
-            Begin::Fresh | Begin::Known => client.start_asking(now),
-            Begin::With(lease) => *client = Client::reboot_with_lease(config, lease, seed(), now),
-            Begin::Asking(address) => *client = Client::reboot(config, address, seed(), now),
+        self.with(mac, |client, now| {
+            match begin {
+                Begin::Fresh | Begin::Known => client.start_asking(now),
+                Begin::With(lease) => {
+                    *client = Client::reboot_with_lease(config, lease, seed(), now);
+                }
+                Begin::Asking(address) => *client = Client::reboot(config, address, seed(), now),
+            }
+            client.demand();
         });
         if fresh {
             // The kernel may be busy with other links, and the server need not wait for that.

@@ -155,7 +155,12 @@ impl Segment {
 
     /// Whether a server has offered the client of that MAC anything since it was made.
     pub(crate) fn is_offered(&self, mac: MacAddr) -> bool {
-        self.lock().clients.get(&mac).is_some_and(|entry| entry.client.progress().offers > 0)
+        self.progress(mac).is_some_and(|progress| progress.offers > 0)
+    }
+
+    /// What that client has sent and heard so far.
+    pub(crate) fn progress(&self, mac: MacAddr) -> Option<dhcp::v4::Progress> {
+        Some(self.lock().clients.get(&mac)?.client.progress().clone())
     }
 
     /// Has the client of that MAC ask its server to prolong its lease. Returns [`Self::acks`] of before.

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
+use crate::engine::endpoint_options::EndpointOptions;
 use crate::engine::ids::{EndpointId, NetworkId};
-use crate::engine::options::Options;
+use crate::engine::options::{Options, is_default};
 
 /// A network: Docker tells of it once and never again (engine-side: there is no call that lists
 /// a driver's networks), so everything of it is kept.
@@ -54,6 +55,9 @@ pub(crate) struct EndpointRecord {
     pub(crate) phase: Phase,
     /// Its MAC.
     pub(crate) mac: MacAddr,
+    /// What its user asked for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) options: EndpointOptions,
     /// The address that Docker was told and goes on to show.
     pub(crate) told: Option<Ipv4Net>,
     /// The router that Docker was told and will try to remove.

@@ -10,6 +10,7 @@ use redb::{ReadableDatabase, TableDefinition};
 
 use super::encoding::{VERSION, decode, encode, salvage};
 use super::*;
+use crate::engine::endpoint_options::EndpointOptions;
 use crate::engine::options::Options;
 
 /// Versions 1 and 2 of records, as they lie in stores out there. Never to be changed.
@@ -52,6 +53,7 @@ fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {
         network: NetworkId::new(&id(network)).unwrap(),
         phase: Phase::Joined("/run/docker/netns/0123456789ab".into()),
         mac: wire::MacAddr([2, 0, 0, 0, 0, last]),
+        options: EndpointOptions::default(),
         told: Some("10.77.1.1/16".parse().unwrap()),
         told_gateway: Some([10, 77, 0, 1].into()),
         lease: Some(StoredLease {

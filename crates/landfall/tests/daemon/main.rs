@@ -25,6 +25,7 @@ mod hang_up;
 mod hold;
 mod hostile;
 mod hostile_routers;
+mod identity;
 mod in_use;
 mod ipv6;
 mod ipv6_faults;

@@ -146,7 +146,22 @@ impl Site {
         name: &str,
         mac: &str,
     ) -> Result<Endpoint, String> {
-        let answer = self.call("CreateEndpoint", &endpoint_argument(network, name, mac))?;
+        self.try_create_asking(network, name, mac, &[])
+    }
+
+    /// The same with the user's driver options.
+    pub(crate) fn try_create_asking(
+        &self,
+        network: &str,
+        name: &str,
+        mac: &str,
+        options: &[(&str, &str)],
+    ) -> Result<Endpoint, String> {
+        let mut argument = endpoint_argument(network, name, mac);
+        for (option, value) in options {
+            argument["Options"][*option] = json!(value);
+        }
+        let answer = self.call("CreateEndpoint", &argument)?;
         let interface = &answer["Interface"];
         let wanted = interface.get("AddressIPv6").is_none_or(|address| address != "");
         assert!(wanted, "a field is left out where there is nothing: {answer}");

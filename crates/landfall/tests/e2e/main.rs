@@ -9,6 +9,7 @@
 //! | `restarts` | containers that start again, end at once, or are removed by force |
 //! | `returns` | containers that come back with the address that they had, and never another's |
 //! | `networks` | `network connect` and `disconnect`; a container on several networks |
+//! | `identity` | what a container tells the DHCP server of itself, and asks it for |
 //! | `crowd` | twenty containers at once |
 //! | `compose` | Compose projects |
 //! | `refusals` | what a user sees who asks for what cannot be |
@@ -25,6 +26,7 @@ mod compose;
 mod continuity;
 mod crowd;
 mod firewall;
+mod identity;
 mod ipv6;
 mod lifecycle;
 mod networks;

@@ -42,6 +42,10 @@ pub const REBINDING_TIME: u8 = 59;
 pub const VENDOR_CLASS: u8 = 60;
 /// Client identifier (RFC 2132 §9.14, RFC 4361 §6.1).
 pub const CLIENT_ID: u8 = 61;
+/// Classes of the client's user (RFC 3004 §4).
+pub const USER_CLASS: u8 = 77;
+/// The client's name, and who tells the DNS (RFC 4702 §2).
+pub const CLIENT_FQDN: u8 = 81;
 /// The client can do without IPv4 (RFC 8925 §3.1).
 pub const IPV6_ONLY_PREFERRED: u8 = 108;
 /// Domains to search, compressed as in DNS (RFC 3397 §2).

@@ -1,4 +1,4 @@
-//! DHCPv4 messages (RFC 2131) and options (RFC 2132, 3396, 3397, 3442, 8925).
+//! DHCPv4 messages (RFC 2131) and options (RFC 2132, 3004, 3396, 3397, 3442, 4702, 8925).
 //!
 //! [`Message::parse`] takes the payload of a UDP datagram and refuses only what has no meaning at
 //! all; a malformed option is the trouble of whoever reads that option and of no other.
@@ -22,12 +22,14 @@
 
 pub mod code;
 mod field;
+mod fqdn;
 mod message;
 mod options;
 mod options_serde;
 mod readers;
 mod routes;
 
+pub use fqdn::fqdn_wish;
 pub use message::{Message, MessageType, Op};
 pub use options::Options;
 pub use routes::ClasslessRoute;

@@ -161,7 +161,8 @@ async fn create_endpoint_answers_address_and_mac() {
         assert_eq!(
             asked,
             [format!(
-                "NewEndpoint {{ network: {NETWORK}, id: {ENDPOINT}, mac: None, candidates: [] }}"
+                "NewEndpoint {{ network: {NETWORK}, id: {ENDPOINT}, mac: None, options: {{\"hostname\": \"web\"}}, \
+                 interface: None, candidates: [] }}"
             )]
         );
     }
@@ -174,6 +175,33 @@ async fn create_endpoint_does_not_repeat_a_given_mac() {
     let (answer, asked) = call("CreateEndpoint", create_endpoint(interface)).await;
     assert_eq!(answer, json!({"Interface": {"Address": "192.168.7.20/24", "MacAddress": ""}}));
     assert!(asked[0].contains("mac: Some(02:00:00:00:00:42)"), "{asked:?}");
+}
+
+/// The user's options stand among the engine's own.
+#[tokio::test]
+async fn create_endpoint_passes_on_what_the_user_asked_for() {
+    let mut body = create_endpoint(json!(null));
+    body["Options"] = json!({
+        "com.docker.network.endpoint.exposedports": [{"Proto": 6, "Port": 80}],
+        "com.docker.network.endpoint.ifname": "lan0",
+        "com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.forwarding=1",
+        "com.docker.network.portmap": null,
+        "hostname": "web",
+        "client_id": 17,
+    });
+    let (_, asked) = call("CreateEndpoint", body.clone()).await;
+    let wanted =
+        r#"options: {"client_id": "17", "hostname": "web"}, interface: Some("lan0"), candidates"#;
+    assert!(asked[0].contains(wanted), "{asked:?}");
+    for (option, value) in
+        [("com.docker.network.endpoint.ifname", json!(["lan0"])), ("hostname", json!({}))]
+    {
+        let mut body = body.clone();
+        body["Options"][option] = value;
+        let (status, error) = refused("CreateEndpoint", body).await;
+        assert_eq!(status, 400);
+        assert!(error.contains(option), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -213,6 +241,7 @@ async fn join_hands_over_the_link() {
 async fn join_answers_routes_in_their_order() {
     let mut fake = Fake::new(Does::Answer);
     fake.joined.gateway = None;
+    fake.joined.name = Some("lan0".to_owned());
     fake.joined.routes = [
         ("203.0.113.1/32", None),
         ("10.1.0.0/16", Some("203.0.113.1")),
@@ -228,7 +257,7 @@ async fn join_answers_routes_in_their_order() {
     assert_eq!(
         reply.json(),
         json!({
-            "InterfaceName": {"SrcName": "lf-7a-2", "DstPrefix": "eth"},
+            "InterfaceName": {"SrcName": "lf-7a-2", "DstPrefix": "eth", "DstName": "lan0"},
             "StaticRoutes": [
                 {"Destination": "203.0.113.1/32", "RouteType": 1},
                 {"Destination": "10.1.0.0/16", "RouteType": 0, "NextHop": "203.0.113.1"},
@@ -319,7 +348,8 @@ async fn names_as_go_reads_them() {
     Served::new(fake.clone()).call("NetworkDriver.CreateEndpoint", body).await;
     assert_eq!(
         fake.asked(),
-        ["NewEndpoint { network: n, id: e, mac: Some(02:00:00:00:00:42), candidates: [] }"]
+        ["NewEndpoint { network: n, id: e, mac: Some(02:00:00:00:00:42), options: {}, \
+          interface: None, candidates: [] }"]
     );
 }
 

@@ -45,6 +45,7 @@ impl Fake {
             joined: Joined {
                 link: "lf-7a-2".to_owned(),
                 prefix: "eth".to_owned(),
+                name: None,
                 gateway: Some("192.168.7.1".parse().unwrap()),
                 routes: Vec::new(),
             },

@@ -1,0 +1,111 @@
+//! What a container tells the LAN's DHCP server of itself, and what it asks it for, as `docker` lets users say it.
+
+use std::net::Ipv4Addr;
+
+use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Mode6, ServerOptions};
+
+use crate::site::{SOON, Site, inside, run_args, until};
+
+const MAC: &str = "02:00:00:00:00:48";
+/// What the server keeps for the client identifier `disk7`, whatever its MAC.
+const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 77);
+const REQUESTED: &str = "10.77.0.50";
+
+#[test]
+fn containers_say_who_they_are_and_what_they_want() {
+    let lan = Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap();
+    let options = ServerOptions {
+        ipv6: Some(Mode6::Stateful),
+        extra: vec![format!("--dhcp-host=id:disk7,{RESERVED}")],
+        ..ServerOptions::default()
+    };
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
+    let site = Site::on(lan, server, &[]);
+    let classes = ["vendor_class=acme", "user_class=iot", "register_dns=true", "ipv6=auto"];
+    site.network("lan", &classes);
+    told_by_a_container(&site);
+    an_address_of_its_own(&site);
+    no_name(&site);
+}
+
+/// Waits for a line of the server's log.
+fn logged(site: &Site, words: &str) {
+    let found = site.server.log().wait_for(words, SOON);
+    found.unwrap_or_else(|error| panic!("{error}\n{}", site.server.log().tail(60)));
+}
+
+/// How many lines of the server's log have these words.
+fn times(site: &Site, words: &str) -> usize {
+    site.server.log().grep(words).len()
+}
+
+/// Waits until Landfall knows the name that a container has in its own eyes.
+fn known_as(site: &Site, name: &str) {
+    until("the container's own name", SOON, || {
+        site.endpoints().iter().any(|endpoint| endpoint["host_name"] == name).then_some(())
+    });
+}
+
+fn told_by_a_container(site: &Site) {
+    let on_lan = "name=lan,driver-opt=hostname=web,driver-opt=client_id=disk7,\
+                  driver-opt=com.docker.network.endpoint.ifname=uplink0";
+    site.run("one", &["--network", on_lan, "--hostname", "box", "--mac-address", MAC]);
+    assert_eq!(site.address("one", "lan"), RESERVED);
+    // Option 81, which the server answers, and never 12 beside it.
+    for words in ["vendor class: acme", "user class: iot", "name: web", "option: 81 FQDN"] {
+        logged(site, words);
+    }
+    let lease = site.named_lease(MAC, "web");
+    assert_eq!(lease.ip, RESERVED);
+    let table = site.server.table().unwrap();
+    let of_ipv4 = table.lines().find(|line| line.contains(MAC)).unwrap();
+    assert!(of_ipv4.ends_with(" web 00:64:69:73:6b:37"), "{of_ipv4}");
+    // Beside its address, what a DHCPv6 server was told: option 39.
+    assert_eq!(table.lines().filter(|line| line.contains(" web ")).count(), 2, "{table}");
+
+    assert_eq!(inside(&site.sandbox("one"), "uplink0").mac, MAC);
+    known_as(site, "box");
+    assert_eq!(times(site, "name: box"), 0);
+    site.docker(&["restart", "-t", "1", "one"]);
+    assert_eq!(site.address("one", "lan"), RESERVED);
+    assert_eq!(site.named_lease(MAC, "web").ip, RESERVED);
+    site.docker(&["rm", "-f", "one"]);
+    site.no_lease_is_left();
+}
+
+fn an_address_of_its_own(site: &Site) {
+    site.run("one", &[]);
+    let ip = format!("ip={REQUESTED}");
+    site.docker(&["network", "connect", "--driver-opt", &ip, "lan", "one"]);
+    assert_eq!(site.address("one", "lan").to_string(), REQUESTED);
+    site.reached(REQUESTED.parse().unwrap());
+
+    // Another's, one of another subnet, and an option that there is not.
+    let before = (site.host_links(), site.server.leases().unwrap());
+    for (option, words) in [
+        (&*ip, "on br0 offered 10.77."),
+        (&*ip, &*format!("and not {REQUESTED}, which `ip={REQUESTED}` asks for")),
+        ("ip=192.168.1.1", "and not 192.168.1.1"),
+        ("hostnme=web", "did you mean \"hostname\"?"),
+    ] {
+        let on_lan = format!("name=lan,driver-opt={option}");
+        let said = site.docker_fails(&run_args("two", &["--network", &on_lan]));
+        assert!(said.contains(words), "no {words:?} in: {said}");
+        site.docker(&["rm", "two"]);
+        assert_eq!((site.host_links(), site.server.leases().unwrap()), before);
+        assert_eq!(site.endpoints().len(), 1);
+    }
+    site.docker(&["rm", "-f", "one"]);
+    site.no_lease_is_left();
+}
+
+fn no_name(site: &Site) {
+    site.network("quiet", &["hostname=none"]);
+    site.run("one", &["--network", "quiet", "--hostname", "box", "--mac-address", MAC]);
+    known_as(site, "box");
+    let leases = site.server.leases().unwrap();
+    assert_eq!(leases.iter().map(|lease| &lease.name).collect::<Vec<_>>(), [&None]);
+    assert_eq!(times(site, "name: box"), 0);
+    site.docker(&["rm", "-f", "one"]);
+    site.no_lease_is_left();
+}
