@@ -9,7 +9,7 @@ use crate::site::{SOON, Site, inside, run_args, until};
 const MAC: &str = "02:00:00:00:00:48";
 /// What the server keeps for the client identifier `disk7`, whatever its MAC.
 const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 77);
-const REQUESTED: &str = "10.77.0.50";
+const REQUESTED: &str = "10.77.5.50";
 
 #[test]
 fn containers_say_who_they_are_and_what_they_want() {
