@@ -7,6 +7,7 @@
 //! | `conflict` | may this bridge be used |
 //! | `network` | make and forget networks |
 //! | `create` | an endpoint's link and lease, and their undoing |
+//! | `child` | an endpoint's link where it is a macvlan child |
 //! | `unfinished` | endpoints that were never made, or never joined |
 //! | `join` | hand an endpoint over to a sandbox |
 //! | `leave` | take it back, and nothing is left |
@@ -28,6 +29,7 @@
 pub(crate) mod api;
 mod backlog;
 mod bridges;
+mod child;
 mod conflict;
 mod counters;
 mod create;
@@ -69,14 +71,14 @@ use wire::MacAddr;
 use bridges::Bridges;
 pub(crate) use error::Error;
 
-use crate::segments::{Segment, Segments};
+use crate::segments::{Access, Live, Segment, Segments};
 use crate::store::{
     Change, EndpointRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6, StoredLease,
     Unreadable,
 };
 use ids::{EndpointId, NetworkId};
-use options::Options;
-use sandbox::Configured;
+use options::{Mode, Options};
+use sandbox::{Configured, Inside};
 use worker::LinkNews;
 
 /// The vendor class (option 60) that Landfall's clients send.
@@ -113,7 +115,7 @@ struct State {
     networks: HashMap<NetworkId, Arc<NetworkRecord>>,
     /// Boxed, as the table has room for more than are in it.
     endpoints: HashMap<EndpointId, Box<Endpoint>>,
-    /// Endpoints by the index of the host's end of their link.
+    /// Endpoints by the index of what the host has of their link.
     by_link: HashMap<u32, EndpointId>,
     bridges: Bridges,
     counters: api::Counters,
@@ -128,13 +130,13 @@ struct Endpoint {
     phase: Phase,
     mac: MacAddr,
     segment: Option<Arc<Segment>>,
-    /// The index of the host's end of its link; 0 until it is made.
+    /// The index of the host's end of its link, or of the child before it has moved; 0 until it is made.
     host_link: u32,
     /// What Docker was told of the address and the router, and goes on to show.
     told: Option<Ipv4Net>,
     told6: Option<Ipv6Net>,
     told_gateway: Option<Ipv4Addr>,
-    /// Whether the host's end has a carrier: the other one is up in a sandbox.
+    /// Whether its interface is up in a sandbox: the host's end has a carrier then.
     carrier: bool,
     /// The interface in the sandbox, once it was seen there: its index and its name.
     interface: Option<(u32, Box<str>)>,
@@ -368,8 +370,40 @@ impl Endpoint {
         }
     }
 
+    /// Its link, once that is up in a sandbox.
+    fn live(&self) -> Live {
+        if self.is_child() { Live::Child } else { Live::Veth(self.host_link) }
+    }
+
+    /// By what its interface is known in a sandbox.
+    fn inside(&self) -> Inside {
+        if self.is_child() { Inside::Child(self.mac) } else { Inside::PeerOf(self.host_link) }
+    }
+
+    fn is_child(&self) -> bool {
+        self.network.options.mode != Mode::Bridge
+    }
+
     fn lease(&self) -> Option<dhcp::v4::Lease> {
         self.segment.as_ref()?.view(self.mac)?.lease
+    }
+}
+
+impl Mode {
+    /// What kind of link that needs.
+    pub(crate) fn access(self) -> Access {
+        match self {
+            Mode::Bridge => Access::Bridge,
+            Mode::Macvlan(_) => Access::Parent,
+        }
+    }
+}
+
+/// The link of an endpoint by which the host removes it: one end of a veth goes with the other.
+fn own_link(mode: Mode, id: &EndpointId) -> String {
+    match mode {
+        Mode::Bridge => host_link(id),
+        Mode::Macvlan(_) => container_link(id),
     }
 }
 
@@ -378,7 +412,7 @@ fn host_link(id: &EndpointId) -> String {
     format!("lf-{}", id.short())
 }
 
-/// The container's end, while it is in the host's namespace.
+/// The container's end, or the child, while it is in the host's namespace.
 fn container_link(id: &EndpointId) -> String {
     format!("lc-{}", id.short())
 }
