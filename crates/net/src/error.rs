@@ -75,6 +75,11 @@ impl Error {
         self.is_one_of(&[Errno::EBUSY, Errno::EADDRINUSE])
     }
 
+    /// The kernel takes no such thing, or not there (EINVAL).
+    pub fn is_invalid(&self) -> bool {
+        self.is_one_of(&[Errno::EINVAL])
+    }
+
     /// The process lacks a capability or the file system is read-only (EPERM, EACCES, EROFS).
     pub fn is_denied(&self) -> bool {
         self.is_one_of(&[Errno::EPERM, Errno::EACCES, Errno::EROFS])

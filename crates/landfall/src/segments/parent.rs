@@ -75,9 +75,11 @@ pub(super) async fn open(
                 netns: Some(home.clone()),
                 arp: false,
             };
-            host.create_macvlan(&child).await.map_err(|source| match source.is_busy() {
-                true => PortError::Taken(parent.name.clone()),
-                false => kernel(source),
+            host.create_macvlan(&child).await.map_err(|source| {
+                match source.is_busy() || source.is_invalid() {
+                    true => PortError::Taken(parent.name.clone()),
+                    false => kernel(source),
+                }
             })?
         }
     };

@@ -54,7 +54,7 @@ pub(crate) enum PortError {
     ParentDown(String),
     /// Something else takes what comes in at the parent.
     #[error(
-        "{0} is in use by something that leaves nothing to macvlan children, such as ipvlan children: remove those (`ip -d link show type ipvlan`; Docker's networks with the driver ipvlan), or name another interface with `-o parent=`"
+        "{0} is in use by something that leaves nothing to macvlan children, such as ipvlan children or one macvlan child in the mode passthru: remove those (Docker's networks with the drivers ipvlan and macvlan; `ip -d link`), or name another interface with `-o parent=`"
     )]
     Taken(String),
     /// There is no room for another port.

@@ -2,11 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use lab::{Lan, LanOptions, Namespace};
-use serde_json::Value;
+use lab::{DhcpServer6, Dnsmasq, Lan, LanOptions, Mode6, Namespace, Place, ServerOptions};
+use serde_json::{Value, json};
 use wire::dhcp4::MessageType;
 
 use crate::container::Container;
+use crate::ipv6::addresses;
 use crate::server::{Grant, Request, Server};
 use crate::site::{SOON, Site, endpoint_argument, eventually, ip_json, link_names, same};
 
@@ -252,8 +253,10 @@ fn a_server_that_is_a_sibling() {
     let site = site();
     let router = Ipv4Addr::new(10, 77, 0, 3);
     let sibling = sibling(&site.lan, "02:00:00:00:00:03", router);
-    let grant =
-        |request: &Request| Grant { server: Some(router), ..by_mac(request).times(2, 60, 120) };
+    let grant = move |request: &Request| Grant {
+        server: Some(router),
+        ..by_mac(request).times(2, 60, 120)
+    };
     let server = Server::start(&sibling, "sib0", move |request| grant(request).answer(request));
     network(&site, &[("release_delay", "1h")]);
     let container = site.run("lan", "web", MAC);
@@ -298,8 +301,10 @@ fn other_modes() {
 #[test]
 fn what_cannot_be_a_parent() {
     let site = site();
-    let lines = "link add down0 type dummy\nlink add under type dummy\nlink set under up\n\
-                 link add mv0 link under type macvlan\nlink add wlan0 type dummy\nlink set wlan0 up\n";
+    let lines = "link add down0 type veth peer name wlan0\nlink set wlan0 up\n\
+                 link add mv0 link wlan0 type macvlan\n\
+                 link add taken0 type veth peer name far0\nlink set taken0 up\n\
+                 link add pt0 link taken0 type macvlan mode passthru\n";
     site.host().ip_batch(lines).unwrap();
     site.machine()
         .ok(&[
@@ -315,6 +320,7 @@ fn what_cannot_be_a_parent() {
         ("wire", &["wire is a port of br0", "-o bridge=br0"]),
         ("mv0", &["mv0 is a macvlan child itself", "network card"]),
         ("wlan0", &["wlan0 is wireless"]),
+        ("taken0", &["taken0 is in use", "passthru"]),
         ("lo", &["lo is no Ethernet interface"]),
     ] {
         let options = [("mode", "macvlan"), ("parent", parent)];
@@ -322,11 +328,8 @@ fn what_cannot_be_a_parent() {
             site.call("CreateNetwork", &site.network_argument("lan", &options)).unwrap_err();
         assert!(says.iter().all(|words| refusal.contains(words)), "{parent}: {refusal}");
     }
-    let (networks, _) = {
-        let mut site = site;
-        site.stop_and_read_store()
-    };
-    assert_eq!(networks, [] as [&str; 0]);
+    assert_eq!(site.status()["networks"], json!([]));
+    assert_eq!(link_names(&home(&site)), ["lo"]);
 }
 
 #[test]
@@ -352,7 +355,7 @@ fn the_cable_is_pulled_and_plugged_in() {
     settled(&site, "web");
     site.host().ok(&["ip", "link", "set", "wire", "down"]).unwrap();
     eventually("no carrier", SOON, || {
-        same(link(site.host(), PARENT)["operstate"].clone(), &"DOWN".into())
+        same(link(site.host(), PARENT)["operstate"].clone(), &"LOWERLAYERDOWN".into())
     });
     let mark = server.mark();
     site.host().ok(&["ip", "link", "set", "wire", "up"]).unwrap();
@@ -384,4 +387,32 @@ fn a_parent_that_is_made_again() {
     assert_eq!(again.endpoint.address, address);
     assert!(again.ping(Lan::ROUTER));
     assert_eq!(server.count(MessageType::Discover), 1);
+}
+
+#[test]
+fn ipv6_of_its_own() {
+    let site = Site::on(lan(LanOptions { ipv6: true, ..LanOptions::default() }));
+    let options = ServerOptions { ipv6: Some(Mode6::Stateful), ..ServerOptions::default() };
+    let server = Dnsmasq::start(site.lan.router_ns(), "eth0", options).unwrap();
+    network(&site, &[("ipv6", "auto"), ("release_delay", "1h")]);
+    let first = site.run("lan", "one", MAC);
+    let leased = server.leases6().unwrap();
+    assert_eq!(first.endpoint.address6, format!("{}/128", leased[0].ip));
+    settled(&site, "one");
+    assert_eq!(addresses(&first), [first.endpoint.address6.clone()]);
+    assert!(site.lan.ping6(Place::Laptop, leased[0].ip).unwrap());
+    let address6 = first.endpoint.address6.clone();
+    first.stop(&site);
+    // Landfall answers neighbours meanwhile.
+    let laptop = site.lan.laptop_ns();
+    laptop.ok(&["ip", "neigh", "flush", "dev", "eth0"]).unwrap();
+    assert!(!laptop.ping6(leased[0].ip).unwrap());
+    let neighbours = laptop.ok(&["ip", "neigh", "show", &leased[0].ip.to_string()]).unwrap();
+    assert!(neighbours.contains(MAC), "{neighbours}");
+    let second = site.run("lan", "two", MAC);
+    assert_eq!(second.endpoint.address6, address6);
+    assert!(site.lan.ping6(Place::Laptop, leased[0].ip).unwrap());
+    second.stop(&site);
+    site.delete_network("lan");
+    eventually("given back", SOON, || same(server.leases6().unwrap().len(), &0));
 }
