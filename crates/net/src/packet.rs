@@ -162,10 +162,11 @@ impl PacketSocket {
         self.change_membership(libc::PACKET_ADD_MEMBERSHIP, membership).map_err(fail)
     }
 
-    /// Takes back one [`PacketSocket::add_membership`]; it counts how often each was added.
+    /// Takes back one [`PacketSocket::add_membership`]; it counts how often each was added. One that was
+    /// not is fine.
     ///
     /// # Errors
-    /// EADDRNOTAVAIL when it was not added.
+    /// When the driver refuses.
     pub fn drop_membership(&self, membership: Membership) -> Result<()> {
         let fail = |e| Error::os(format!("take {membership:?} from link {}", self.ifindex), e);
         self.change_membership(libc::PACKET_DROP_MEMBERSHIP, membership).map_err(fail)

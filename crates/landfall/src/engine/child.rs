@@ -144,10 +144,11 @@ impl Engine {
             let up = timeout(UP_WITHIN, wait_until_up(&path, inside)).await;
             let news = match up {
                 Ok(Ok(())) => LinkNews::Up(id.clone()),
-                // Its container has ended meanwhile, and its engine says so; else nobody would.
+                // Its container has ended meanwhile; its engine may not live to say so.
+                Ok(Err(error)) if error.is_not_found() => LinkNews::Gone(id.clone()),
                 Ok(Err(error)) => {
-                    tracing::debug!(endpoint = %id, %error, "the sandbox is out of reach");
-                    LinkNews::Gone(id.clone())
+                    tracing::warn!(endpoint = %id, %error, "the sandbox is out of reach");
+                    return;
                 }
                 Err(_) => {
                     tracing::warn!(endpoint = %id, "the link is not up in its sandbox");

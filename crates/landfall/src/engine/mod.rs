@@ -390,6 +390,14 @@ impl Endpoint {
 }
 
 impl Mode {
+    /// As the option `mode` names it.
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Bridge => "bridge",
+            Mode::Macvlan(_) => options::MACVLAN,
+        }
+    }
+
     /// What kind of link that needs.
     pub(crate) fn access(self) -> Access {
         match self {

@@ -342,7 +342,8 @@ pub(crate) fn uplink(given: &BTreeMap<String, String>) -> String {
 
 type Given<'a> = Option<(&'static str, &'a str)>;
 
-const MACVLAN: &str = "macvlan";
+/// The mode in which an endpoint is a child of a parent.
+pub(crate) const MACVLAN: &str = "macvlan";
 
 /// The mode, and the interface that it needs, with the name of its option.
 fn mode<'a>(
@@ -354,7 +355,7 @@ fn mode<'a>(
         Some((name, value)) => return Err(invalid(name, value, "bridge or macvlan")),
     };
     if !macvlan {
-        for (name, value) in [get(name::PARENT), get(name::MACVLAN_MODE)].into_iter().flatten() {
+        if let Some((name, value)) = get(name::PARENT).or_else(|| get(name::MACVLAN_MODE)) {
             let instead = format!("add `-o mode=macvlan` to `-o {name}={value}`, or leave it out");
             return Err(other_mode(name, "bridge", &instead));
         }

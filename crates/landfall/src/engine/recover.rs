@@ -32,7 +32,7 @@ impl Engine {
             }
         }
         let links = self.0.host.links().await?;
-        self.0.segments.remove_strays(&links).await?;
+        self.0.segments.remove_strays(&links).await;
         self.lock().look_at_bridges(&links);
         let links: HashMap<&str, &Link> = links.iter().map(|l| (l.name.as_str(), l)).collect();
         for record in loaded.endpoints {

@@ -22,6 +22,7 @@ impl Engine {
             .map(|network| NetworkStatus {
                 id: network.id.clone(),
                 bridge: network.options.interface.clone(),
+                mode: network.options.mode.name().to_owned(),
                 endpoints: endpoints().filter(|(_, e)| e.network.id == network.id).count(),
                 ipv6: network.options.ipv6.as_ref().map(|ipv6| ipv6.mode),
                 ipv4: network.options.ipv4,

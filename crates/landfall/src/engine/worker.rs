@@ -349,10 +349,20 @@ impl Engine {
             _ => {}
         }
         let applied = async {
-            let Some(Joined { path, inside, .. }) = self.joined(id) else {
+            let Some(Joined { path, inside, live, .. }) = self.joined(id) else {
                 return Ok(());
             };
-            let Some(sandbox) = Sandbox::open(&path, inside).await? else { return Ok(()) };
+            let found = match Sandbox::open(&path, inside).await {
+                Err(error) if live == Live::Child && error.is_not_found() => None,
+                opened => opened?,
+            };
+            let Some(sandbox) = found else {
+                if live == Live::Child {
+                    // No link of the host tells of its end.
+                    self.tell(LinkNews::Gone(id.clone()));
+                }
+                return Ok(());
+            };
             point("change: known");
             self.apply(id, &sandbox, &event, lease.as_ref()).await?;
             point("change: applied");

@@ -257,9 +257,12 @@ impl Segments {
 
     /// Removes ports of this daemon where no network uses them: an earlier run died before it removed
     /// them.
-    pub(crate) async fn remove_strays(&self, links: &[Link]) -> net::Result<()> {
+    pub(crate) async fn remove_strays(&self, links: &[Link]) {
         let ours = port::name(&self.instance, "");
-        let at_home = self.home_links.links().await?;
+        let at_home = self.home_links.links().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "whether there are ports of no network is not known");
+            Vec::new()
+        });
         let (ports, children): (Vec<u32>, Vec<u32>) = {
             let open = self.open.lock().await;
             let all = || open.values();
@@ -278,7 +281,6 @@ impl Segments {
                 tracing::warn!(%error, port = link.name, "the port stays behind");
             }
         }
-        Ok(())
     }
 
     /// The bridge or parent of that name, which is up; without a port of ours.

@@ -2,11 +2,14 @@
 
 use std::net::Ipv4Addr;
 
-use lab::{DhcpServer6, Dnsmasq, Lan, LanOptions, Mode6, Namespace, Place, ServerOptions};
+use lab::{
+    DhcpServer6, Dnsmasq, Lan, LanOptions, Mode6, Namespace, Place, ServerOptions, landfall_binary,
+};
 use serde_json::{Value, json};
 use wire::dhcp4::MessageType;
 
 use crate::container::Container;
+use crate::doctor::doctor;
 use crate::ipv6::addresses;
 use crate::server::{Grant, Request, Server};
 use crate::site::{SOON, Site, endpoint_argument, eventually, ip_json, link_names, same};
@@ -399,7 +402,7 @@ fn ipv6_of_its_own() {
     let leased = server.leases6().unwrap();
     assert_eq!(first.endpoint.address6, format!("{}/128", leased[0].ip));
     settled(&site, "one");
-    assert_eq!(addresses(&first), [first.endpoint.address6.clone()]);
+    assert_eq!(addresses(&first), [format!("{}/128", leased[0].ip)]);
     assert!(site.lan.ping6(Place::Laptop, leased[0].ip).unwrap());
     let address6 = first.endpoint.address6.clone();
     first.stop(&site);
@@ -415,4 +418,83 @@ fn ipv6_of_its_own() {
     second.stop(&site);
     site.delete_network("lan");
     eventually("given back", SOON, || same(server.leases6().unwrap().len(), &0));
+}
+
+/// No link of the host tells of it: it is found out when its lease is renewed there.
+#[test]
+fn a_sandbox_that_goes_unheard() {
+    let site = site();
+    let server = Server::start(site.lan.router_ns(), "eth0", short_by_mac);
+    network(&site, &[]);
+    let container = site.run("lan", "web", MAC);
+    settled(&site, "web");
+    container.ns.ip_batch("link del eth0\n").unwrap();
+    server.wait_count(MessageType::Release, 1);
+    eventually("the endpoint gone", SOON, || same(site.shown("web"), &Value::Null));
+    container.leave(&site);
+    container.delete(&site);
+}
+
+#[test]
+fn the_card_lets_in_what_is_for_an_endpoint_without_a_link() {
+    let site = site();
+    let server = server(&site);
+    network(&site, &[("release_delay", "1h")]);
+    // What a real card lets in besides its own address; a veth lets in everything.
+    let admitted = || {
+        let entries = site.host().ok(&["bridge", "fdb", "show", "dev", PARENT]).unwrap();
+        entries.lines().any(|line| line.starts_with(MAC))
+    };
+    assert!(!admitted());
+    let container = site.run("lan", "web", MAC);
+    assert!(admitted());
+    container.stop(&site);
+    assert!(admitted(), "its lease is held");
+    site.delete_network("lan");
+    server.wait_count(MessageType::Release, 1);
+    assert!(!admitted());
+}
+
+#[test]
+fn killed_while_a_mac_is_tried() {
+    let mut site = site();
+    let server = server(&site);
+    network(&site, &[("lease_timeout", "20s")]);
+    let old = sibling(&site.lan, MAC, Ipv4Addr::new(10, 77, 0, 7));
+    let call = site.begin("CreateEndpoint", &endpoint_argument("lan", "web", MAC));
+    let at_home = home(&site);
+    eventually("the MAC is tried", SOON, || {
+        let children = link_names(&at_home);
+        let tried = children.iter().any(|name| name.starts_with("lc-"));
+        if tried { Ok(()) } else { Err(format!("{children:?}")) }
+    });
+    site.landfall.kill9().unwrap();
+    drop(call);
+    site.landfall.restart().unwrap();
+    server.wait_count(MessageType::Release, 1);
+    assert_eq!(link_names(&at_home).len(), 2, "lo and Landfall's own child");
+    // The engine repeats its call.
+    old.ok(&["ip", "link", "set", "sib0", "down"]).unwrap();
+    let container = site.run("lan", "web", MAC);
+    assert!(container.ping(Lan::ROUTER));
+    container.stop(&site);
+    assert_eq!(site.links(), LINKS);
+}
+
+#[test]
+fn doctor_looks_at_the_parent() {
+    let site = site();
+    network(&site, &[]);
+    site.machine().copy_in(&landfall_binary().unwrap(), "/usr/local/bin/landfall").unwrap();
+    let ask = || doctor(site.machine(), &site.lan, &[]);
+    let said = ask();
+    let (severity, words) = said.only("uplink");
+    assert_eq!(severity, "ok", "{words}");
+    assert!(words.contains("eth0: up, MTU 1500"), "{words}");
+    assert!(said.checks("warning").iter().all(|check| *check != "bridge"), "no bridge is needed");
+    site.host().ok(&["ip", "link", "set", "wire", "down"]).unwrap();
+    let said = ask();
+    let (severity, words) = said.only("uplink");
+    assert_eq!(severity, "error", "{words}");
+    assert!(words.contains("eth0: has no carrier"), "{words}");
 }
