@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 const CONFORMANCE: &str = "docs/conformance.md";
 
 /// Where the tests stand that a name begins with. What is not here begins in `crates/landfall/src`.
-const ROOTS: [(&str, &str); 8] = [
+const ROOTS: [(&str, &str); 9] = [
     ("dhcp", "crates/dhcp/tests"),
     ("wire", "crates/wire/tests"),
     ("sim", "crates/sim/tests"),
     ("net", "crates/net/tests"),
+    ("hostile", "crates/hostile/tests"),
     ("lab", "crates/lab/tests"),
     ("crash", "crates/landfall/tests/crash"),
     ("daemon", "crates/landfall/tests/daemon"),

@@ -577,7 +577,7 @@ mod tests {
             ("bridge", "sixteencharacter"),
             ("bridge", "br/0"),
             ("bridge", "../br0"),
-            ("mode", "macvlan"),
+            ("mode", "l3"),
             ("ipv4", "auto"),
             ("ipv6", "yes"),
             ("ipv6_address", "random"),
@@ -602,6 +602,38 @@ mod tests {
             }
             let error = parse(&options).unwrap_err();
             assert!(matches!(error, InvalidOption::Value { name: n, .. } if n == name), "{error}");
+        }
+    }
+
+    #[test]
+    fn how_containers_reach_the_lan() {
+        let macvlan = [("mode", "macvlan"), ("parent", "eth0")];
+        for (written, mode) in [
+            ("bridge", MacvlanMode::Bridge),
+            ("private", MacvlanMode::Private),
+            ("vepa", MacvlanMode::Vepa),
+        ] {
+            let options = parse(&[&macvlan[..], &[("macvlan_mode", written)]].concat()).unwrap();
+            assert_eq!((options.interface.as_str(), options.mode), ("eth0", Mode::Macvlan(mode)));
+        }
+        assert_eq!(parse(&macvlan).unwrap().mode, Mode::Macvlan(MacvlanMode::Bridge));
+        assert_eq!(parse(&[("mode", "bridge"), ("bridge", "br0")]).unwrap().mode, Mode::Bridge);
+        assert_eq!(parse(&[("mode", "macvlan")]), Err(InvalidOption::NoParent));
+        let error = parse(&[&macvlan[..], &[("macvlan_mode", "passthru")]].concat()).unwrap_err();
+        assert!(matches!(error, InvalidOption::Value { name: "macvlan_mode", .. }), "{error}");
+        let bridge = ("bridge", "br0");
+        for (written, refused) in [
+            (&[bridge, ("parent", "eth0")][..], "parent"),
+            (&[bridge, ("macvlan_mode", "vepa")], "macvlan_mode"),
+            (&[("parent", "eth0")], "parent"),
+            (&[macvlan[0], macvlan[1], bridge], "bridge"),
+            (&[macvlan[0], macvlan[1], ("dhcp_guard", "true")], "dhcp_guard"),
+        ] {
+            let error = parse(written).unwrap_err();
+            assert!(
+                matches!(error, InvalidOption::OtherMode { name, .. } if name == refused),
+                "{error}"
+            );
         }
     }
 

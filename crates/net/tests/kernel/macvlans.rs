@@ -91,8 +91,12 @@ async fn a_link_that_is_taken_can_be_no_parent() {
     ip_in(&netns, "link set eth0 master br0");
     let port = links.create_macvlan(&child(parent, "one")).await.unwrap_err();
     assert!(port.is_busy(), "{port}");
-    ip_in(&netns, "link set eth0 nomaster");
-    ip_in(&netns, "link add link eth0 name all type macvlan mode passthru");
+}
+
+#[tokio::test]
+async fn a_parent_that_one_child_has_for_itself() {
+    let (netns, links, parent) = parent().await;
+    ip_in(&netns, "link add link eth0 name whole type macvlan mode passthru");
     let passthru = links.create_macvlan(&child(parent, "one")).await.unwrap_err();
     assert!(passthru.is_invalid(), "{passthru}");
 }
