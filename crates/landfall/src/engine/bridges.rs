@@ -1,5 +1,5 @@
 //! What happens to the bridges of networks while endpoints are on them: set down and up, deleted
-//! and made again, cut off from the LAN and connected again.
+//! and made again, cut off from the LAN and connected again. And to parents, which are their own uplinks.
 //!
 //! After any of it the LAN behind the bridge may be another one. So every lease is confirmed, by
 //! asking whether it is still right (RFC 2131 §3.7), while its container goes on using it.

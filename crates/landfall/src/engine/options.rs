@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Names of the options of a network, as `docker network create -o` takes them.
 pub(crate) mod name {
-    /// The bridge that is the LAN's port on this host. Required.
+    /// The bridge that is the LAN's port on this host. Required, except with `mode=macvlan`.
     pub(crate) const BRIDGE: &str = "bridge";
     /// How containers reach the segment: `bridge` or `macvlan`.
     pub(crate) const MODE: &str = "mode";
