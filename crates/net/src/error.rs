@@ -70,9 +70,14 @@ impl Error {
         ])
     }
 
-    /// The thing is in use (EBUSY).
+    /// The thing is in use (EBUSY), or the address (EADDRINUSE).
     pub fn is_busy(&self) -> bool {
-        self.is_one_of(&[Errno::EBUSY])
+        self.is_one_of(&[Errno::EBUSY, Errno::EADDRINUSE])
+    }
+
+    /// The kernel takes no such thing, or not there (EINVAL).
+    pub fn is_invalid(&self) -> bool {
+        self.is_one_of(&[Errno::EINVAL])
     }
 
     /// The process lacks a capability or the file system is read-only (EPERM, EACCES, EROFS).

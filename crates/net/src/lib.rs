@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`netns`], [`persistent`] | namespaces: make, open, enter on a throw-away thread, keep by a bind mount |
 //! | [`netlink`] | one rtnetlink connection; requests, dumps, time-outs, the kernel's own words on a refusal |
-//! | [`link`], [`veth`] | links read and changed; a veth pair made so that it disturbs nobody |
+//! | [`link`], [`veth`], [`macvlan`] | links read and changed; a veth pair made so that it disturbs nobody; children of a parent |
 //! | [`address`], [`route`], [`route6`], [`neighbour`] | what is configured on links, bridge forwarding entries |
 //! | [`prolong`] | new lifetimes for the IPv6 of many namespaces |
 //! | [`watch`] | link changes as they happen |
@@ -37,6 +37,7 @@ pub mod host_name;
 mod ipv6_control;
 mod kind;
 pub mod link;
+pub mod macvlan;
 pub mod neighbour;
 pub mod neighbour_table;
 pub mod netlink;
@@ -61,6 +62,7 @@ pub use error::{Error, Result};
 pub use filter::Filter;
 pub use host_name::HostNameChanges;
 pub use link::{BridgeInfo, BridgePort, Link, MOST_BRIDGE_PORTS, PortState};
+pub use macvlan::{Macvlan, MacvlanMode};
 pub use neighbour::{FdbEntry, FdbKind, Neighbour};
 pub use neighbour_table::NeighbourTable;
 pub use netlink::Netlink;

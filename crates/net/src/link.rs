@@ -1,5 +1,7 @@
 //! Links: what they are, and single changes to them.
 
+use std::path::Path;
+
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{
     BridgeMulticastRouterType, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort,
@@ -286,6 +288,12 @@ fn question() -> LinkMessage {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     message
+}
+
+/// Whether the link of that name, in the namespace whose `/sys` is mounted, is a wireless card.
+pub fn is_wireless(name: &str) -> bool {
+    let device = Path::new("/sys/class/net").join(name);
+    ["phy80211", "wireless"].iter().any(|sign| device.join(sign).exists())
 }
 
 fn new_link(message: RouteNetlinkMessage) -> Option<Link> {

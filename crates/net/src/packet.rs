@@ -29,6 +29,8 @@ pub enum Sees {
 pub enum Membership {
     /// All of them (`PACKET_MR_PROMISC`).
     Promiscuous,
+    /// All that is sent to groups (`PACKET_MR_ALLMULTI`).
+    AllMulticast,
     /// Those to this address too (`PACKET_MR_UNICAST`).
     Unicast(MacAddr),
 }
@@ -157,11 +159,26 @@ impl PacketSocket {
     /// When the driver refuses.
     pub fn add_membership(&self, membership: Membership) -> Result<()> {
         let fail = |e| Error::os(format!("add {membership:?} to link {}", self.ifindex), e);
+        self.change_membership(libc::PACKET_ADD_MEMBERSHIP, membership).map_err(fail)
+    }
+
+    /// Takes back one [`PacketSocket::add_membership`]; it counts how often each was added. One that was
+    /// not is fine.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn drop_membership(&self, membership: Membership) -> Result<()> {
+        let fail = |e| Error::os(format!("take {membership:?} from link {}", self.ifindex), e);
+        self.change_membership(libc::PACKET_DROP_MEMBERSHIP, membership).map_err(fail)
+    }
+
+    fn change_membership(&self, change: i32, membership: Membership) -> io::Result<()> {
         // SAFETY: an all-zero `packet_mreq` is valid, plain data.
         let mut request: libc::packet_mreq = unsafe { std::mem::zeroed() };
         request.mr_ifindex = self.ifindex.cast_signed();
         request.mr_type = match membership {
             Membership::Promiscuous => libc::PACKET_MR_PROMISC,
+            Membership::AllMulticast => libc::PACKET_MR_ALLMULTI,
             Membership::Unicast(mac) => {
                 request.mr_alen = 6;
                 for (to, from) in request.mr_address.iter_mut().zip(mac.0) {
@@ -170,7 +187,7 @@ impl PacketSocket {
                 PACKET_MR_UNICAST
             }
         } as u16;
-        set_option(self.socket.as_raw_fd(), libc::PACKET_ADD_MEMBERSHIP, &request).map_err(fail)
+        set_option(self.socket.as_raw_fd(), change, &request)
     }
 }
 

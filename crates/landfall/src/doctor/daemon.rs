@@ -16,7 +16,7 @@ use super::report::{Finding, check};
 use super::state;
 use crate::admin::client;
 use crate::engine::api::StateStatus;
-use crate::engine::options::with_ipv4;
+use crate::engine::options::{MACVLAN, with_ipv4};
 
 /// A daemon that answers.
 #[derive(Debug)]
@@ -27,7 +27,9 @@ pub(super) struct Daemon {
     pub(super) pid: Option<i32>,
     /// The bridges of its networks, each once.
     pub(super) bridges: Vec<String>,
-    /// Those of networks that want IPv6.
+    /// The parents of its other networks.
+    pub(super) parents: Vec<String>,
+    /// The bridges of networks that want IPv6.
     pub(super) ipv6_bridges: Vec<String>,
     /// Those on which no network has IPv4.
     pub(super) without_ipv4: Vec<String>,
@@ -50,6 +52,8 @@ struct Status {
 #[derive(Debug, Deserialize)]
 struct Network {
     bridge: String,
+    #[serde(default)]
+    mode: String,
     #[serde(default = "with_ipv4")]
     ipv4: bool,
     ipv6: Option<String>,
@@ -114,12 +118,14 @@ pub(super) async fn find(named: Option<&Path>) -> (Option<Daemon>, Vec<Finding>)
         let of_wanted = networks.iter().filter(wanted).map(|network| network.bridge.clone());
         of_wanted.collect::<BTreeSet<_>>().into_iter().collect()
     };
-    let (bridges, ipv6_bridges) = (bridges(|_| true), bridges(|network| network.ipv6.is_some()));
+    let parents = bridges(|network| network.mode == MACVLAN);
+    let ipv6_bridges = bridges(|network| network.ipv6.is_some());
+    let bridges = bridges(|network| network.mode != MACVLAN);
     let mut without_ipv4 = bridges.clone();
     without_ipv4.retain(|bridge| !networks.iter().any(|n| n.bridge == *bridge && n.ipv4));
     let endpoints = endpoints.into_iter().filter_map(Endpoint::told).collect();
     let pid = pid(&socket).await;
-    let daemon = Daemon { socket, pid, bridges, without_ipv4, ipv6_bridges, endpoints };
+    let daemon = Daemon { socket, pid, bridges, parents, without_ipv4, ipv6_bridges, endpoints };
     (Some(daemon), findings)
 }
 

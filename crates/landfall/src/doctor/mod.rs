@@ -13,6 +13,7 @@ mod firewall;
 mod http;
 mod ipv6;
 mod kernel;
+mod parent;
 mod privileges;
 mod probe;
 mod probe6;
@@ -77,12 +78,16 @@ pub(crate) async fn examine(scope: &Scope) -> net::Result<Report> {
     if let Some(daemon) = daemon.as_ref().filter(|_| may) {
         findings.extend(addresses::examine(&links, &daemon.endpoints).await);
     }
-    let (of_networks, without_ipv4) =
-        daemon.map(|daemon| (daemon.bridges, daemon.without_ipv4)).unwrap_or_default();
+    let (of_networks, parents, without_ipv4) = daemon
+        .map(|daemon| (daemon.bridges, daemon.parents, daemon.without_ipv4))
+        .unwrap_or_default();
+    let no_parent = parents.is_empty();
+    findings.extend(parents.iter().map(|name| parent::judge(&links, name)));
     let named = [scope.bridges.clone(), of_networks];
     let bridges = named.into_iter().find(|names| !names.is_empty());
-    let bridges = bridges.unwrap_or_else(|| bridge::leading_elsewhere(&links));
-    if bridges.is_empty() {
+    let elsewhere = || if no_parent { bridge::leading_elsewhere(&links) } else { Vec::new() };
+    let bridges = bridges.unwrap_or_else(elsewhere);
+    if bridges.is_empty() && no_parent {
         findings.push(no_bridge());
     }
     let wait = scope.probe.filter(|_| may);

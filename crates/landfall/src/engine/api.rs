@@ -199,8 +199,11 @@ pub(crate) struct StateStatus {
 pub(crate) struct NetworkStatus {
     /// Docker's identifier.
     pub(crate) id: NetworkId,
-    /// The bridge.
+    /// The bridge, or the parent.
     pub(crate) bridge: String,
+    /// How its containers reach the LAN there: `bridge` or `macvlan`. Earlier daemons say nothing of it.
+    #[serde(default)]
+    pub(crate) mode: String,
     /// How many endpoints it has.
     pub(crate) endpoints: usize,
     /// Where IPv6 addresses come from there; none: from nowhere.

@@ -76,7 +76,7 @@ impl State {
             let has_client_id = endpoint.client_id() == client_id;
             endpoint.is_nobodys()
                 && **id != asked.new.id
-                && endpoint.network.options.bridge == asked.network.options.bridge
+                && endpoint.network.options.interface == asked.network.options.interface
                 && if returning.as_ref() == Some(id) {
                     !has_client_id || (ip.is_some() && !has_address)
                 } else {
@@ -95,11 +95,11 @@ impl State {
         returning: Option<&EndpointId>,
     ) -> Option<Error> {
         let client_id = new.client_id()?;
-        let bridge = &new.network.options.bridge;
+        let bridge = &new.network.options.interface;
         let (holder, _) = self.endpoints.iter().find(|(other, endpoint)| {
             ![Some(id), returning].contains(&Some(*other))
                 && endpoint.phase != Phase::Releasing
-                && endpoint.network.options.bridge == *bridge
+                && endpoint.network.options.interface == *bridge
                 && endpoint.client_id() == Some(client_id)
         })?;
         Some(Error::ClientIdInUse {

@@ -1,5 +1,5 @@
 //! What happens to the bridges of networks while endpoints are on them: set down and up, deleted
-//! and made again, cut off from the LAN and connected again.
+//! and made again, cut off from the LAN and connected again. And to parents, which are their own uplinks.
 //!
 //! After any of it the LAN behind the bridge may be another one. So every lease is confirmed, by
 //! asking whether it is still right (RFC 2131 §3.7), while its container goes on using it.
@@ -15,7 +15,7 @@ use super::hold::now;
 use super::ids::EndpointId;
 use super::worker::LinkNews;
 use super::{Engine, Error, State};
-use crate::segments::Segment;
+use crate::segments::{Access, Live, Segment};
 use crate::store::Phase;
 
 /// Leases that are confirmed in one second, at most; all of them within [`LONGEST_SPREAD`].
@@ -60,20 +60,26 @@ pub(super) enum BridgeNews {
 }
 
 impl Bridges {
-    /// Takes note of a link, and tells what that means for which bridge. `used`: whether a network
-    /// uses the bridge of that name; `ours`: whether the link is one of Landfall's own.
+    /// Takes note of a link, and tells what that means for which bridge. `used`: as what a network
+    /// uses the link of that name; `ours`: whether the link is one of Landfall's own.
     pub(super) fn changed(
         &mut self,
         link: &Link,
-        used: impl Fn(&str) -> bool,
+        used: impl Fn(&str) -> Option<Access>,
         ours: bool,
     ) -> Option<(String, BridgeNews)> {
-        if link.kind.as_deref() == Some("bridge") {
-            if !used(&link.name) {
+        let is_bridge = link.kind.as_deref() == Some("bridge");
+        match used(&link.name) {
+            Some(Access::Bridge) if is_bridge => return self.bridge_changed(link, link.up),
+            // It leads to the LAN by itself.
+            Some(Access::Parent) if !is_bridge => {
+                return self.bridge_changed(link, link.up && link.carrier);
+            }
+            _ if is_bridge => {
                 self.by_name.remove(&link.name);
                 return None;
             }
-            return self.bridge_changed(link);
+            _ => {}
         }
         if ours {
             return None;
@@ -95,16 +101,16 @@ impl Bridges {
         news
     }
 
-    fn bridge_changed(&mut self, link: &Link) -> Option<(String, BridgeNews)> {
+    fn bridge_changed(&mut self, link: &Link, up: bool) -> Option<(String, BridgeNews)> {
         let news = match self.by_name.get_mut(&link.name) {
             Some(known) if known.index == link.index => {
-                let back = !known.up && link.up;
-                known.up = link.up;
+                let back = !known.up && up;
+                known.up = up;
                 back.then_some(BridgeNews::Back)
             }
             other => {
                 let news = other.map(|_| BridgeNews::Made);
-                let bridge = Bridge { index: link.index, up: link.up, ..Bridge::default() };
+                let bridge = Bridge { index: link.index, up, ..Bridge::default() };
                 self.by_name.insert(link.name.clone(), bridge);
                 news
             }
@@ -150,7 +156,10 @@ impl State {
     /// Takes note of a link.
     pub(super) fn bridge_changed(&mut self, link: &Link) -> Option<(String, BridgeNews)> {
         let State { networks, by_link, bridges, .. } = self;
-        let used = |name: &str| networks.values().any(|network| network.options.bridge == name);
+        let used = |name: &str| {
+            let mut all = networks.values().map(|network| &network.options);
+            all.find(|options| options.interface == name).map(|options| options.mode.access())
+        };
         let ours = by_link.contains_key(&link.index) || link.name.starts_with(OURS);
         bridges.changed(link, used, ours)
     }
@@ -158,7 +167,7 @@ impl State {
     /// Takes note of how the bridges of all networks are now: news only of those that were known.
     pub(super) fn look_at_bridges(&mut self, links: &[Link]) -> Vec<LinkNews> {
         let used: Vec<String> =
-            self.networks.values().map(|network| network.options.bridge.clone()).collect();
+            self.networks.values().map(|network| network.options.interface.clone()).collect();
         let known: HashSet<String> = self.bridges.by_name.keys().cloned().collect();
         used.iter().for_each(|bridge| self.bridges.missing(bridge));
         let (bridges, others): (Vec<_>, Vec<_>) =
@@ -180,11 +189,14 @@ impl Engine {
     }
 
     async fn try_put_back(&self, name: &str) -> Result<(), Error> {
-        if !self.lock().networks.values().any(|network| network.options.bridge == name) {
-            // Its last network has just been removed, and the port with it.
-            return Ok(());
-        }
-        let (segment, bridge) = self.0.segments.reopen(name).await?;
+        let access = {
+            let state = self.lock();
+            let mut all = state.networks.values().map(|network| &network.options);
+            all.find(|options| options.interface == name).map(|options| options.mode.access())
+        };
+        // Its last network has just been removed, and the port with it.
+        let Some(access) = access else { return Ok(()) };
+        let (segment, bridge) = self.0.segments.reopen(name, access).await?;
         tracing::info!(
             bridge = name,
             index = bridge.index,
@@ -192,7 +204,8 @@ impl Engine {
         );
         for (id, link) in self.endpoints_on(name) {
             self.lock().endpoints.get_mut(&id).map(|e| e.segment.replace(segment.clone()));
-            if link != 0
+            if access == Access::Bridge
+                && link != 0
                 && let Err(error) = self.enslave(link, &bridge).await
             {
                 tracing::error!(endpoint = %id, %error, "not put back on its bridge");
@@ -217,7 +230,7 @@ impl Engine {
         let (mac, live, stored, stored6, config, config6, network) = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id) else { return };
-            let live = (endpoint.carrier && !endpoint.is_held()).then_some(endpoint.host_link);
+            let live = (endpoint.carrier && !endpoint.is_held()).then(|| endpoint.live());
             let ours = |stored: &crate::store::StoredLease| stored.boot_id == self.0.boot_id;
             let stored = endpoint.remembered.take_if(|stored| ours(stored));
             let ours6 = |stored: &crate::store::StoredIpv6| stored.boot_id == self.0.boot_id;
@@ -249,7 +262,7 @@ impl Engine {
     pub(super) fn confirm_all(&self, bridge: &str) {
         let clients: Vec<(Arc<Segment>, MacAddr)> = {
             let state = self.lock();
-            let on_it = state.endpoints.values().filter(|e| e.network.options.bridge == bridge);
+            let on_it = state.endpoints.values().filter(|e| e.network.options.interface == bridge);
             on_it.filter_map(|e| Some((e.segment.clone()?, e.mac))).collect()
         };
         tracing::info!(bridge, leases = clients.len(), "leases are confirmed");
@@ -264,7 +277,7 @@ impl Engine {
     pub(super) fn confirm_everything(&self) {
         let mut bridges: Vec<String> = {
             let state = self.lock();
-            state.networks.values().map(|network| network.options.bridge.clone()).collect()
+            state.networks.values().map(|network| network.options.interface.clone()).collect()
         };
         bridges.sort();
         bridges.dedup();
@@ -281,13 +294,13 @@ impl Engine {
             {
                 return;
             }
-            (endpoint.network.options.bridge.clone(), endpoint.host_link, endpoint.mac)
+            (endpoint.network.options.interface.clone(), endpoint.host_link, endpoint.mac)
         };
         let put = async {
-            let (segment, bridge) = self.0.segments.get_as_it_is(&bridge).await?;
+            let (segment, bridge) = self.0.segments.get_as_it_is(&bridge, Access::Bridge).await?;
             self.enslave(link, &bridge).await?;
             if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.carrier) {
-                segment.link_up(mac, link).await;
+                segment.link_up(mac, Live::Veth(link)).await;
             }
             Ok::<_, Error>(())
         };
@@ -300,7 +313,7 @@ impl Engine {
 
     fn endpoints_on(&self, bridge: &str) -> Vec<(EndpointId, u32)> {
         let state = self.lock();
-        let on_it = state.endpoints.iter().filter(|(_, e)| e.network.options.bridge == bridge);
+        let on_it = state.endpoints.iter().filter(|(_, e)| e.network.options.interface == bridge);
         on_it.map(|(id, endpoint)| (id.clone(), endpoint.host_link)).collect()
     }
 }
@@ -335,7 +348,8 @@ mod tests {
     }
 
     fn see(bridges: &mut Bridges, link: Link) -> Option<BridgeNews> {
-        let (name, news) = bridges.changed(&link, |name| name == "br0", false)?;
+        let used = |name: &str| (name == "br0").then_some(Access::Bridge);
+        let (name, news) = bridges.changed(&link, used, false)?;
         assert_eq!(name, "br0");
         Some(news)
     }
@@ -388,6 +402,6 @@ mod tests {
         // Ours never is.
         let ours = link(8, Some("veth"), Some(3), true);
         bridges.removed(7);
-        assert_eq!(bridges.changed(&ours, |_| true, true), None);
+        assert_eq!(bridges.changed(&ours, |_| Some(Access::Bridge), true), None);
     }
 }

@@ -16,7 +16,7 @@ use super::asked::{Asked, only_others_offered};
 use super::diagnose::{NoLease, find_obstacle};
 use super::endpoint_options::EndpointOptions;
 use super::ids::EndpointId;
-use super::options::NoServer;
+use super::options::{Mode, NoServer, Options};
 use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
@@ -161,7 +161,8 @@ impl Engine {
         mac: MacAddr,
         (origin, before): (&Origin, Option<Saved>),
     ) -> Result<Attachment, Error> {
-        let (segment, bridge) = self.0.segments.get(&network.options.bridge).await?;
+        let Options { interface, mode, .. } = &network.options;
+        let (segment, bridge) = self.0.segments.get(interface, mode.access()).await?;
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
             endpoint.segment = Some(segment.clone());
         }
@@ -173,7 +174,7 @@ impl Engine {
             self.keep(id).await?;
             point("create: recorded");
             is_recorded.send_replace(true);
-            self.make_link(network, &bridge, id, mac).await?;
+            self.make_link(network, &bridge, (id, mac), matches!(origin, Origin::Fresh)).await?;
             // A lease is written down while its address is still being checked. With IPv6 there is more to
             // come, and what is written down counts as whole.
             let mut noted = None;
@@ -226,7 +227,7 @@ impl Engine {
         if !self.is_made(id, address, address6) {
             // Deleted meanwhile, by a call that could not know of these.
             drop(segment.release(id, mac).await);
-            let _ = self.0.host.delete_link_named(&host_link(id)).await;
+            let _ = self.delete_own_link(network.options.mode, id).await;
             return Err(Error::Busy(id.clone()));
         }
         if noted.is_none() || noted != lease.as_ref().map(|lease| lease.address) {
@@ -323,7 +324,7 @@ impl Engine {
             Err(AcquireError::MacInUse(holder)) => Err(Error::MacInUse {
                 endpoint: id.clone(),
                 mac,
-                bridge: segment.bridge().to_owned(),
+                bridge: segment.interface().to_owned(),
                 holder: self.who_is(&holder),
             }),
             Err(AcquireError::Abandoned) => Err(Error::Busy(id.clone())),
@@ -379,12 +380,13 @@ impl Engine {
         Error::NoLease(Box::new(NoLease {
             network: network.id.clone(),
             endpoint: id.clone(),
-            bridge: segment.bridge().to_owned(),
+            bridge: segment.interface().to_owned(),
             mac,
+            access: network.options.mode.access(),
             patience: network.options.lease_timeout,
             required,
             obstacle: match progress.offers {
-                0 => find_obstacle(&self.0.host, segment.bridge(), segment.port(), mac).await,
+                0 => find_obstacle(&self.0.host, segment.interface(), segment.port(), mac).await,
                 _ => None,
             },
             progress,
@@ -402,7 +404,7 @@ impl Engine {
             let before = segment.renew(held);
             tokio::time::sleep(LIVENESS).await;
             if !segment.is_offered(mac) && segment.acks(held) > before {
-                tracing::info!(endpoint = %id, bridge = segment.bridge(), "held no longer: room is needed");
+                tracing::info!(endpoint = %id, bridge = segment.interface(), "held no longer: room is needed");
                 self.0.unfinished.spawn(self.clone().give_up(id));
             }
         }
@@ -413,8 +415,8 @@ impl Engine {
         &self,
         network: &NetworkRecord,
         bridge: &Link,
-        id: &EndpointId,
-        mac: MacAddr,
+        (id, mac): (&EndpointId, MacAddr),
+        fresh: bool,
     ) -> Result<(), Error> {
         let veth = Veth {
             name: host_link(id),
@@ -438,17 +440,27 @@ impl Engine {
             None => return Err(Error::Busy(id.clone())),
         }
         let guarded = network.options.dhcp_guard;
+        let (mode, parent) = (network.options.mode, bridge.index);
+        let tried_for = (!fresh).then_some(network.options.lease_timeout);
         let (engine, network, id) = (self.clone(), network.id.clone(), id.clone());
         let bridge = bridge.name.clone();
         // To its end, since only what is there can be removed.
         self.to_its_end(async move {
             let _ended = ended;
             point("create: link to be made");
-            let made = engine.0.host.create_veth(&veth).await;
+            let made = match mode {
+                Mode::Bridge => engine.0.host.create_veth(&veth).await.map(|(outer, _)| outer),
+                Mode::Macvlan(mode) => {
+                    engine.make_child((&id, mac), (parent, mode), tried_for).await
+                }
+            };
             let kernel =
                 |source| Error::Kernel { network: network.clone(), endpoint: id.clone(), source };
-            let (outer, _) = match made {
-                Ok(ends) => ends,
+            let made = match made {
+                Ok(made) => made,
+                Err(source) if mode != Mode::Bridge && source.is_busy() => {
+                    return Err(Error::MacHeld { network, endpoint: id, parent: bridge, mac });
+                }
                 Err(source) if source.is_bridge_full() => {
                     return Err(Error::BridgeFull { network, endpoint: id, bridge });
                 }
@@ -458,13 +470,13 @@ impl Engine {
             {
                 let mut state = engine.lock();
                 if let Some(endpoint) = state.endpoints.get_mut(&id) {
-                    endpoint.host_link = outer;
+                    endpoint.host_link = made;
                     endpoint.making = None;
-                    state.by_link.insert(outer, id.clone());
+                    state.by_link.insert(made, id.clone());
                 }
             }
             if guarded {
-                engine.0.host.guard_dhcp(outer).await.map_err(&kernel)?;
+                engine.0.host.guard_dhcp(made).await.map_err(&kernel)?;
             }
             Ok(())
         })

@@ -11,6 +11,7 @@ use wire::dhcp4::{Message, MessageType, Op, Options, code, port};
 use wire::frame::{Frame, Payload, udp4};
 
 use super::ids::{EndpointId, NetworkId};
+use crate::segments::Access;
 
 /// How long the server may take to answer the question that is asked past the firewall.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
@@ -22,6 +23,7 @@ pub(crate) struct NoLease {
     pub(super) endpoint: EndpointId,
     pub(super) bridge: String,
     pub(super) mac: MacAddr,
+    pub(super) access: Access,
     pub(super) patience: Duration,
     /// The only address that would have done.
     pub(super) required: Option<Ipv4Addr>,
@@ -36,6 +38,8 @@ pub(crate) enum Obstacle {
     NotForwarding(PortState),
     /// The bridge leads nowhere: it has no port but Landfall's and containers'.
     NoUplink,
+    /// The parent is without carrier.
+    ParentDown,
     /// All ports that lead elsewhere are without carrier.
     UplinkDown(String),
     /// The same question asked past the host's firewall is answered.
@@ -129,6 +133,18 @@ impl fmt::Display for NoLease {
                  past it. Let them pass with `iptables -I FORWARD -i {bridge} -o {bridge} -j \
                  ACCEPT`, or `sysctl net.bridge.bridge-nf-call-iptables=0`"
             ),
+            Some(Obstacle::ParentDown) => write!(
+                f,
+                "{bridge} has no carrier: look at the cable and `ip -br link show {bridge}`"
+            ),
+            None if self.access == Access::Parent => write!(
+                f,
+                "Is {bridge} connected to the LAN? What it is connected to may let one MAC only pass: an \
+                 access point, a cloud, a switch with port security, a hypervisor (VMware: allow forged \
+                 transmits and promiscuous mode). Allow more there; where that cannot be, neither macvlan nor a bridge \
+                 helps, but ipvlan, where all share one MAC. A server on this host itself is out of reach of macvlan children: use a bridge \
+                 (`-o bridge=`). A slow server needs `-o lease_timeout=25s`"
+            ),
             None => write!(
                 f,
                 "Is {bridge} connected to the LAN (`ip link show master {bridge}`)? A slow \
@@ -141,9 +157,9 @@ impl fmt::Display for NoLease {
 
 impl std::error::Error for NoLease {}
 
-/// Looks for what explains the silence on a bridge.
+/// Looks for what explains the silence on a bridge or a parent.
 ///
-/// `landfall_port` is the index of Landfall's own port.
+/// `landfall_port` is the index of Landfall's own port, or of the parent.
 pub(super) async fn find_obstacle(
     host: &Netlink,
     bridge: &str,
@@ -152,6 +168,10 @@ pub(super) async fn find_obstacle(
 ) -> Option<Obstacle> {
     let links = host.links().await.ok()?;
     let bridge = links.iter().find(|link| link.name == bridge)?;
+    if bridge.index == landfall_port {
+        // A parent, whose children no firewall of the host's sees.
+        return (!bridge.carrier).then_some(Obstacle::ParentDown);
+    }
     let port = links.iter().find(|link| link.index == landfall_port)?;
     if let Some(state) = port.port_state.filter(|state| *state != PortState::Forwarding) {
         return Some(Obstacle::NotForwarding(state));

@@ -62,10 +62,12 @@ pub(crate) enum Error {
         source: InvalidOption,
     },
     /// Docker's own address pools would be used on the LAN.
-    #[error("Landfall's addresses come from the LAN's DHCP server, so Docker must not give out any: create the network with the null IPAM driver: `docker network create -d landfall --ipam-driver null -o bridge={} NAME` (`-d landfall:latest` where Landfall is a managed plugin)", bridge.as_deref().unwrap_or("br0"))]
+    #[error(
+        "Landfall's addresses come from the LAN's DHCP server, so Docker must not give out any: create the network with the null IPAM driver: `docker network create -d landfall --ipam-driver null {uplink} NAME` (`-d landfall:latest` where Landfall is a managed plugin)"
+    )]
     WrongIpam {
-        /// The bridge that was named.
-        bridge: Option<String>,
+        /// The options that name the bridge or the parent.
+        uplink: String,
     },
     /// No start without IPv6, and there is none.
     #[error(
@@ -126,6 +128,20 @@ pub(crate) enum Error {
         bridge: String,
         /// Who holds it, for people.
         holder: String,
+    },
+    /// Another child of the parent has the MAC.
+    #[error(
+        "network {network}, endpoint {endpoint}: MAC {mac} is in use on {parent} by another macvlan child, in whichever namespace it is: a container that has not ended yet, or one of another driver's network. Stop that one, or give this one another MAC"
+    )]
+    MacHeld {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint that was refused.
+        endpoint: EndpointId,
+        /// Where.
+        parent: String,
+        /// The MAC.
+        mac: MacAddr,
     },
     /// The kernel gives the bridge no more ports.
     #[error(

@@ -138,7 +138,7 @@ impl Engine {
             let Some(endpoint) = state.endpoints.get_mut(id) else { return Ok(()) };
             let link = std::mem::take(&mut endpoint.host_link);
             endpoint.carrier = false;
-            let found = (endpoint.network.id.clone(), endpoint.making.take());
+            let found = (endpoint.network.clone(), endpoint.making.take());
             state.by_link.remove(&link);
             found
         };
@@ -146,9 +146,12 @@ impl Engine {
             let _ = making.await;
         }
         // By name: a link may be made whose index we were not told any more.
-        let name = super::host_link(id);
-        let deleted = self.0.host.delete_link_named(&name).await;
-        deleted.map(drop).map_err(|source| Error::Kernel { network, endpoint: id.clone(), source })
+        let deleted = self.delete_own_link(network.options.mode, id).await;
+        deleted.map_err(|source| Error::Kernel {
+            network: network.id.clone(),
+            endpoint: id.clone(),
+            source,
+        })
     }
 
     /// Forgets an endpoint whose lease has gone over to another, and removes its link if it still
@@ -159,9 +162,9 @@ impl Engine {
         }
         self.0.store.commit_later(Change::DeleteEndpoint(id.clone()));
         if endpoint.host_link != 0 {
-            let host = self.0.host.clone();
+            let (engine, mode) = (self.clone(), endpoint.network.options.mode);
             self.0.unfinished.spawn(async move {
-                if let Err(error) = host.delete_link_named(&super::host_link(&id)).await {
+                if let Err(error) = engine.delete_own_link(mode, &id).await {
                     tracing::warn!(endpoint = %id, %error, "the link of the earlier run is left");
                 }
             });
@@ -217,7 +220,7 @@ impl State {
     ) -> Option<EndpointId> {
         let by_mac = |e: &Endpoint| {
             // A server knows a client by its MAC, whatever network Docker says it is on.
-            mac == Some(e.mac) && e.network.options.bridge == network.options.bridge
+            mac == Some(e.mac) && e.network.options.interface == network.options.interface
         };
         let by_id = |e: &Endpoint| {
             e.network.id == network.id

@@ -21,7 +21,7 @@ use super::sandbox::Sandbox;
 use super::status::wall_clock;
 use super::worker::Joined;
 use super::{Endpoint, Engine, Error};
-use crate::segments::{Segment, Start};
+use crate::segments::{Live, Segment, Start};
 use crate::store::{NetworkRecord, StoredIpv6};
 
 /// How long a start waits for IPv6 on a LAN that may have none.
@@ -40,7 +40,7 @@ impl Engine {
                 InterfaceIdKind::Eui64 => InterfaceId::Eui64,
                 InterfaceIdKind::Stable => InterfaceId::Stable {
                     secret: self.0.secret.get(),
-                    network: network.options.bridge.as_bytes().into(),
+                    network: network.options.interface.as_bytes().into(),
                 },
             },
             host_name: endpoint.name_to_tell().map(Into::into),
@@ -88,7 +88,7 @@ impl Engine {
         id: &EndpointId,
         config: Option<Config>,
         stored: Option<Box<StoredIpv6>>,
-        link: Option<u32>,
+        live: Option<Live>,
     ) {
         let Some(config) = config else { return };
         let mac = config.mac;
@@ -96,7 +96,7 @@ impl Engine {
         let stored = stored.filter(|stored| stored.boot_id == self.0.boot_id);
         match self.0.segments.ipv6_of(segment) {
             Ok(ipv6) => {
-                ipv6.resume(id, config, stored.map(|stored| stored.saved), link);
+                ipv6.resume(id, config, stored.map(|stored| stored.saved), live);
             }
             Err(error) => tracing::error!(endpoint = %id, %mac, %error, "it is without IPv6"),
         }
@@ -134,11 +134,11 @@ impl Engine {
             Event::Ready | Event::Renewed => &Box::default(),
             Event::Duplicate { .. } | Event::Released => return,
         };
-        let Some(Joined { path, host_link, segment, mac, internal, .. }) = self.joined(id) else {
+        let Some(Joined { path, inside, segment, mac, internal, .. }) = self.joined(id) else {
             return;
         };
         let applied = async {
-            match Sandbox::open(&path, host_link).await? {
+            match Sandbox::open(&path, inside).await? {
                 Some(sandbox) => {
                     self.apply_ipv6(&sandbox, &segment, (mac, internal), old, false).await
                 }
@@ -157,13 +157,13 @@ impl Engine {
 
     /// Takes the routes of an endpoint's delegated prefixes out of its sandbox, which may live on without it.
     pub(super) async fn withdraw_prefixes(&self, id: &EndpointId) {
-        let Some(Joined { path, host_link, segment, mac, .. }) = self.joined(id) else { return };
+        let Some(Joined { path, inside, segment, mac, .. }) = self.joined(id) else { return };
         let view = segment.ipv6().and_then(|ipv6| ipv6.view(mac));
         let Some(view) = view.filter(|view| !view.configuration.delegated.is_empty()) else {
             return;
         };
         let withdrawn = async {
-            match Sandbox::open(&path, host_link).await? {
+            match Sandbox::open(&path, inside).await? {
                 Some(sandbox) => sandbox.withdraw_prefixes(&view.configuration.delegated).await,
                 None => Ok(()),
             }

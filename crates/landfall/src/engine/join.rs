@@ -34,7 +34,7 @@ impl Engine {
             }
             (endpoint.lease(), endpoint.goes_without_ipv4(), endpoint.options.clone())
         };
-        let bridge = &record.options.bridge;
+        let bridge = &record.options.interface;
         if lease.is_none() && !goes_without && record.options.no_server != NoServer::Wait {
             return Err(Error::LeaseLost { endpoint: id, bridge: bridge.clone() });
         }

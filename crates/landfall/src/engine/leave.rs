@@ -6,8 +6,8 @@ use net::process;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::ids::{EndpointId, NetworkId};
-use super::sandbox::{Sandbox, open_netns};
-use super::{Endpoint, Engine, Error, host_link};
+use super::sandbox::{Inside, Sandbox, open_netns};
+use super::{Endpoint, Engine, Error, container_link, host_link};
 use crate::fault::point;
 use crate::store::{Change, Phase};
 
@@ -56,15 +56,20 @@ impl Engine {
         if inhabited {
             return;
         }
-        {
-            // So that its end is no news.
+        let (inside, mode) = {
             let mut state = self.lock();
-            let Some(link) = state.endpoints.get(id).map(|endpoint| endpoint.host_link) else {
-                return;
-            };
+            let Some(endpoint) = state.endpoints.get(id) else { return };
+            let (link, inside) = (endpoint.host_link, endpoint.inside());
+            let mode = endpoint.network.options.mode;
+            // So that its end is no news.
             state.by_link.remove(&link);
-        }
-        if let Err(error) = self.0.host.delete_link_named(&host_link(id)).await {
+            (inside, mode)
+        };
+        let removed = match inside {
+            Inside::Child(mac) => self.delete_child(sandbox, mac).await,
+            Inside::PeerOf(_) => self.delete_own_link(mode, id).await,
+        };
+        if let Err(error) = removed {
             tracing::debug!(endpoint = %id, %error, "the link is left for DeleteEndpoint");
         }
     }
@@ -106,9 +111,11 @@ impl Engine {
         if self.lock().unreadable_endpoints.remove(id).is_none() {
             return Ok(());
         }
-        let removed = self.0.host.delete_link_named(&host_link(id)).await;
-        if let Err(error) = removed {
-            tracing::debug!(endpoint = %id, %error, "its link is left, or gone already");
+        // Of whichever kind it is.
+        for link in [host_link(id), container_link(id)] {
+            if let Err(error) = self.0.host.delete_link_named(&link).await {
+                tracing::debug!(endpoint = %id, %error, "its link is left, or gone already");
+            }
         }
         Ok(self.0.store.commit(Change::DeleteEndpoint(id.clone())).await?)
     }
@@ -198,7 +205,7 @@ impl Engine {
     /// Removes our default route from the sandbox when it is another than Docker was told of:
     /// Docker removes only its own, and the next one would not find the place free.
     async fn restore_gateway(&self, id: &EndpointId) {
-        let (path, link) = {
+        let (path, inside) = {
             let state = self.lock();
             let Some(endpoint) = state.endpoints.get(id) else { return };
             let Phase::Joined(path) = &endpoint.phase else { return };
@@ -206,10 +213,10 @@ impl Engine {
             if gateway == endpoint.told_gateway {
                 return;
             }
-            (path.clone(), endpoint.host_link)
+            (path.clone(), endpoint.inside())
         };
         let removed = async {
-            match Sandbox::open(&path, link).await? {
+            match Sandbox::open(&path, inside).await? {
                 Some(sandbox) => sandbox.remove_default_route().await,
                 None => Ok(()),
             }

@@ -11,6 +11,7 @@
 //! | `network` | make and forget networks |
 //! | `asked` | who has the address or identifier that a new endpoint asks for |
 //! | `create` | an endpoint's link and lease, and their undoing |
+//! | `child` | an endpoint's link where it is a macvlan child |
 //! | `unfinished` | endpoints that were never made, or never joined |
 //! | `join` | hand an endpoint over to a sandbox |
 //! | `leave` | take it back, and nothing is left |
@@ -33,6 +34,7 @@ pub(crate) mod api;
 mod asked;
 mod backlog;
 mod bridges;
+mod child;
 mod client;
 mod conflict;
 mod counters;
@@ -77,14 +79,15 @@ use wire::MacAddr;
 use bridges::Bridges;
 pub(crate) use error::Error;
 
-use crate::segments::{Segment, Segments};
+use crate::segments::{Access, Live, Segment, Segments};
 use crate::store::{
     Change, EndpointRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6, StoredLease,
     Unreadable,
 };
 use endpoint_options::EndpointOptions;
 use ids::{EndpointId, NetworkId};
-use sandbox::Configured;
+use options::Mode;
+use sandbox::{Configured, Inside};
 use worker::LinkNews;
 
 /// How long the end of the process waits for what is being undone. A RELEASE whose way to the
@@ -123,7 +126,7 @@ struct State {
     changing: HashSet<NetworkId>,
     /// Boxed, as the table has room for more than are in it.
     endpoints: HashMap<EndpointId, Box<Endpoint>>,
-    /// Endpoints by the index of the host's end of their link.
+    /// Endpoints by the index of what the host has of their link.
     by_link: HashMap<u32, EndpointId>,
     bridges: Bridges,
     counters: api::Counters,
@@ -139,13 +142,13 @@ struct Endpoint {
     mac: MacAddr,
     options: EndpointOptions,
     segment: Option<Arc<Segment>>,
-    /// The index of the host's end of its link; 0 until it is made.
+    /// The index of the host's end of its link, or of the child before it has moved; 0 until it is made.
     host_link: u32,
     /// What Docker was told of the address and the router, and goes on to show.
     told: Option<Ipv4Net>,
     told6: Option<Ipv6Net>,
     told_gateway: Option<Ipv4Addr>,
-    /// Whether the host's end has a carrier: the other one is up in a sandbox.
+    /// Whether its interface is up in a sandbox: the host's end has a carrier then.
     carrier: bool,
     /// The interface in the sandbox, once it was seen there: its index and its name.
     interface: Option<(u32, Box<str>)>,
@@ -361,8 +364,48 @@ impl Endpoint {
         }
     }
 
+    /// Its link, once that is up in a sandbox.
+    fn live(&self) -> Live {
+        if self.is_child() { Live::Child } else { Live::Veth(self.host_link) }
+    }
+
+    /// By what its interface is known in a sandbox.
+    fn inside(&self) -> Inside {
+        if self.is_child() { Inside::Child(self.mac) } else { Inside::PeerOf(self.host_link) }
+    }
+
+    fn is_child(&self) -> bool {
+        self.network.options.mode != Mode::Bridge
+    }
+
     fn lease(&self) -> Option<dhcp::v4::Lease> {
         self.segment.as_ref()?.view(self.mac)?.lease
+    }
+}
+
+impl Mode {
+    /// As the option `mode` names it.
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Bridge => "bridge",
+            Mode::Macvlan(_) => options::MACVLAN,
+        }
+    }
+
+    /// What kind of link that needs.
+    pub(crate) fn access(self) -> Access {
+        match self {
+            Mode::Bridge => Access::Bridge,
+            Mode::Macvlan(_) => Access::Parent,
+        }
+    }
+}
+
+/// The link of an endpoint by which the host removes it: one end of a veth goes with the other.
+fn own_link(mode: Mode, id: &EndpointId) -> String {
+    match mode {
+        Mode::Bridge => host_link(id),
+        Mode::Macvlan(_) => container_link(id),
     }
 }
 
@@ -371,7 +414,7 @@ fn host_link(id: &EndpointId) -> String {
     format!("lf-{}", id.short())
 }
 
-/// The container's end, while it is in the host's namespace.
+/// The container's end, or the child, while it is in the host's namespace.
 fn container_link(id: &EndpointId) -> String {
     format!("lc-{}", id.short())
 }

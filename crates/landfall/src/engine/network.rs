@@ -34,9 +34,7 @@ impl Engine {
             return Err(Error::Rootless("Landfall itself runs in a user namespace".into()));
         }
         if !new.addresses_from_lan {
-            return Err(Error::WrongIpam {
-                bridge: new.options.get(options::name::BRIDGE).cloned(),
-            });
+            return Err(Error::WrongIpam { uplink: options::uplink(&new.options) });
         }
         let mut given = new.options;
         // What the runtime's own switches say, where no option says it.
@@ -52,7 +50,8 @@ impl Engine {
         if let Some(why) = self.lock().unreadable_networks.get(&record.id) {
             return Err(Error::UnreadableNetwork { network: record.id, why: why.clone() });
         }
-        let bridge = self.0.segments.bridge(&record.options.bridge).await?;
+        let Options { interface, mode, .. } = &record.options;
+        let bridge = self.0.segments.look_for(interface, mode.access()).await?;
         if !record.options.ignore_conflicts {
             let links = self.0.host.links().await?;
             let addresses = self.0.host.addresses(None).await?;
@@ -80,11 +79,12 @@ impl Engine {
         self.0.store.commit(Change::PutNetwork(Box::new(record.clone()))).await?;
         point("network: recorded");
         // The port is made now: with spanning tree it needs half a minute before its first use.
-        self.0.segments.get(&record.options.bridge).await?;
+        let Options { interface, mode, .. } = &record.options;
+        self.0.segments.get(interface, mode.access()).await?;
         point("network: port made");
         let links = self.0.host.links().await?;
         self.lock().look_at_bridges(&links).into_iter().for_each(|news| self.tell(news));
-        tracing::info!(network = %record.id, bridge = record.options.bridge, "network made");
+        tracing::info!(network = %record.id, interface, "network made");
         Ok(())
     }
 
@@ -127,14 +127,15 @@ impl Engine {
         self.end_all(id).await;
         self.0.store.commit(Change::DeleteNetwork(id.clone())).await?;
         point("forget: network recorded");
-        let bridge = &network.options.bridge;
-        let unused = || !self.lock().networks.values().any(|other| other.options.bridge == *bridge);
+        let interface = &network.options.interface;
+        let uses = |other: &Arc<NetworkRecord>| other.options.interface == *interface;
+        let unused = || !self.lock().networks.values().any(uses);
         if unused() {
             point("forget: port unused");
-            self.0.segments.close(bridge, unused).await;
+            self.0.segments.close(interface, unused).await;
             point("forget: port removed");
         }
-        tracing::info!(network = %id, bridge = network.options.bridge, "network forgotten");
+        tracing::info!(network = %id, interface = network.options.interface, "network forgotten");
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dhcp::ipv6::Mode;
+use dhcp::ipv6::Mode as Ipv6Mode;
 use dhcp::v4::{ConflictCheck, OnLoss};
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,14 @@ use super::identity::Identity;
 
 /// Names of the options of a network, as `docker network create -o` takes them.
 pub(crate) mod name {
-    /// The bridge that is the LAN's port on this host. Required.
+    /// The bridge that is the LAN's port on this host. Required, except with `mode=macvlan`.
     pub(crate) const BRIDGE: &str = "bridge";
-    /// How containers reach the segment; `bridge`.
+    /// How containers reach the segment: `bridge` or `macvlan`.
     pub(crate) const MODE: &str = "mode";
+    /// The network card that is the LAN's port on this host. Required with `mode=macvlan`.
+    pub(crate) const PARENT: &str = "parent";
+    /// How containers on one parent reach each other: `bridge`, `private` or `vepa`.
+    pub(crate) const MACVLAN_MODE: &str = "macvlan_mode";
     /// How long a container's start waits for its first lease; `10s`.
     pub(crate) const LEASE_TIMEOUT: &str = "lease_timeout";
     /// How an address is checked for other users: `fast`, `full` or `off`.
@@ -70,9 +74,11 @@ pub(crate) mod name {
         IPV6_PD,
         IPV6_REQUIRED,
         LEASE_TIMEOUT,
+        MACVLAN_MODE,
         MODE,
         NO_SERVER,
         ON_LEASE_LOSS,
+        PARENT,
         REGISTER_DNS,
         RELEASE_DELAY,
         SKIP_ROUTES,
@@ -93,8 +99,12 @@ pub(super) const LONGEST_PREFIX: usize = 12;
 /// The options of a network, parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Options {
-    /// The bridge.
-    pub(crate) bridge: String,
+    /// The bridge, or the parent.
+    #[serde(rename = "bridge")]
+    pub(crate) interface: String,
+    /// How containers reach the segment behind it.
+    #[serde(default)]
+    pub(crate) mode: Mode,
     /// How long a container's start waits for its first lease.
     pub(crate) lease_timeout: Duration,
     /// Whether the bridge is taken although it seems to be in conflict.
@@ -139,11 +149,35 @@ pub(crate) fn with_ipv4() -> bool {
     true
 }
 
+/// How containers reach the segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// By veths to a bridge.
+    #[default]
+    Bridge,
+    /// By macvlan children of a parent.
+    Macvlan(MacvlanMode),
+}
+
+/// How containers on one parent reach each other, by iproute2's names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MacvlanMode {
+    /// Directly, within the parent.
+    #[default]
+    Bridge,
+    /// Not at all.
+    Private,
+    /// Through the switch, which must send back what it gets.
+    Vepa,
+}
+
 /// What a network that wants IPv6 wants of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ipv6Options {
     /// Where addresses come from.
-    pub(crate) mode: Mode,
+    pub(crate) mode: Ipv6Mode,
     /// How the lower half of an address from a router's prefix is made.
     pub(crate) address: InterfaceIdKind,
     /// The length of the prefix to ask for.
@@ -209,6 +243,21 @@ pub(crate) enum InvalidOption {
         "option bridge is missing: name the bridge that is connected to the LAN, as in `-o bridge=br0`"
     )]
     NoBridge,
+    /// An option without which there is no network of macvlan children.
+    #[error(
+        "option parent is missing: with mode=macvlan name the network card that is connected to the LAN, as in `-o mode=macvlan -o parent=eth0`"
+    )]
+    NoParent,
+    /// An option that means nothing in the network's mode.
+    #[error("option {name} means nothing with mode={mode}: {instead}")]
+    OtherMode {
+        /// The option.
+        name: &'static str,
+        /// The network's mode.
+        mode: &'static str,
+        /// What to write.
+        instead: String,
+    },
     /// Neither IPv4 nor IPv6.
     #[error(
         "the network has neither IPv4 nor IPv6, so its containers would have no address: `-o ipv4=false` needs `-o ipv6=auto`, `slaac` or `dhcp`"
@@ -234,12 +283,9 @@ impl Options {
         }
         let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
 
-        if let Some((name, value)) = get(name::MODE).filter(|(_, value)| *value != "bridge") {
-            return Err(invalid(name, value, "the only mode is \"bridge\" for now"));
-        }
-        let (name, bridge) = get(name::BRIDGE).ok_or(InvalidOption::NoBridge)?;
-        if !is_interface_name(bridge) {
-            return Err(invalid(name, bridge, "that cannot be the name of an interface"));
+        let (mode, (name, interface)) = mode(get)?;
+        if !is_interface_name(interface) {
+            return Err(invalid(name, interface, "that cannot be the name of an interface"));
         }
         let no_server = match get(name::NO_SERVER) {
             None | Some((_, "fail")) => NoServer::Fail,
@@ -247,6 +293,11 @@ impl Options {
             Some((_, "wait")) => NoServer::Wait,
             Some((name, value)) => return Err(invalid(name, value, "fail, last or wait")),
         };
+        let dhcp_guard = flag(get(name::DHCP_GUARD), false)?;
+        if dhcp_guard && mode != Mode::Bridge {
+            let instead = "its containers have no link on this host that could be guarded; guard the switch's port, or use a bridge";
+            return Err(other_mode(name::DHCP_GUARD, MACVLAN, instead));
+        }
         let ipv4 = flag(get(name::IPV4), true)?;
         let mut ipv6 = ipv6(get)?;
         match &mut ipv6 {
@@ -256,7 +307,8 @@ impl Options {
             None => {}
         }
         Ok(Options {
-            bridge: bridge.to_owned(),
+            interface: interface.to_owned(),
+            mode,
             lease_timeout: match get(name::LEASE_TIMEOUT) {
                 None => Duration::from_secs(10),
                 Some((name, value)) => duration(value)
@@ -289,7 +341,7 @@ impl Options {
                 Some((_, "keep")) => OnLoss::Keep,
                 Some((name, value)) => return Err(invalid(name, value, "drop or keep")),
             },
-            dhcp_guard: flag(get(name::DHCP_GUARD), false)?,
+            dhcp_guard,
             ipv4,
             ipv6,
             no_server,
@@ -308,14 +360,67 @@ impl Options {
 
 /// An option as it was given: its name and its value.
 pub(super) type Given<'a> = Option<(&'static str, &'a str)>;
+/// The options that name the bridge or the parent, as a command line has them: what the user wrote of
+/// them, or an example.
+pub(crate) fn uplink(given: &BTreeMap<String, String>) -> String {
+    let get = |name| given.get(name).map(String::as_str);
+    match get(name::MODE) {
+        Some(MACVLAN) => {
+            format!("-o mode=macvlan -o parent={}", get(name::PARENT).unwrap_or("eth0"))
+        }
+        _ => format!("-o bridge={}", get(name::BRIDGE).unwrap_or("br0")),
+    }
+}
+
+/// The mode in which an endpoint is a child of a parent.
+pub(crate) const MACVLAN: &str = "macvlan";
+
+/// The mode, and the interface that it needs, with the name of its option.
+fn mode<'a>(
+    get: impl Fn(&'static str) -> Given<'a>,
+) -> Result<(Mode, (&'static str, &'a str)), InvalidOption> {
+    let macvlan = match get(name::MODE) {
+        None | Some((_, "bridge")) => false,
+        Some((_, MACVLAN)) => true,
+        Some((name, value)) => return Err(invalid(name, value, "bridge or macvlan")),
+    };
+    if !macvlan {
+        if let Some((name, value)) = get(name::PARENT).or_else(|| get(name::MACVLAN_MODE)) {
+            let instead = format!("add `-o mode=macvlan` to `-o {name}={value}`, or leave it out");
+            return Err(other_mode(name, "bridge", &instead));
+        }
+        return Ok((Mode::Bridge, get(name::BRIDGE).ok_or(InvalidOption::NoBridge)?));
+    }
+    if let Some((name, value)) = get(name::BRIDGE) {
+        let instead = format!(
+            "write `-o parent=` with the name of the network card, or leave out mode=macvlan to use the bridge {value}"
+        );
+        return Err(other_mode(name, MACVLAN, &instead));
+    }
+    let mode = match get(name::MACVLAN_MODE) {
+        None | Some((_, "bridge")) => MacvlanMode::Bridge,
+        Some((_, "private")) => MacvlanMode::Private,
+        Some((_, "vepa")) => MacvlanMode::Vepa,
+        Some((name, value @ "passthru")) => {
+            let reason = "it would give the container the parent's own MAC, and the host's network with it; bridge, private or vepa";
+            return Err(invalid(name, value, reason));
+        }
+        Some((name, value)) => return Err(invalid(name, value, "bridge, private or vepa")),
+    };
+    Ok((Mode::Macvlan(mode), get(name::PARENT).ok_or(InvalidOption::NoParent)?))
+}
+
+fn other_mode(name: &'static str, mode: &'static str, instead: &str) -> InvalidOption {
+    InvalidOption::OtherMode { name, mode, instead: instead.to_owned() }
+}
 
 fn ipv6<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Option<Ipv6Options>, InvalidOption> {
     let mode = match get(name::IPV6) {
-        Some((_, "auto")) => Some(Mode::Auto),
-        Some((_, "slaac")) => Some(Mode::Slaac),
-        Some((_, "dhcp")) => Some(Mode::Dhcp),
+        Some((_, "auto")) => Some(Ipv6Mode::Auto),
+        Some((_, "slaac")) => Some(Ipv6Mode::Slaac),
+        Some((_, "dhcp")) => Some(Ipv6Mode::Dhcp),
         given => match flag(given, false) {
-            Ok(true) => Some(Mode::Auto),
+            Ok(true) => Some(Ipv6Mode::Auto),
             Ok(false) => None,
             Err(InvalidOption::Value { name, value, .. }) => {
                 let reason = "false, true, auto, slaac or dhcp";
@@ -415,7 +520,7 @@ mod tests {
     #[test]
     fn a_bridge_is_enough() {
         let options = parse(&[("bridge", "br0")]).unwrap();
-        assert_eq!(options.bridge, "br0");
+        assert_eq!(options.interface, "br0");
         assert_eq!(options.lease_timeout, Duration::from_secs(10));
         assert_eq!(options.interface_prefix, "eth");
         assert!(!options.ignore_conflicts && !options.skip_routes);
@@ -472,7 +577,7 @@ mod tests {
             ("ipv6_required", "true"),
         ];
         let all = Ipv6Options {
-            mode: Mode::Dhcp,
+            mode: Ipv6Mode::Dhcp,
             address: InterfaceIdKind::Stable,
             prefix: Some(60),
             required: true,
@@ -502,7 +607,7 @@ mod tests {
             ("bridge", "sixteencharacter"),
             ("bridge", "br/0"),
             ("bridge", "../br0"),
-            ("mode", "macvlan"),
+            ("mode", "l3"),
             ("ipv4", "auto"),
             ("ipv6", "yes"),
             ("ipv6_address", "random"),
@@ -532,6 +637,38 @@ mod tests {
             }
             let error = parse(&options).unwrap_err();
             assert!(matches!(error, InvalidOption::Value { name: n, .. } if n == name), "{error}");
+        }
+    }
+
+    #[test]
+    fn how_containers_reach_the_lan() {
+        let macvlan = [("mode", "macvlan"), ("parent", "eth0")];
+        for (written, mode) in [
+            ("bridge", MacvlanMode::Bridge),
+            ("private", MacvlanMode::Private),
+            ("vepa", MacvlanMode::Vepa),
+        ] {
+            let options = parse(&[&macvlan[..], &[("macvlan_mode", written)]].concat()).unwrap();
+            assert_eq!((options.interface.as_str(), options.mode), ("eth0", Mode::Macvlan(mode)));
+        }
+        assert_eq!(parse(&macvlan).unwrap().mode, Mode::Macvlan(MacvlanMode::Bridge));
+        assert_eq!(parse(&[("mode", "bridge"), ("bridge", "br0")]).unwrap().mode, Mode::Bridge);
+        assert_eq!(parse(&[("mode", "macvlan")]), Err(InvalidOption::NoParent));
+        let error = parse(&[&macvlan[..], &[("macvlan_mode", "passthru")]].concat()).unwrap_err();
+        assert!(matches!(error, InvalidOption::Value { name: "macvlan_mode", .. }), "{error}");
+        let bridge = ("bridge", "br0");
+        for (written, refused) in [
+            (&[bridge, ("parent", "eth0")][..], "parent"),
+            (&[bridge, ("macvlan_mode", "vepa")], "macvlan_mode"),
+            (&[("parent", "eth0")], "parent"),
+            (&[macvlan[0], macvlan[1], bridge], "bridge"),
+            (&[macvlan[0], macvlan[1], ("dhcp_guard", "true")], "dhcp_guard"),
+        ] {
+            let error = parse(written).unwrap_err();
+            assert!(
+                matches!(error, InvalidOption::OtherMode { name, .. } if name == refused),
+                "{error}"
+            );
         }
     }
 

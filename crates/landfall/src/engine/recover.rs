@@ -8,8 +8,8 @@ use net::Link;
 
 use super::hold::now;
 use super::ids::NetworkId;
-use super::options::NoServer;
-use super::{Endpoint, Engine, Error, host_link};
+use super::options::{NoServer, Options};
+use super::{Endpoint, Engine, Error};
 use crate::segments::AcquireError;
 use crate::store::{Change, EndpointRecord, Loaded, NetworkRecord, Phase, Unreadable};
 
@@ -26,7 +26,8 @@ impl Engine {
         }
         for network in networks.values() {
             // Ports are made before they are needed, as when a network is made.
-            if let Err(error) = self.0.segments.get_as_it_is(&network.options.bridge).await {
+            let Options { interface, mode, .. } = &network.options;
+            if let Err(error) = self.0.segments.get_as_it_is(interface, mode.access()).await {
                 tracing::warn!(network = %network.id, %error, "no port yet");
             }
         }
@@ -35,8 +36,11 @@ impl Engine {
         self.lock().look_at_bridges(&links);
         let links: HashMap<&str, &Link> = links.iter().map(|l| (l.name.as_str(), l)).collect();
         for record in loaded.endpoints {
-            let link = links.get(host_link(&record.id).as_str()).copied();
-            match networks.get(&record.network) {
+            let network = networks.get(&record.network);
+            let mode = network.map(|network| network.options.mode).unwrap_or_default();
+            let link = self.find_link(&record, mode, &links).await;
+            let link = link.as_ref();
+            match network {
                 // It may have been deleted long ago; one with a link was not.
                 Some(_) if loaded.salvaged && link.is_none() => {
                     tracing::warn!(
@@ -97,7 +101,7 @@ impl Engine {
         let EndpointRecord { id, mut phase, mac, lease, .. } = record.clone();
         if record.boot_id().is_some_and(|boot| *boot != *self.0.boot_id) {
             if link.is_some()
-                && let Err(error) = self.0.host.delete_link_named(&host_link(&id)).await
+                && let Err(error) = self.delete_own_link(network.options.mode, &id).await
             {
                 // Made for the container that came back, when this daemon's last run died.
                 tracing::error!(endpoint = %id, %error, "its link is left");
@@ -126,7 +130,8 @@ impl Engine {
         endpoint.recovered = true;
         endpoint.host_link = link.map_or(0, |link| link.index);
         let mut bridge_mtu = 0;
-        let segment = match self.0.segments.get_as_it_is(&network.options.bridge).await {
+        let Options { interface, mode, .. } = &network.options;
+        let segment = match self.0.segments.get_as_it_is(interface, mode.access()).await {
             Ok((segment, bridge)) => {
                 bridge_mtu = bridge.mtu;
                 Some(segment)
@@ -163,10 +168,12 @@ impl Engine {
             // Released below, whatever it has.
             endpoint.phase = Phase::Created;
         }
+        let live = link.filter(|link| link.carrier && !dead && held.is_none());
+        let live = live.map(|_| endpoint.live());
         {
             let mut state = self.lock();
-            if let Some(link) = link {
-                state.by_link.insert(link.index, id.clone());
+            if endpoint.host_link != 0 {
+                state.by_link.insert(endpoint.host_link, id.clone());
             }
             state.endpoints.insert(id.clone(), Box::new(endpoint));
         }
@@ -178,8 +185,6 @@ impl Engine {
             endpoint.remembered6 = record.ipv6.clone();
         }
         if let Some(segment) = &segment {
-            let live = link.filter(|link| link.carrier && !dead && held.is_none());
-            let live = live.map(|link| link.index);
             if !unfinished {
                 self.resume_ipv6(segment, &id, config6, record.ipv6, live);
             }
@@ -215,7 +220,12 @@ impl Engine {
             if matches!(phase, Phase::Joined(_)) && link.peer_netnsid.is_none() {
                 self.await_sandbox(&id, link.index);
             }
-            self.link_changed(link);
+            if link.index == 0 {
+                // A child, in its sandbox.
+                self.child_moved(&id);
+            } else {
+                self.link_changed(link);
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use dhcp::v4::Lease;
 use ipnet::{IpNet, Ipv4Net};
-use net::{Lifetime, Netlink, Netns, Route};
+use net::{Lifetime, Link, Netlink, Netns, Route};
+use wire::MacAddr;
 
 use super::guest::INIT;
 use super::with_prefix;
@@ -21,6 +22,26 @@ pub(super) struct Sandbox {
     pub(super) ifindex: u32,
     /// The interface's name there.
     pub(super) interface: String,
+}
+
+/// By what an endpoint's interface is known in a sandbox, where its name is the engine's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inside {
+    /// It is the other end of the veth of which the host has the end with this index.
+    PeerOf(u32),
+    /// It is the macvlan child with this MAC, of a parent elsewhere.
+    Child(MacAddr),
+}
+
+impl Inside {
+    pub(super) fn is(self, link: &Link) -> bool {
+        let kind = link.kind.as_deref();
+        link.peer_netnsid.is_some()
+            && match self {
+                Inside::PeerOf(end) => kind == Some("veth") && link.peer_index == Some(end),
+                Inside::Child(mac) => kind == Some("macvlan") && link.mac == Some(mac),
+            }
+    }
 }
 
 /// What an interface had of a lease, and what else the kernel dropped together with it.
@@ -51,16 +72,12 @@ impl Configured {
 }
 
 impl Sandbox {
-    /// Enters the network namespace at `path` and finds the other end of the host's link
-    /// `host_link` there; none if it is not there (any more).
-    pub(super) async fn open(path: &Path, host_link: u32) -> net::Result<Option<Sandbox>> {
+    /// Enters the network namespace at `path` and finds an endpoint's interface there; none if it is not
+    /// there (any more).
+    pub(super) async fn open(path: &Path, inside: Inside) -> net::Result<Option<Sandbox>> {
         let netns = open_netns(path)?;
         let links = Netlink::in_netns(&netns)?;
-        let found = links.links().await?.into_iter().find(|link| {
-            link.kind.as_deref() == Some("veth")
-                && link.peer_index == Some(host_link)
-                && link.peer_netnsid.is_some()
-        });
+        let found = links.links().await?.into_iter().find(|link| inside.is(link));
         Ok(found.map(|link| Sandbox { ifindex: link.index, interface: link.name, links, netns }))
     }
 

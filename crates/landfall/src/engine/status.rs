@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::api::{EndpointStatus, NetworkStatus, OFF, StateStatus, Status};
 use super::ids::{EndpointId, NetworkId};
+use super::options::Mode;
 use super::{Endpoint, Engine, host_link, with_prefix};
 use crate::store::Phase;
 
@@ -20,7 +21,8 @@ impl Engine {
             .values()
             .map(|network| NetworkStatus {
                 id: network.id.clone(),
-                bridge: network.options.bridge.clone(),
+                bridge: network.options.interface.clone(),
+                mode: network.options.mode.name().to_owned(),
                 endpoints: endpoints().filter(|(_, e)| e.network.id == network.id).count(),
                 ipv6: network.options.ipv6.as_ref().map(|ipv6| ipv6.mode),
                 ipv4: network.options.ipv4,
@@ -86,8 +88,11 @@ impl Endpoint {
             network: self.network.id.clone(),
             container: self.container.as_deref().map(Into::into),
             host_name: self.host_name.as_deref().map(Into::into),
-            bridge: self.network.options.bridge.clone(),
-            host_interface: host_link(id),
+            bridge: self.network.options.interface.clone(),
+            host_interface: match self.network.options.mode {
+                Mode::Bridge => host_link(id),
+                Mode::Macvlan(_) => self.network.options.interface.clone(),
+            },
             interface: self.interface.as_ref().filter(|_| lives).map(|(_, name)| name.to_string()),
             mac: self.mac,
             address,

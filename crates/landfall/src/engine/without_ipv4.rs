@@ -12,7 +12,7 @@ use wire::MacAddr;
 use super::ids::EndpointId;
 use super::options::NoServer;
 use super::{Endpoint, Engine, Error};
-use crate::segments::{AcquireError, Segment};
+use crate::segments::{AcquireError, Live, Segment};
 use crate::store::{EndpointRecord, NetworkRecord, Phase, StoredLease};
 
 impl Engine {
@@ -25,7 +25,7 @@ impl Engine {
         id: &EndpointId,
         config: Config,
         stored: Option<StoredLease>,
-        live: Option<u32>,
+        live: Option<Live>,
     ) -> Result<(), AcquireError> {
         match stored {
             Some(stored) => segment.resume(id, config, stored.lease, live).await,

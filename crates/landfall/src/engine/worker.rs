@@ -16,10 +16,10 @@ use super::backlog::Backlog;
 use super::bridges::BridgeNews;
 use super::guest::{self, Guest};
 use super::ids::EndpointId;
-use super::sandbox::{Configured, Sandbox};
+use super::sandbox::{Configured, Inside, Sandbox};
 use super::{Engine, State, ipv6, with_prefix};
 use crate::fault::point;
-use crate::segments::{Ipv6Event, LeaseEvent, Segment};
+use crate::segments::{Ipv6Event, LeaseEvent, Live, Segment};
 use crate::store::Phase;
 
 /// Something about an endpoint's link, or about a bridge.
@@ -31,6 +31,8 @@ pub(super) enum LinkNews {
     Down(EndpointId),
     /// It is gone, though nobody asked us to remove it.
     Gone(EndpointId),
+    /// It has left the host's namespace, for its sandbox.
+    Moved(EndpointId),
     /// It is up on another bridge than its own, or on none.
     Astray(EndpointId),
     /// Something about the bridge of that name.
@@ -94,6 +96,7 @@ pub(super) async fn work(
                 LinkNews::Up(id) => engine.link_up(&id).await,
                 LinkNews::Down(id) => engine.link_down(&id).await,
                 LinkNews::Gone(id) => engine.link_gone(&id).await,
+                LinkNews::Moved(id) => engine.child_moved(&id),
                 LinkNews::Astray(id) => engine.put_link_back(&id).await,
                 LinkNews::Bridge(bridge, BridgeNews::Made) => engine.put_back(&bridge).await,
                 LinkNews::Bridge(bridge, BridgeNews::Back) => engine.confirm_all(&bridge),
@@ -117,7 +120,9 @@ pub(super) struct Joined {
     /// Whether its network ends at its subnet.
     pub(super) internal: bool,
     pub(super) path: PathBuf,
-    pub(super) host_link: u32,
+    /// By what its interface is known there.
+    pub(super) inside: Inside,
+    pub(super) live: Live,
     /// The index and the name of the interface in the sandbox, if it was seen there.
     pub(super) interface: Option<(u32, Box<str>)>,
 }
@@ -131,6 +136,10 @@ impl Engine {
         let State { endpoints, by_link, .. } = &mut *state;
         let Some(id) = by_link.get(&link.index) else { return };
         let Some(endpoint) = endpoints.get_mut(id) else { return };
+        if endpoint.is_child() {
+            // It comes up where no notice tells of it.
+            return;
+        }
         if endpoint.carrier != link.carrier {
             endpoint.carrier = link.carrier;
             let id = id.clone();
@@ -147,11 +156,25 @@ impl Engine {
         let mut state = self.lock();
         state.bridges.removed(index);
         if let Some(id) = state.by_link.remove(&index) {
-            self.tell(LinkNews::Gone(id));
+            let child = state.endpoints.get_mut(&id).filter(|endpoint| endpoint.is_child());
+            let moved = child.is_some_and(|endpoint| {
+                endpoint.host_link = 0;
+                matches!(endpoint.phase, Phase::Joined(_))
+            });
+            self.tell(if moved { LinkNews::Moved(id) } else { LinkNews::Gone(id) });
+        }
+        for (id, endpoint) in &state.endpoints {
+            // A parent takes its children with it, in whichever sandbox they are.
+            if endpoint.is_child()
+                && matches!(endpoint.phase, Phase::Joined(_))
+                && endpoint.segment.as_ref().is_some_and(|segment| segment.port() == index)
+            {
+                self.tell(LinkNews::Gone(id.clone()));
+            }
         }
         let segments = state.endpoints.values().filter_map(|endpoint| endpoint.segment.as_ref());
         if let Some(segment) = segments.into_iter().find(|segment| segment.port() == index) {
-            self.tell(LinkNews::Bridge(segment.bridge().to_owned(), BridgeNews::Made));
+            self.tell(LinkNews::Bridge(segment.interface().to_owned(), BridgeNews::Made));
         }
     }
 
@@ -187,7 +210,8 @@ impl Engine {
             mac: endpoint.mac,
             internal: endpoint.network.internal,
             path: path.clone(),
-            host_link: endpoint.host_link,
+            inside: endpoint.inside(),
+            live: endpoint.live(),
             interface: endpoint.interface.clone(),
         })
     }
@@ -201,11 +225,12 @@ impl Engine {
     /// The link is up in its sandbox: from now on unicast frames go there, the address lives as
     /// long as its lease, and the server learns the container's name.
     async fn link_up(&self, id: &EndpointId) {
-        let Some(Joined { segment, mac, internal, path, host_link, .. }) = self.joined(id) else {
+        let Some(Joined { segment, mac, internal, path, inside, live, .. }) = self.joined(id)
+        else {
             return;
         };
         point("join: link up");
-        segment.link_up(mac, host_link).await;
+        segment.link_up(mac, live).await;
         point("join: forwarded");
         let (told, told6) = {
             let state = self.lock();
@@ -214,7 +239,7 @@ impl Engine {
         };
         let told6 = ipv6::as_told(told6);
         let configured = async {
-            let Some(sandbox) = Sandbox::open(&path, host_link).await? else { return Ok(None) };
+            let Some(sandbox) = Sandbox::open(&path, inside).await? else { return Ok(None) };
             if let Some(lease) = segment.view(mac).and_then(|view| view.lease) {
                 let old = if told == Some(with_prefix(&lease)) {
                     Configured::of(&lease)
@@ -324,10 +349,20 @@ impl Engine {
             _ => {}
         }
         let applied = async {
-            let Some(Joined { path, host_link, .. }) = self.joined(id) else {
+            let Some(Joined { path, inside, live, .. }) = self.joined(id) else {
                 return Ok(());
             };
-            let Some(sandbox) = Sandbox::open(&path, host_link).await? else { return Ok(()) };
+            let found = match Sandbox::open(&path, inside).await {
+                Err(error) if live == Live::Child && error.is_not_found() => None,
+                opened => opened?,
+            };
+            let Some(sandbox) = found else {
+                if live == Live::Child {
+                    // No link of the host tells of its end.
+                    self.tell(LinkNews::Gone(id.clone()));
+                }
+                return Ok(());
+            };
             point("change: known");
             self.apply(id, &sandbox, &event, lease.as_ref()).await?;
             point("change: applied");

@@ -7,6 +7,7 @@ use dhcp::v4::{Client, Config, Lease, OnLoss, Progress};
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::MacAddr;
 
+use super::Live;
 use super::clients::{Starting, Waiting};
 use super::segment::{Segment, goes_without, now, seed};
 use crate::engine::ids::EndpointId;
@@ -205,41 +206,41 @@ impl Segment {
         }
     }
 
-    /// Goes on with a lease of an earlier run of the daemon, in the same boot. `link`: the host's
-    /// end of the endpoint's veth, if a sandbox has the other one up; its frames go on going there.
+    /// Goes on with a lease of an earlier run of the daemon, in the same boot. `live`: its link,
+    /// if a sandbox has it up; its frames go on going there.
     pub(crate) async fn resume(
         &self,
         owner: &EndpointId,
         config: Config,
         lease: Lease,
-        link: Option<u32>,
+        live: Option<Live>,
     ) -> Result<(), AcquireError> {
         let mac = config.mac;
-        self.place(owner, Client::resume(config, lease, seed(), now()), link).await?;
+        self.place(owner, Client::resume(config, lease, seed(), now()), live).await?;
         self.settle(&mut self.lock(), mac);
         Ok(())
     }
 
-    /// Takes up an endpoint that has no IPv4: nothing is asked for. `link` as for [`Self::resume`].
+    /// Takes up an endpoint that has no IPv4: nothing is asked for. `live` as for [`Self::resume`].
     pub(crate) async fn enter(
         &self,
         owner: &EndpointId,
         config: Config,
-        link: Option<u32>,
+        live: Option<Live>,
     ) -> Result<(), AcquireError> {
-        self.place(owner, Client::new(config, seed()), link).await
+        self.place(owner, Client::new(config, seed()), live).await
     }
 
-    /// Looks for a lease for an endpoint that lives without one; [`dhcp::v4::Event::Bound`] tells of it. `link` as
+    /// Looks for a lease for an endpoint that lives without one; [`dhcp::v4::Event::Bound`] tells of it. `live` as
     /// for [`Self::resume`].
     pub(crate) async fn seek(
         &self,
         owner: &EndpointId,
         config: Config,
-        link: Option<u32>,
+        live: Option<Live>,
     ) -> Result<(), AcquireError> {
         let mac = config.mac;
-        self.enter(owner, config, link).await?;
+        self.enter(owner, config, live).await?;
         self.with(mac, |client, now| client.start(now));
         Ok(())
     }
@@ -249,11 +250,11 @@ impl Segment {
         &self,
         owner: &EndpointId,
         client: Client,
-        link: Option<u32>,
+        live: Option<Live>,
     ) -> Result<(), AcquireError> {
         let mac = client.config().mac;
-        self.insert(owner, client, link, None)?;
-        if link.is_none() {
+        self.insert(owner, client, live, None)?;
+        if live.is_none() {
             self.hold(mac).await;
         }
         Ok(())
@@ -281,7 +282,7 @@ impl Segment {
         };
         let lease = entry.client.lease().cloned();
         if lease.is_none() && !goes_without(&entry.client) {
-            state.remove(mac);
+            self.remove(&mut state, mac);
             return Err(AcquireError::Abandoned);
         }
         entry.owner = to.clone();

@@ -79,11 +79,14 @@ impl Entry {
 }
 
 impl State {
-    pub(super) fn remove(&mut self, mac: MacAddr) {
+    /// Takes a client out, for [`Segment::remove`](super::Segment::remove); says whether it was there.
+    pub(super) fn remove(&mut self, mac: MacAddr) -> bool {
         self.hear(mac, Wants::default());
-        if let Some(entry) = self.clients.remove(&mac) {
+        let removed = self.clients.remove(&mac);
+        if let Some(entry) = &removed {
             self.timers.forget(mac, entry.wake);
         }
+        removed.is_some()
     }
 
     /// Has the port hear what that client wants now.

@@ -10,7 +10,7 @@ const FRAMES_FIRST: usize = 64;
 
 /// Hands on what comes in and tells when the timer has fired, until one of them fails.
 pub(super) async fn drive(
-    bridge: &str,
+    interface: &str,
     socket: &PacketSocket,
     timer: &BootTimer,
     frame: impl Fn(&[u8], Checksum),
@@ -26,19 +26,19 @@ pub(super) async fn drive(
                     }
                 }
                 // It may come up again.
-                Err(error) if error.is_down() => tracing::warn!(%error, bridge, "the port is down"),
+                Err(error) if error.is_down() => tracing::warn!(%error, interface, "the port is down"),
                 Err(error) => {
-                    tracing::error!(%error, bridge, "the port cannot be read");
+                    tracing::error!(%error, interface, "the port cannot be read");
                     return;
                 }
             },
             told = timer.fired() => match told {
                 Ok(()) => {
-                    catch_up(bridge, socket, &mut buffer, &frame);
+                    catch_up(interface, socket, &mut buffer, &frame);
                     fired();
                 }
                 Err(error) => {
-                    tracing::error!(%error, bridge, "no timer any more");
+                    tracing::error!(%error, interface, "no timer any more");
                     return;
                 }
             },
@@ -48,7 +48,7 @@ pub(super) async fn drive(
 
 /// What came before a time was over counts, though nobody has read it yet.
 fn catch_up(
-    bridge: &str,
+    interface: &str,
     socket: &PacketSocket,
     buffer: &mut [u8],
     frame: &impl Fn(&[u8], Checksum),
@@ -62,7 +62,7 @@ fn catch_up(
             }
             Ok(None) => break,
             Err(error) => {
-                tracing::warn!(%error, bridge, "the port is down");
+                tracing::warn!(%error, interface, "the port is down");
                 break;
             }
         }

@@ -45,9 +45,9 @@ impl Segment {
         }
         let Some(entry) = state.clients.get_mut(&mac) else { return };
         while let Some(frame) = entry.client.poll_transmit() {
-            if let Err(error) = self.socket.send(&frame) {
+            if let Err(error) = self.line.send(&frame) {
                 // Lost on our side is lost like anywhere else: it is sent again in its time.
-                tracing::warn!(%error, bridge = self.bridge, %mac, "frame not sent");
+                tracing::warn!(%error, interface = self.interface, %mac, "frame not sent");
             }
             point("create: frame sent");
             state.said.push_back((mac, frame));
@@ -60,7 +60,7 @@ impl Segment {
         }
         let wake = wake(&entry.client);
         if ended {
-            state.remove(mac);
+            self.remove(state, mac);
         } else {
             state.timers.change(mac, &mut entry.wake, wake);
         }
@@ -69,7 +69,7 @@ impl Segment {
     /// Repeats what was said, and sets the timer to what is due next.
     pub(super) fn arm(&self, state: &mut State) {
         self.repeat(state);
-        state.timers.arm(&self.timer, &self.bridge);
+        state.timers.arm(&self.timer, &self.interface);
     }
 
     fn report(&self, entry: &mut Entry, event: Event) {
@@ -96,7 +96,8 @@ impl Segment {
 
     pub(super) async fn drive(self: Arc<Self>) {
         let frame = |bytes: &[u8], checksum| self.handle_frame(bytes, checksum);
-        drive(&self.bridge, &self.socket, &self.timer, frame, || self.handle_timeouts()).await;
+        drive(&self.interface, self.line.hears(), &self.timer, frame, || self.handle_timeouts())
+            .await;
     }
 
     fn handle_timeouts(&self) {
@@ -132,7 +133,7 @@ impl Segment {
         let frame = match Frame::parse(bytes, checksum) {
             Ok(frame) => frame,
             Err(error) => {
-                tracing::trace!(%error, bridge = self.bridge, "frame ignored");
+                tracing::trace!(%error, interface = self.interface, "frame ignored");
                 return;
             }
         };

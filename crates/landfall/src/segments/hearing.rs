@@ -59,11 +59,11 @@ pub(super) struct Hearing {
 
 impl Hearing {
     /// Has the port's socket hear DHCP replies, and no ARP yet.
-    pub(super) fn of(socket: &PacketSocket, bridge: &str) -> net::Result<Hearing> {
+    pub(super) fn of(socket: &PacketSocket, interface: &str) -> net::Result<Hearing> {
         let table = PortTable::new(ADDRESSES)
             .and_then(|table| socket.set_port_table(&table).map(|()| table))
             .inspect_err(|error| {
-                tracing::warn!(%error, bridge, "the port hears all ARP of the LAN");
+                tracing::warn!(%error, interface, "the port hears all ARP of the LAN");
             })
             .ok();
         if table.is_none() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dhcp::Instant;
 use dhcp::ipv6::{Client, Config, Configuration, Event, Neighbour, Saved};
-use net::{BootTimer, Filter, Netns, PacketSocket, Sees};
+use net::{BootTimer, Netns};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use wire::MacAddr;
@@ -18,9 +18,11 @@ use wire::dhcp6::port;
 use wire::frame::{Checksum, Frame, Payload};
 use wire::nd::Message;
 
+use super::Live;
 use super::advertised::Advertised;
 use super::drive::drive;
 use super::ear::Ear;
+use super::line::Line;
 use super::neighbours::Hearing;
 use super::schedule::Schedule;
 use super::segment::{Segment, now, seed};
@@ -51,8 +53,8 @@ pub(crate) struct View {
 
 /// The IPv6 side of a segment.
 pub(crate) struct Ipv6 {
-    bridge: String,
-    socket: PacketSocket,
+    interface: String,
+    line: Line,
     timer: BootTimer,
     events: mpsc::UnboundedSender<Ipv6Event>,
     /// Of all segments together.
@@ -96,19 +98,18 @@ enum Waiting {
 pub(super) struct Clients(Vec<(MacAddr, Box<Entry>)>);
 
 impl Ipv6 {
-    /// Opens a second socket at the port's inner end, which stands in `home`.
+    /// Opens a second line at the segment's port, of which what is Landfall's own stands in `home`.
     pub(super) fn start(
         segment: &Arc<Segment>,
         home: &Netns,
-        inner: u32,
         events: mpsc::UnboundedSender<Ipv6Event>,
         counters: Arc<Mutex<Ipv6Counters>>,
     ) -> net::Result<Arc<Ipv6>> {
-        let socket = PacketSocket::open_in(home, inner, &Filter::nothing(), Sees::Incoming)?;
-        let hearing = Hearing::of(&socket, segment.bridge())?;
+        let line = segment.line.another(home)?;
+        let hearing = Hearing::of(line.hears(), segment.interface())?;
         let ipv6 = Arc::new(Ipv6 {
-            bridge: segment.bridge().to_owned(),
-            socket,
+            interface: segment.interface().to_owned(),
+            line,
             timer: BootTimer::new()?,
             events,
             counters,
@@ -160,14 +161,14 @@ impl Ipv6 {
         self.view(mac).map(|view| view.configuration).unwrap_or_default()
     }
 
-    /// Goes on with what an earlier run of the daemon had, or begins to look for it; events tell what becomes of it. `link`:
-    /// the host's end of its veth, if a sandbox has the other one up.
+    /// Goes on with what an earlier run of the daemon had, or begins to look for it; events tell what becomes of it. `live`:
+    /// its link, if a sandbox has it up.
     pub(crate) fn resume(
         &self,
         owner: &EndpointId,
         config: Config,
         saved: Option<Saved>,
-        link: Option<u32>,
+        live: Option<Live>,
     ) {
         let client = match saved {
             Some(saved) => Client::resume(config, saved, seed(), now()),
@@ -177,17 +178,17 @@ impl Ipv6 {
                 client
             }
         };
-        self.insert(owner, client, link, None);
+        self.insert(owner, client, live, None);
     }
 
     fn insert(
         &self,
         owner: &EndpointId,
         mut client: Client,
-        link: Option<u32>,
+        live: Option<Live>,
         waiting: Option<Waiting>,
     ) {
-        client.hold(link.is_none());
+        client.hold(live.is_none());
         let mac = client.config().mac;
         let mut state = self.lock();
         // The DHCPv4 side says whose MAC it is.
@@ -196,7 +197,7 @@ impl Ipv6 {
             owner: owner.clone(),
             client,
             wake: Instant::NEVER,
-            link,
+            link: live.and_then(Live::ear),
             ear: None,
             neighbours: Vec::new(),
             waiting,
@@ -234,10 +235,10 @@ impl Ipv6 {
     }
 
     /// The endpoint's link is up in its sandbox: its kernel answers for its addresses from now on.
-    pub(super) fn link_up(&self, mac: MacAddr, link: u32) {
+    pub(super) fn link_up(&self, mac: MacAddr, live: Live) {
         let mut state = self.lock();
         if let Some(entry) = state.clients.get_mut(&mac) {
-            entry.link = Some(link);
+            entry.link = live.ear();
             entry.client.hold(false);
             self.settle(&mut state, mac);
         }
@@ -341,9 +342,9 @@ impl Ipv6 {
         state.hear(mac);
         let Some(entry) = state.clients.get_mut(&mac) else { return };
         while let Some(frame) = entry.client.poll_transmit() {
-            if let Err(error) = self.socket.send(&frame) {
+            if let Err(error) = self.line.send(&frame) {
                 // Lost on our side is lost like anywhere else: it is sent again in its time.
-                tracing::warn!(%error, bridge = self.bridge, %mac, "frame not sent");
+                tracing::warn!(%error, interface = self.interface, %mac, "frame not sent");
             }
             state.said.push_back((mac, frame));
         }
@@ -383,12 +384,13 @@ impl Ipv6 {
     /// Sets the timer to what is due next, and repeats what was said.
     fn arm(&self, state: &mut State) {
         self.repeat(state);
-        state.timers.arm(&self.timer, &self.bridge);
+        state.timers.arm(&self.timer, &self.interface);
     }
 
     async fn drive(self: Arc<Self>) {
         let frame = |bytes: &[u8], checksum| self.handle_frame(bytes, checksum);
-        drive(&self.bridge, &self.socket, &self.timer, frame, || self.handle_timeouts()).await;
+        drive(&self.interface, self.line.hears(), &self.timer, frame, || self.handle_timeouts())
+            .await;
     }
 
     fn handle_timeouts(&self) {
@@ -409,7 +411,7 @@ impl Ipv6 {
         let frame = match Frame::parse(bytes, checksum) {
             Ok(frame) => frame,
             Err(error) => {
-                tracing::trace!(%error, bridge = self.bridge, "frame ignored");
+                tracing::trace!(%error, interface = self.interface, "frame ignored");
                 return;
             }
         };

@@ -1,4 +1,4 @@
-//! Segments: each bridge that a network uses, the port through which Landfall speaks on it, and
+//! Segments: each bridge or parent that a network uses, the port through which Landfall speaks on it, and
 //! the DHCP clients of all endpoints there.
 
 mod acquire;
@@ -9,8 +9,10 @@ mod driver;
 mod ear;
 mod hearing;
 mod ipv6;
+mod line;
 mod neighbours;
 mod pace;
+mod parent;
 mod port;
 mod schedule;
 mod segment;
@@ -29,6 +31,34 @@ pub(crate) use segment::Segment;
 
 use crate::engine::api::Ipv6Counters;
 use crate::engine::ids::EndpointId;
+
+/// What kind of link a segment is reached by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// A bridge, with a port for each endpoint.
+    Bridge,
+    /// A parent, with a macvlan child for each endpoint.
+    Parent,
+}
+
+/// An endpoint's link that is up in a sandbox, as far as it matters for what the port hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Live {
+    /// A veth, by its host's end: what is sent to its MAC goes there and not to the port.
+    Veth(u32),
+    /// A child of the parent, where everything passes.
+    Child,
+}
+
+impl Live {
+    /// Where else than at the port its frames are to be heard.
+    fn ear(self) -> Option<u32> {
+        match self {
+            Live::Veth(link) => Some(link),
+            Live::Child => None,
+        }
+    }
+}
 
 /// Something happened to an endpoint's lease.
 #[derive(Debug)]
@@ -75,34 +105,52 @@ impl Segments {
         })
     }
 
-    /// The segment behind the bridge of that name, and the bridge as it is now, which is up.
-    pub(crate) async fn get(&self, bridge: &str) -> Result<(Arc<Segment>, Link), PortError> {
-        let (segment, bridge) = self.get_as_it_is(bridge).await?;
-        if !bridge.up {
-            return Err(PortError::Down(bridge.name));
-        }
-        Ok((segment, bridge))
+    /// The segment behind the bridge or parent of that name, and that link as it is now, which is up.
+    pub(crate) async fn get(
+        &self,
+        name: &str,
+        access: Access,
+    ) -> Result<(Arc<Segment>, Link), PortError> {
+        let (segment, link) = self.get_as_it_is(name, access).await?;
+        is_up(&link, access)?;
+        Ok((segment, link))
     }
 
-    /// The same whether the bridge is up or down: leases that there are go on once it is up. The
-    /// port is made when it is first asked for.
+    /// The same whether it is up or down: leases that there are go on once it is up. The port is made
+    /// when it is first asked for.
     pub(crate) async fn get_as_it_is(
         &self,
-        bridge: &str,
+        name: &str,
+        access: Access,
     ) -> Result<(Arc<Segment>, Link), PortError> {
-        let bridge = port::find_bridge(&self.host, bridge).await?;
-        // One lock for all: a port is made once per bridge and boot.
+        let link = self.find(name, access).await?;
+        // One lock for all: a port is made once per interface and boot.
         let mut open = self.open.lock().await;
-        if let Some(segment) = open.get(&bridge.index) {
-            return Ok((segment.clone(), bridge));
+        if let Some(segment) = open.get(&link.index) {
+            return Ok((segment.clone(), link));
         }
-        let port =
-            port::open(&self.host, &self.home, &self.home_links, &self.instance, &bridge).await?;
+        let (host, home, home_links) = (&self.host, &self.home, &self.home_links);
+        let port = match access {
+            Access::Bridge => port::open(host, home, home_links, &self.instance, &link).await?,
+            Access::Parent => parent::open(home, home_links, host, &self.instance, &link).await?,
+        };
         let timer = BootTimer::new()
-            .map_err(|source| PortError::Kernel { bridge: bridge.name.clone(), source })?;
-        let segment = Segment::start(&bridge, port, self.host.clone(), self.events.clone(), timer);
-        open.insert(bridge.index, segment.clone());
-        Ok((segment, bridge))
+            .map_err(|source| PortError::Kernel { interface: link.name.clone(), source })?;
+        let segment = Segment::start(&link, port, self.host.clone(), self.events.clone(), timer);
+        open.insert(link.index, segment.clone());
+        Ok((segment, link))
+    }
+
+    async fn find(&self, name: &str, access: Access) -> Result<Link, PortError> {
+        match access {
+            Access::Bridge => port::find_bridge(&self.host, name).await,
+            Access::Parent => parent::find(&self.host, name).await,
+        }
+    }
+
+    /// Landfall's own namespace, and its links.
+    pub(crate) fn home(&self) -> (&Netns, &Netlink) {
+        (&self.home, &self.home_links)
     }
 
     /// The IPv6 side of a segment, which is made when it is first asked for.
@@ -110,9 +158,8 @@ impl Segments {
         if let Some(ipv6) = segment.ipv6() {
             return Ok(ipv6.clone());
         }
-        let inner = segment.socket.ifindex();
         let (events, counters) = (self.ipv6_events.clone(), self.ipv6_counters.clone());
-        let made = Ipv6::start(segment, &self.home, inner, events, counters)?;
+        let made = Ipv6::start(segment, &self.home, events, counters)?;
         let first = segment.ipv6.get_or_init(|| made.clone());
         if !Arc::ptr_eq(first, &made) {
             made.stop();
@@ -125,27 +172,34 @@ impl Segments {
         *self.ipv6_counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The segment of a bridge that was made again, or whose port has gone: with a new port, and
-    /// the clients of the old one. As it is, if its port is there after all.
-    pub(crate) async fn reopen(&self, bridge: &str) -> Result<(Arc<Segment>, Link), PortError> {
-        let now = port::find_bridge(&self.host, bridge).await?;
+    /// The segment of a bridge or parent that was made again, or whose port has gone: with a new port,
+    /// and the clients of the old one. As it is, if its port is there after all.
+    pub(crate) async fn reopen(
+        &self,
+        name: &str,
+        access: Access,
+    ) -> Result<(Arc<Segment>, Link), PortError> {
+        let now = self.find(name, access).await?;
         let old: Vec<Arc<Segment>> = {
             let mut open = self.open.lock().await;
             // One that was opened meanwhile, by whoever was first to need it, is empty yet.
             let whole = match open.get(&now.index) {
-                Some(segment) => port::is_there(&self.host, segment.port(), &now).await?,
+                Some(segment) => self
+                    .is_whole(segment, &now)
+                    .await
+                    .map_err(|source| PortError::Kernel { interface: name.to_owned(), source })?,
                 None => false,
             };
             let here: Vec<u32> = open
                 .iter()
                 .filter(|(index, segment)| {
-                    segment.bridge() == bridge && !(whole && **index == now.index)
+                    segment.interface() == name && !(whole && **index == now.index)
                 })
                 .map(|(index, _)| *index)
                 .collect();
             here.iter().filter_map(|index| open.remove(index)).collect()
         };
-        let opened = self.get_as_it_is(bridge).await;
+        let opened = self.get_as_it_is(name, access).await;
         match &opened {
             Ok((segment, _)) => {
                 for old in old {
@@ -155,16 +209,13 @@ impl Segments {
                         match self.ipv6_of(segment) {
                             Ok(ipv6) => ipv6.adopt(before.give_up_clients()),
                             Err(error) => {
-                                tracing::error!(%error, bridge, "endpoints are without IPv6");
+                                tracing::error!(%error, interface = name, "endpoints are without IPv6");
                             }
                         }
                     }
-                    // It outlives a bridge that is deleted, as a port of none.
-                    if old.port() != segment.port()
-                        && let Err(error) = self.host.delete_link(old.port()).await
-                        && !error.is_not_found()
-                    {
-                        tracing::warn!(%error, bridge, "the old port stays behind");
+                    // A port outlives a bridge that is deleted, as a port of none.
+                    if old.port() != segment.port() {
+                        self.remove_port(&old).await;
                     }
                 }
             }
@@ -177,32 +228,75 @@ impl Segments {
         opened
     }
 
-    /// Removes ports of this daemon on bridges that no network uses: an earlier run died before it
-    /// removed them.
+    /// Whether a segment has its port, on its bridge or parent as that is now.
+    async fn is_whole(&self, segment: &Segment, now: &Link) -> net::Result<bool> {
+        match segment.own_child() {
+            Some(child) => {
+                let child = self.home_links.link_by_index(child).await?;
+                Ok(child.is_some_and(|child| child.peer_index == Some(now.index)))
+            }
+            None => {
+                let outer = self.host.link_by_index(segment.port()).await?;
+                Ok(outer.is_some_and(|outer| outer.master == Some(now.index)))
+            }
+        }
+    }
+
+    /// Removes what is Landfall's own of a segment's port: never the parent.
+    async fn remove_port(&self, segment: &Segment) {
+        let removed = match segment.own_child() {
+            Some(child) => self.home_links.delete_link(child).await,
+            None => self.host.delete_link(segment.port()).await,
+        };
+        if let Err(error) = removed
+            && !error.is_not_found()
+        {
+            tracing::warn!(%error, interface = segment.interface(), "the port stays behind");
+        }
+    }
+
+    /// Removes ports of this daemon where no network uses them: an earlier run died before it removed
+    /// them.
     pub(crate) async fn remove_strays(&self, links: &[Link]) {
         let ours = port::name(&self.instance, "");
-        let used: Vec<u32> = self.open.lock().await.values().map(|s| s.port()).collect();
-        for link in links.iter().filter(|l| l.name.starts_with(&ours) && !used.contains(&l.index)) {
+        let at_home = self.home_links.links().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "whether there are ports of no network is not known");
+            Vec::new()
+        });
+        let (ports, children): (Vec<u32>, Vec<u32>) = {
+            let open = self.open.lock().await;
+            let all = || open.values();
+            let children = all().filter_map(|segment| segment.own_child()).collect();
+            (all().map(|segment| segment.port()).collect(), children)
+        };
+        // At home the inner ends of ports on bridges have such names too, and go with their outer ends.
+        let strays =
+            links.iter().filter(|link| !ports.contains(&link.index)).map(|l| (&self.host, l));
+        let of_parents = at_home.iter().filter(|link| parent::is_child(link));
+        let of_parents = of_parents.filter(|link| !children.contains(&link.index));
+        let strays = strays.chain(of_parents.map(|link| (&self.home_links, link)));
+        for (place, link) in strays.filter(|(_, link)| link.name.starts_with(&ours)) {
             tracing::info!(port = link.name, "the port of no network: removed");
-            if let Err(error) = self.host.delete_link(link.index).await {
+            if let Err(error) = place.delete_link(link.index).await {
                 tracing::warn!(%error, port = link.name, "the port stays behind");
             }
         }
     }
 
-    /// The bridge of that name, which is up; without a port of ours.
-    pub(crate) async fn bridge(&self, name: &str) -> Result<Link, PortError> {
-        let bridge = port::find_bridge(&self.host, name).await?;
-        if bridge.up { Ok(bridge) } else { Err(PortError::Down(bridge.name)) }
+    /// The bridge or parent of that name, which is up; without a port of ours.
+    pub(crate) async fn look_for(&self, name: &str, access: Access) -> Result<Link, PortError> {
+        let link = self.find(name, access).await?;
+        is_up(&link, access)?;
+        Ok(link)
     }
 
-    /// Stops the segment of a bridge that no network uses any more and removes its port, once
+    /// Stops the segment of a bridge or parent that no network uses any more and removes its port, once
     /// the leases that are being given back there are given back: if it is still `unused` then.
-    pub(crate) async fn close(&self, bridge: &str, unused: impl Fn() -> bool) {
+    pub(crate) async fn close(&self, name: &str, unused: impl Fn() -> bool) {
         // Several where a bridge of that name was deleted and made anew meanwhile.
         let here: Vec<(u32, Arc<Segment>)> = {
             let open = self.open.lock().await;
-            let here = open.iter().filter(|(_, segment)| segment.bridge() == bridge);
+            let here = open.iter().filter(|(_, segment)| segment.interface() == name);
             here.map(|(index, segment)| (*index, segment.clone())).collect()
         };
         for (index, segment) in here {
@@ -213,11 +307,15 @@ impl Segments {
             }
             open.remove(&index);
             segment.stop();
-            if let Err(error) = self.host.delete_link(segment.port()).await
-                && !error.is_not_found()
-            {
-                tracing::warn!(%error, bridge, "the port stays behind");
-            }
+            self.remove_port(&segment).await;
         }
+    }
+}
+
+fn is_up(link: &Link, access: Access) -> Result<(), PortError> {
+    match access {
+        _ if link.up => Ok(()),
+        Access::Bridge => Err(PortError::Down(link.name.clone())),
+        Access::Parent => Err(PortError::ParentDown(link.name.clone())),
     }
 }

@@ -24,11 +24,11 @@ pub(super) struct Hearing {
 
 impl Hearing {
     /// Has the port's socket hear routers and DHCPv6 servers, and no neighbours yet.
-    pub(super) fn of(socket: &PacketSocket, bridge: &str) -> net::Result<Hearing> {
+    pub(super) fn of(socket: &PacketSocket, interface: &str) -> net::Result<Hearing> {
         let table = NeighbourTable::new(ADDRESSES)
             .and_then(|table| socket.set_neighbour_table(&table).map(|()| table))
             .inspect_err(|error| {
-                tracing::warn!(%error, bridge, "the port hears all neighbour discovery of the LAN");
+                tracing::warn!(%error, interface, "the port hears all neighbour discovery of the LAN");
             })
             .ok();
         if table.is_none() {

@@ -1,4 +1,4 @@
-//! The port: Landfall's own link on a bridge.
+//! The port: Landfall's own link on a bridge, and what is the same on a parent (`parent`).
 //!
 //! A veth whose outer end is a bridge port that learns nothing, and whose inner end holds the
 //! packet socket in a namespace of Landfall's own, where nobody answers ARP for the host.
@@ -7,14 +7,13 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use net::{
-    BridgePort, Filter, Link, LinkWatch, Netlink, Netns, PacketSocket, Peer, PortState, Sees, Veth,
-};
+use net::{BridgePort, Link, LinkWatch, Netlink, Netns, Peer, PortState, Veth};
 use wire::MacAddr;
 
 use super::hearing::Hearing;
+use super::line::Line;
 
-/// Why there is no port on a bridge.
+/// Why there is no port on a bridge or a parent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PortError {
     /// No link has that name.
@@ -35,6 +34,29 @@ pub(crate) enum PortError {
     /// The bridge is switched off.
     #[error("bridge {0} is down: `ip link set {0} up`")]
     Down(String),
+    /// No link has the name of the parent.
+    #[error(
+        "there is no interface {0} on this host: name the network card that is connected to the LAN with `-o parent=` (`ip -br link` lists those there are)"
+    )]
+    NoParent(String),
+    /// The link cannot be a parent.
+    #[error("{name} {why}, so it cannot be the parent of macvlan children: {instead}")]
+    Unfit {
+        /// The link.
+        name: String,
+        /// What of it.
+        why: String,
+        /// What to write instead.
+        instead: String,
+    },
+    /// The parent is switched off.
+    #[error("parent {0} is down: `ip link set {0} up`")]
+    ParentDown(String),
+    /// Something else takes what comes in at the parent.
+    #[error(
+        "{0} is in use by something that leaves nothing to macvlan children, such as ipvlan children or one macvlan child in the mode passthru: remove those (Docker's networks with the drivers ipvlan and macvlan; `ip -d link`), or name another interface with `-o parent=`"
+    )]
+    Taken(String),
     /// There is no room for another port.
     #[error(
         "bridge {0} has all of the {most} ports that the kernel allows, and Landfall needs one of its own: remove containers that are on it, or name another with `-o bridge=` (`ip link show master {0}` lists the ports)",
@@ -42,10 +64,10 @@ pub(crate) enum PortError {
     )]
     Full(String),
     /// The kernel refused.
-    #[error("cannot put Landfall's port on bridge {bridge}: {source}")]
+    #[error("cannot put Landfall's port on {interface}: {source}")]
     Kernel {
-        /// The bridge.
-        bridge: String,
+        /// The bridge or the parent.
+        interface: String,
         /// What the kernel said.
         source: net::Error,
     },
@@ -53,10 +75,13 @@ pub(crate) enum PortError {
 
 /// A port, open for frames.
 pub(super) struct Port {
-    /// The outer end, on the bridge.
-    pub(super) outer: u32,
-    /// Reads and writes at the inner end.
-    pub(super) socket: PacketSocket,
+    /// The link in the host's namespace with which it comes and goes: the outer end, on a bridge; or the
+    /// parent itself.
+    pub(super) seen: u32,
+    /// Landfall's child of the parent, in its own namespace.
+    pub(super) own_child: Option<u32>,
+    /// Reads and writes there.
+    pub(super) line: Line,
     /// What it hears.
     pub(super) hearing: Hearing,
 }
@@ -66,7 +91,7 @@ pub(super) struct Port {
 const MULTICAST_ROUTER: u8 = 2;
 
 /// How long the kernel may take to put a new port into operation.
-const OPENING: Duration = Duration::from_secs(2);
+pub(super) const OPENING: Duration = Duration::from_secs(2);
 
 /// Landfall's own network namespace: named, so that it outlives this process and a port that has
 /// passed through the spanning tree's delay need not do so again.
@@ -81,14 +106,14 @@ pub(super) fn home(instance: &str) -> Result<Netns, net::Error> {
     Ok(home)
 }
 
-/// The name of a port: of the daemon with that instance, on the bridge with that index.
-pub(super) fn name(instance: &str, bridge: impl Display) -> String {
-    format!("lfp-{instance}-{bridge}")
+/// The name of a port: of the daemon with that instance, on the bridge or parent with that index.
+pub(super) fn name(instance: &str, interface: impl Display) -> String {
+    format!("lfp-{instance}-{interface}")
 }
 
 /// Finds a bridge.
 pub(super) async fn find_bridge(host: &Netlink, name: &str) -> Result<Link, PortError> {
-    let kernel = |source| PortError::Kernel { bridge: name.to_owned(), source };
+    let kernel = |source| PortError::Kernel { interface: name.to_owned(), source };
     let link = host.link(name).await.map_err(kernel)?;
     let link = link.ok_or_else(|| PortError::Missing(name.to_owned()))?;
     if link.kind.as_deref() != Some("bridge") {
@@ -109,7 +134,7 @@ pub(super) async fn open(
     instance: &str,
     bridge: &Link,
 ) -> Result<Port, PortError> {
-    let kernel = |source| PortError::Kernel { bridge: bridge.name.clone(), source };
+    let kernel = |source| PortError::Kernel { interface: bridge.name.clone(), source };
     let name = name(instance, bridge.index);
     let (outer, inner) = match adopt(host, home_links, &name, bridge).await.map_err(kernel)? {
         Some(ends) => ends,
@@ -132,9 +157,8 @@ pub(super) async fn open(
         // On one that is down no port forwards.
         wait_until_open(host, home, home_links, outer, inner).await.map_err(kernel)?;
     }
-    let socket =
-        PacketSocket::open_in(home, inner, &Filter::nothing(), Sees::Incoming).map_err(kernel)?;
-    let hearing = Hearing::of(&socket, &bridge.name).map_err(kernel)?;
+    let line = Line::at_port(home, inner).map_err(kernel)?;
+    let hearing = Hearing::of(line.hears(), &bridge.name).map_err(kernel)?;
     if let Some(link) = host.link_by_index(outer).await.map_err(kernel)?
         && link.port_state.is_some_and(|state| state != PortState::Forwarding)
     {
@@ -143,14 +167,7 @@ pub(super) async fn open(
             "the port is not forwarding yet: spanning tree is on, which takes up to 30 s once"
         );
     }
-    Ok(Port { outer, socket, hearing })
-}
-
-/// Whether the outer end with that index is on its bridge.
-pub(super) async fn is_there(host: &Netlink, outer: u32, bridge: &Link) -> Result<bool, PortError> {
-    let link = host.link_by_index(outer).await;
-    let link = link.map_err(|source| PortError::Kernel { bridge: bridge.name.clone(), source })?;
-    Ok(link.is_some_and(|link| link.master == Some(bridge.index)))
+    Ok(Port { seen: outer, own_child: None, line, hearing })
 }
 
 async fn adopt(

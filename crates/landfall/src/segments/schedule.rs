@@ -46,12 +46,12 @@ impl Schedule {
     }
 
     /// Sets the timer to what is due next.
-    pub(super) fn arm(&mut self, timer: &BootTimer, bridge: &str) {
+    pub(super) fn arm(&mut self, timer: &BootTimer, interface: &str) {
         let next = self.timers.first().map(|(at, _)| *at);
         if next != self.armed {
             self.armed = next;
             if let Err(error) = timer.set(next.map(Instant::since_boot)) {
-                tracing::error!(%error, bridge, "timer not set");
+                tracing::error!(%error, interface, "timer not set");
             }
         }
     }

@@ -5,25 +5,27 @@
 //! passes on what happened to it, and notes when it must be woken. An idle lease is an entry in
 //! two maps and an address in the kernel's table of what the port hears.
 
+use std::collections::hash_map::Entry::Vacant;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use dhcp::Instant;
 use dhcp::v4::{Client, Lease, State as State4};
-use net::{BootTimer, FdbKind, Link, Netlink, PacketSocket};
+use net::{BootTimer, FdbKind, Link, Netlink};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use wire::MacAddr;
 
-use super::LeaseEvent;
 use super::acquire::AcquireError;
 use super::clients::{Entry, State, Waiting};
 use super::hearing::Wants;
 use super::ipv6::Ipv6;
+use super::line::Line;
 use super::pace::Pace;
 use super::port::Port;
 use super::schedule::Schedule;
+use super::{LeaseEvent, Live};
 use crate::engine::ids::EndpointId;
 
 /// After a boot all containers come back at once, and a server's queue is short.
@@ -33,16 +35,18 @@ const REBOOTS_AT_ONCE: usize = 16;
 /// server, and their places in the row.
 const RELEASING: Duration = Duration::from_secs(5);
 
-/// A bridge on which Landfall speaks for its endpoints.
+/// A bridge or a parent on which Landfall speaks for its endpoints.
 pub(crate) struct Segment {
-    /// The bridge's name, and its index when the port was made.
-    pub(super) bridge: String,
+    /// Its name, and its index when the port was made.
+    pub(super) interface: String,
     index: u32,
-    /// The index of the port's outer end.
+    /// The index of the link with which the port comes and goes: its outer end, or the parent.
     port: u32,
+    /// Landfall's own child of a parent; none on a bridge.
+    own_child: Option<u32>,
     pub(super) host: Netlink,
     pub(super) me: Weak<Segment>,
-    pub(super) socket: PacketSocket,
+    pub(super) line: Line,
     pub(super) timer: BootTimer,
     pub(super) events: mpsc::UnboundedSender<LeaseEvent>,
     /// Leases on their way back.
@@ -69,19 +73,20 @@ pub(crate) struct View {
 
 impl Segment {
     pub(super) fn start(
-        bridge: &Link,
+        interface: &Link,
         port: Port,
         host: Netlink,
         events: mpsc::UnboundedSender<LeaseEvent>,
         timer: BootTimer,
     ) -> Arc<Segment> {
         let segment = Arc::new_cyclic(|me| Segment {
-            bridge: bridge.name.clone(),
-            index: bridge.index,
-            port: port.outer,
+            interface: interface.name.clone(),
+            index: interface.index,
+            port: port.seen,
+            own_child: port.own_child,
             host,
             me: me.clone(),
-            socket: port.socket,
+            line: port.line,
             timer,
             events,
             releasing: TaskTracker::new(),
@@ -101,19 +106,24 @@ impl Segment {
         segment
     }
 
-    /// The bridge's name.
-    pub(crate) fn bridge(&self) -> &str {
-        &self.bridge
+    /// The name of the bridge or the parent.
+    pub(crate) fn interface(&self) -> &str {
+        &self.interface
     }
 
-    /// The index that the bridge had when the port was made.
+    /// The index that it had when the port was made.
     pub(crate) fn index(&self) -> u32 {
         self.index
     }
 
-    /// The index of the port's outer end.
+    /// The index of the link with which the port comes and goes: its outer end, or the parent.
     pub(crate) fn port(&self) -> u32 {
         self.port
+    }
+
+    /// Landfall's own child of a parent, by its index in Landfall's own namespace; none on a bridge.
+    pub(super) fn own_child(&self) -> Option<u32> {
+        self.own_child
     }
 
     /// Ends the driver; leases stay with the server.
@@ -144,7 +154,7 @@ impl Segment {
     pub(crate) fn forget(&self, owner: &EndpointId, mac: MacAddr) {
         let mut state = self.lock();
         if state.clients.get(&mac).is_some_and(|entry| entry.owner == *owner) {
-            state.remove(mac);
+            self.remove(&mut state, mac);
             self.arm(&mut state);
         }
         drop(state);
@@ -191,7 +201,10 @@ impl Segment {
         for (mac, mut entry) in clients {
             entry.ear = None;
             entry.wake = Instant::NEVER;
-            state.clients.entry(mac).or_insert(entry);
+            if let Vacant(place) = state.clients.entry(mac) {
+                place.insert(entry);
+                self.line.admit(mac, true);
+            }
             self.settle(&mut state, mac);
         }
     }
@@ -205,15 +218,17 @@ impl Segment {
     }
 
     /// The endpoint's link is up in its sandbox: unicast frames go there from now on.
-    pub(crate) async fn link_up(&self, mac: MacAddr, link: u32) {
-        // Before anything is announced, so that answers to the announcement go there as well.
-        self.point(mac, link).await;
+    pub(crate) async fn link_up(&self, mac: MacAddr, live: Live) {
+        if let Live::Veth(link) = live {
+            // Before anything is announced, so that answers to the announcement go there as well.
+            self.point(mac, link).await;
+        }
         if let Some(ipv6) = self.ipv6() {
-            ipv6.link_up(mac, link);
+            ipv6.link_up(mac, live);
         }
         let mut state = self.lock();
         if let Some(entry) = state.clients.get_mut(&mac) {
-            entry.link = Some(link);
+            entry.link = live.ear();
             entry.client.hold(false);
             self.settle(&mut state, mac);
         }
@@ -302,7 +317,7 @@ impl Segment {
         self.settle(&mut state, mac);
         // One that never began has nothing to give back, and no event tells of its end.
         if state.clients.get(&mac).is_some_and(|e| e.client.state() == State4::Stopped) {
-            state.remove(mac);
+            self.remove(&mut state, mac);
         }
     }
 
@@ -310,7 +325,7 @@ impl Segment {
     pub(super) async fn all_released(&self) {
         self.releasing.close();
         if tokio::time::timeout(RELEASING, self.releasing.wait()).await.is_err() {
-            tracing::warn!(bridge = self.bridge, "leases are left to expire at their server");
+            tracing::warn!(interface = self.interface, "leases are left to expire at their server");
         }
     }
 
@@ -329,7 +344,7 @@ impl Segment {
         &self,
         owner: &EndpointId,
         client: Client,
-        link: Option<u32>,
+        live: Option<Live>,
         waiting: Option<Waiting>,
     ) -> Result<(), AcquireError> {
         let mac = client.config().mac;
@@ -339,13 +354,14 @@ impl Segment {
             if !matches!(other.waiting, Some(Waiting::Released { .. })) {
                 return Err(AcquireError::MacInUse(other.owner.clone()));
             }
-            state.remove(mac);
+            self.remove(&mut state, mac);
         }
+        self.line.admit(mac, true);
         let entry = Entry {
             owner: owner.clone(),
             client,
             wake: Instant::NEVER,
-            link,
+            link: live.and_then(Live::ear),
             ear: None,
             wants: Wants::default(),
             waiting,
@@ -357,15 +373,24 @@ impl Segment {
     /// The port holds the endpoint's place: frames for its MAC come to the port, which answers
     /// ARP for its address.
     pub(super) async fn hold(&self, mac: MacAddr) {
-        self.point(mac, self.port).await;
+        if self.own_child.is_none() {
+            self.point(mac, self.port).await;
+        }
         self.with(mac, |client, _| client.hold(true));
+    }
+
+    /// Takes a client out.
+    pub(super) fn remove(&self, state: &mut State, mac: MacAddr) {
+        if state.remove(mac) {
+            self.line.admit(mac, false);
+        }
     }
 
     /// Points the bridge's forwarding entry for a MAC to one of its ports.
     async fn point(&self, mac: MacAddr, port: u32) {
         if let Err(error) = self.host.fdb_replace(mac, port, FdbKind::Dynamic).await {
             // The bridge learns by itself sooner or later; only the first answers are at stake.
-            tracing::debug!(%error, bridge = self.bridge, %mac, "forwarding entry not set");
+            tracing::debug!(%error, interface = self.interface, %mac, "forwarding entry not set");
         }
     }
 

@@ -233,7 +233,7 @@ async fn what_cannot_be_read_is_left_alone() {
     for _ in 0..2 {
         let (store, loaded) = Store::open(dir).unwrap();
         let mut names: Vec<&str> =
-            loaded.networks.iter().map(|n| n.options.bridge.as_str()).collect();
+            loaded.networks.iter().map(|n| n.options.interface.as_str()).collect();
         names.sort_unstable();
         assert_eq!((names, loaded.endpoints.len()), (vec!["br-dmz", "br-lan"], 10));
         let new = NetworkId::new(&id("new")).unwrap();

@@ -32,6 +32,7 @@ mod ipv6_faults;
 mod ipv6_mostly;
 mod ipv6_only;
 mod links;
+mod macvlan;
 mod many;
 mod no_lease;
 mod outages;

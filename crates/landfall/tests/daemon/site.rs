@@ -109,7 +109,7 @@ impl Site {
         Pending(stream)
     }
 
-    /// Makes a network on the LAN's bridge, or on that of the option `bridge`. Without the option
+    /// Makes a network on the LAN's bridge, or on that of the option `bridge`, or in another `mode`. Without the option
     /// `release_delay` leases are given back at once.
     pub(crate) fn network(&self, name: &str, options: &[(&str, &str)]) {
         self.ok("CreateNetwork", &self.network_argument(name, options));
@@ -118,7 +118,9 @@ impl Site {
     /// The argument of CreateNetwork.
     pub(crate) fn network_argument(&self, name: &str, options: &[(&str, &str)]) -> Value {
         let mut generic: BTreeMap<&str, &str> = options.iter().copied().collect();
-        generic.entry("bridge").or_insert(self.lan.bridge());
+        if !generic.contains_key("mode") {
+            generic.entry("bridge").or_insert(self.lan.bridge());
+        }
         generic.entry("release_delay").or_insert("0");
         json!({
             "NetworkID": id(name),

@@ -13,6 +13,7 @@
 //! | `crowd` | twenty containers at once |
 //! | `compose` | Compose projects |
 //! | `refusals` | what a user sees who asks for what cannot be |
+//! | `macvlan` | containers on a network card, without a bridge |
 //! | `ipv6` | the addresses of a LAN with IPv6 |
 //! | `firewall` | br_netfilter and Docker's FORWARD policy |
 //! | `continuity` | Landfall and dockerd restart under running containers |
@@ -29,6 +30,7 @@ mod firewall;
 mod identity;
 mod ipv6;
 mod lifecycle;
+mod macvlan;
 mod networks;
 mod plugin;
 mod refusals;

@@ -28,13 +28,17 @@ fn refused(site: &Site, args: &[String], words: &[&str]) {
 fn networks_that_cannot_be(site: &Site) {
     site.lan.ok(Place::Host, &["ip", "link", "add", "br-down", "type", "bridge"]).unwrap();
     let before = site.host_links();
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 12] = [
         (
             &["bridge=br0", "lease_timout=5s"],
             &["\"lease_timout\"", "did you mean \"lease_timeout\"?"],
         ),
         (&["bridge=br0", "lease_timeout=soon"], &["lease_timeout=\"soon\"", "10s"]),
-        (&["bridge=br0", "mode=macvlan"], &["mode=\"macvlan\"", "bridge"]),
+        (&["bridge=br0", "mode=macvlan"], &["option bridge", "mode=macvlan", "-o parent="]),
+        (&["parent=eth0"], &["option parent", "mode=bridge", "-o mode=macvlan"]),
+        (&["mode=macvlan"], &["option parent is missing", "-o mode=macvlan -o parent=eth0"]),
+        (&["mode=macvlan", "parent=br0"], &["br0 is a bridge", "-o bridge=br0"]),
+        (&["mode=l3"], &["mode=\"l3\"", "bridge or macvlan"]),
         (&["bridge=br0", "ipv6=yes"], &["ipv6=\"yes\"", "slaac"]),
         (&["lease_timeout=5s"], &["option bridge is missing", "-o bridge=br0"]),
         (&["bridge=nobr0"], &["no interface nobr0", "ip link add nobr0 type bridge"]),

@@ -17,6 +17,7 @@ mod forwarding;
 mod ipv6;
 mod ipv6_settings;
 mod links;
+mod macvlans;
 mod namespaces;
 mod neighbour_tables;
 mod packets;

@@ -1,0 +1,89 @@
+//! Containers that are macvlan children of a network card, without a bridge.
+
+use std::net::Ipv4Addr;
+
+use lab::{Dnsmasq, Lan, LanOptions, Message, Namespace, ServerOptions};
+
+use crate::site::{SOON, Site, inside, network_args, until};
+
+/// A LAN to which the host is connected by a network card: the bridge is a switch that happens to stand on the host.
+fn lan() -> Lan {
+    let lan = Lan::new(LanOptions::default()).unwrap();
+    let lines = "link add wire type veth peer name eth0\n\
+                 link set wire master br0 up\nlink set eth0 up\n";
+    lan.host_ns().ip_batch(lines).unwrap();
+    lan
+}
+
+fn network(site: &Site, options: &[&str]) {
+    let ours = ["mode=macvlan", "parent=eth0"];
+    let args = network_args("landfall", "lan", ours.iter().chain(options));
+    site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// What a container has after its start, whatever its server.
+fn life(mut site: Site) {
+    let links = site.host_links();
+    network(&site, &["release_delay=60s"]);
+    assert_eq!(site.host_links(), links, "Landfall's own child stands elsewhere");
+    site.run("web", &["--network", "lan", "--hostname", "web"]);
+    let shown = site.shown("web", "lan");
+    let sandbox = site.sandbox("web");
+    let has = inside(&sandbox, "eth0");
+    assert_eq!(has.addresses, [format!("{}/16", shown.address)]);
+    assert_eq!(has.mac, shown.mac);
+    assert_eq!(site.host_links(), links);
+    site.reached(shown.address);
+    assert!(sandbox.ping(Lan::ROUTER).unwrap());
+    // The name goes to the server in an early renewal, by unicast.
+    site.named_lease(&shown.mac, "web");
+    drop(sandbox);
+
+    // A restart, the daemon's end, a stop: the same address, and no second DISCOVER.
+    let same = |site: &Site| {
+        let again = site.shown("web", "lan");
+        assert_eq!((&again.address, &again.mac), (&shown.address, &shown.mac));
+        site.reached(shown.address);
+    };
+    site.docker(&["restart", "web"]);
+    same(&site);
+    let pid = site.inspect("web", "{{.State.Pid}}");
+    site.landfall().kill9().unwrap();
+    site.landfall().restart().unwrap();
+    same(&site);
+    assert_eq!(site.inspect("web", "{{.State.Pid}}"), pid, "the container runs on");
+    until("its interface is known", SOON, || {
+        site.endpoints().iter().any(|e| e["interface"] == "eth0").then_some(())
+    });
+    site.docker(&["stop", "web"]);
+    site.docker(&["start", "web"]);
+    same(&site);
+    site.logged(Message::Discover, &shown.mac, 1);
+
+    site.docker(&["rm", "-f", "web"]);
+    site.docker(&["network", "rm", "lan"]);
+    site.no_lease_is_left();
+    assert_eq!(site.host_links(), links);
+}
+
+#[test]
+fn a_container_on_a_network_card() {
+    let lan = lan();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    life(Site::on(lan, server, &[]));
+}
+
+#[test]
+fn a_dhcp_server_that_is_a_sibling() {
+    let lan = lan();
+    let sibling = Namespace::new("sibling").unwrap();
+    let lines = format!(
+        "link add sib0 link eth0 netns {} type macvlan mode bridge\n",
+        sibling.path().display()
+    );
+    lan.host_ns().ip_batch(&lines).unwrap();
+    let ip = Ipv4Addr::new(10, 77, 0, 3);
+    sibling.ip_batch(&format!("addr add {ip}/16 dev sib0\nlink set sib0 up\n")).unwrap();
+    let server = Dnsmasq::start(&sibling, "sib0", ServerOptions::default()).unwrap();
+    life(Site::on(lan, server, &[]));
+}
