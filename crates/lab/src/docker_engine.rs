@@ -66,16 +66,17 @@ pub struct Engine {
     dockerd: Process,
     machine: Machine,
     log: Arc<Log>,
+    version: EngineVersion,
+    options: EngineOptions,
 }
 
 impl Engine {
     /// Starts an engine that has the image `busybox`, and waits until it answers.
     pub fn start(version: EngineVersion, lan: &Lan, options: EngineOptions) -> Result<Self> {
-        let (root, net) = (version.root()?, lan.host_ns());
-        let machine = Machine::start_with_cgroups("dockerhost", &root, net, &options.folders)?;
+        let machine = machine(version, lan, &options)?;
         let log = Log::new("dockerd");
         let dockerd = dockerd(&machine, &options.dockerd, &log)?;
-        let engine = Self { dockerd, machine, log };
+        let engine = Self { dockerd, machine, log, version, options };
         engine.docker_ok(&["import", "/lab/busybox.tar", IMAGE])?;
         Ok(engine)
     }
@@ -120,6 +121,26 @@ impl Engine {
         let options: Vec<String> = options.iter().map(|&word| word.to_owned()).collect();
         self.dockerd = dockerd(&self.machine, &options, &self.log)?;
         Ok(())
+    }
+
+    /// Cuts the power of the engine's machine and boots it again on the same LAN: with the folders of its options as they were,
+    /// nothing else on its disk or in its kernel but the LAN's bridge, and another `boot_id`. `before` is started before
+    /// dockerd.
+    pub fn reboot<T>(
+        &mut self,
+        lan: &Lan,
+        before: impl FnOnce(&Machine) -> Result<T>,
+    ) -> Result<T> {
+        const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+        self.machine.kill()?;
+        self.machine = machine(self.version, lan, &self.options)?;
+        let uuid = fs::read_to_string("/proc/sys/kernel/random/uuid")
+            .map_err(Error::io("reading a random identifier"))?;
+        self.machine.write("/run/boot_id", &uuid)?;
+        self.machine.ok(&["mount", "--bind", "/run/boot_id", BOOT_ID])?;
+        let started = before(&self.machine)?;
+        self.dockerd = dockerd(&self.machine, &self.options.dockerd, &self.log)?;
+        Ok(started)
     }
 
     /// Runs `binary serve ARGS…` beside the engine, as the host service: on `/run/docker/plugins/landfall.sock`, which
@@ -168,6 +189,10 @@ impl Drop for Engine {
 
 fn docker<'a>(args: &[&'a str]) -> Vec<&'a str> {
     ["docker"].iter().chain(args).copied().collect()
+}
+
+fn machine(version: EngineVersion, lan: &Lan, options: &EngineOptions) -> Result<Machine> {
+    Machine::start_with_cgroups("dockerhost", &version.root()?, lan.host_ns(), &options.folders)
 }
 
 fn dockerd(machine: &Machine, options: &[String], log: &Arc<Log>) -> Result<Process> {

@@ -51,8 +51,8 @@ impl Landfall {
         Ok(landfall)
     }
 
-    /// The same in an engine's machine; see [`crate::Engine::spawn_landfall`].
-    pub(crate) fn spawn_beside(
+    /// The same in a machine that is there; see [`crate::Engine::spawn_landfall`].
+    pub fn spawn_beside(
         machine: &Machine,
         binary: &Path,
         args: &[&str],

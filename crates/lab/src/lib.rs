@@ -7,6 +7,7 @@
 //! | [`Dnsmasq`] again, [`Kea6`], [`Isc6`], [`Wide6`] | DHCPv6 servers on it, behind the trait [`DhcpServer6`] |
 //! | [`Dnsmasq`] again, [`Radvd`] | IPv6 routers that advertise themselves |
 //! | [`Capture`] | what passes an interface, frame by frame, with the kernel's time stamps |
+//! | [`Pings`] | a machine that pings another all the while, and which of them got no answer |
 //! | [`Engine`] | a Docker Engine (20.10, 26.1 or 28.5) on the site's Docker host |
 //! | [`Landfall`] | the daemon under test, beside an engine or without one |
 //! | [`Machine`] | what the servers and engines run in: own namespaces on an overlay over a Debian root |
@@ -57,6 +58,7 @@ mod landfall;
 mod log;
 mod machine;
 mod netns;
+mod pings;
 mod process;
 mod radvd;
 mod roots;
@@ -85,6 +87,7 @@ pub use landfall::{Landfall, landfall_binary};
 pub use log::{Line, Log};
 pub use machine::Machine;
 pub use netns::Namespace;
+pub use pings::Pings;
 pub use process::Process;
 pub use radvd::{AdvertisedRoute, Preference, Prefix, Radvd, RouterOptions};
 pub use roots::Roots;

@@ -1,17 +1,22 @@
-//! Landfall and dockerd restart under running containers.
+//! Landfall and dockerd restart and are killed under running containers.
 
-use std::net::Ipv4Addr;
+use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
-use lab::{Capture, Message, ServerOptions};
+use lab::{Capture, Message, Pings, ServerOptions};
 use serde_json::Value;
 
-use crate::site::{DISCOVER, Site, count, inside, lan_with_dnsmasq, last_request, renewal_after};
+use crate::site::{
+    DISCOVER, RELEASE, SOON, Site, count, inside, lan_with_dnsmasq, last_request,
+    renewal_once_back, until,
+};
 
 const MAC: &str = "02:00:00:00:00:45";
-const T1: u32 = 6;
+const T1: u32 = 4;
 const LIVE_RESTORE: [&str; 1] = ["--live-restore"];
+const NAMES: [&str; 2] = ["web", "other"];
 
+/// A laptop pings two containers all the while.
 #[test]
 fn leases_go_on() {
     let (lan, server) =
@@ -21,46 +26,83 @@ fn leases_go_on() {
     site.network("lan", &[]);
     let idle = site.host_links();
     site.run("web", &["--network", "lan", "--hostname", "web", "--mac-address", MAC]);
-    let address = site.named_lease(MAC, "web").ip;
+    site.run("other", &["--network", "lan", "--hostname", "other"]);
+    let macs = NAMES.map(|name| site.shown(name, "lan").mac);
+    let addresses = NAMES.map(|name| site.address(name, "lan"));
+    // Their names went out in a renewal: what comes next begins after one of both.
+    for (name, mac) in NAMES.iter().zip(&macs) {
+        site.named_lease(mac, name);
+    }
+    let pings = addresses.map(|address| Pings::start(site.lan.laptop_ns(), address).unwrap());
 
-    landfall_restarts(&mut site, &on_lan, address);
-    dockerd_restarts(&mut site, &on_lan, address);
+    let landfall_stops = |site: &mut Site| site.landfall().restart().unwrap();
+    let landfall_is_killed = |site: &mut Site| {
+        site.landfall().kill9().unwrap();
+        site.landfall().restart().unwrap();
+    };
+    for restart in [&landfall_stops as &dyn Fn(&mut Site), &landfall_is_killed] {
+        let before = NAMES.map(|name| endpoint(&site, name));
+        // Renewals are written a second later. What must be on the disk before it is answered takes along all that waits.
+        site.network("written", &[]);
+        site.docker(&["network", "rm", "written"]);
+        goes_on(&mut site, &on_lan, &macs, |site| {
+            restart(site);
+            for (name, before) in NAMES.iter().zip(before) {
+                assert_same(before, endpoint(site, name));
+            }
+        });
+        let here = inside(&site.sandbox("web"), "eth0").addresses;
+        assert_eq!(here, [format!("{}/16", addresses[0])]);
+    }
 
-    assert_eq!(count(&on_lan, MAC, DISCOVER), 1, "the lease is that of the start");
-    site.docker(&["stop", "web"]);
-    site.no_lease_is_left();
-    site.logged(Message::Release, MAC, 1);
-    assert_eq!(site.host_links(), idle);
-    assert!(site.endpoints().is_empty());
-}
-
-/// The next renewal comes when it would have come, and everything is known that was known.
-fn landfall_restarts(site: &mut Site, on_lan: &Capture, address: Ipv4Addr) {
-    let before = site.endpoints().remove(0);
-    let (last, sent) = last_request(on_lan, MAC);
-    site.landfall().restart().unwrap();
-    site.reached(address);
-    assert_same(before, site.endpoints().remove(0));
-    assert_eq!(inside(&site.sandbox("web"), "eth0").addresses, [format!("{address}/16")]);
-
-    renewal_after(on_lan, MAC, T1, last, sent);
-    site.reached(address);
-}
-
-/// With `--live-restore` the container does not notice, and dockerd knows it again.
-fn dockerd_restarts(site: &mut Site, on_lan: &Capture, address: Ipv4Addr) {
-    let started = site.inspect("web", "{{.State.Pid}} {{.State.StartedAt}}");
-    let (last, sent) = last_request(on_lan, MAC);
-    site.engine.restart_dockerd(&LIVE_RESTORE).unwrap();
-    assert_eq!(site.inspect("web", "{{.State.Pid}} {{.State.StartedAt}}"), started);
-    assert_eq!(site.address("web", "lan"), address);
-    site.reached(address);
-    renewal_after(on_lan, MAC, T1, last, sent);
+    // With `--live-restore` the containers do not notice, and dockerd knows them again.
+    let dockerd_stops = |site: &mut Site| site.engine.restart_dockerd(&LIVE_RESTORE).unwrap();
+    let dockerd_is_killed = |site: &mut Site| site.engine.kill_dockerd(&LIVE_RESTORE).unwrap();
+    let started =
+        |site: &Site| NAMES.map(|name| site.inspect(name, "{{.State.Pid}} {{.State.StartedAt}}"));
+    let before = started(&site);
+    for restart in [&dockerd_stops as &dyn Fn(&mut Site), &dockerd_is_killed] {
+        goes_on(&mut site, &on_lan, &macs, restart);
+        assert_eq!(started(&site), before);
+        assert_eq!(NAMES.map(|name| site.address(name, "lan")), addresses);
+    }
+    for (name, pings) in NAMES.iter().zip(&pings) {
+        assert_eq!(pings.lost().unwrap(), [] as [usize; 0], "pings of {name}");
+    }
 
     // The driver is known again as well.
     site.run("late", &["--network", "lan", "--hostname", "late"]);
     site.reached(site.address("late", "lan"));
-    site.docker(&["rm", "-f", "late"]);
+    for name in ["late", "other", "web"] {
+        site.docker(&["rm", "-f", name]);
+    }
+    site.no_lease_is_left();
+    for mac in &macs {
+        site.logged(Message::Discover, mac, 1);
+        site.logged(Message::Release, mac, 1);
+    }
+    assert_eq!(site.host_links(), idle);
+    assert!(site.endpoints().is_empty());
+}
+
+/// Does something that no container and no server notices: the next renewal of each comes when it would have come.
+fn goes_on(site: &mut Site, on_lan: &Capture, macs: &[String], act: impl FnOnce(&mut Site)) {
+    let last: Vec<_> = macs.iter().map(|mac| last_request(on_lan, mac)).collect();
+    act(site);
+    let back = SystemTime::now();
+    for (mac, last) in macs.iter().zip(last) {
+        renewal_once_back(on_lan, mac, T1, last, back);
+        assert_eq!(count(on_lan, mac, DISCOVER), 1, "the lease of {mac} is that of the start");
+        assert_eq!(count(on_lan, mac, RELEASE), 0, "of {mac}");
+    }
+}
+
+/// The endpoint with this host name, once it is not renewing, and its link is found again after a start.
+fn endpoint(site: &Site, host_name: &str) -> Value {
+    let is_it = |of: &Value| {
+        of["host_name"] == host_name && of["state"] == "BOUND" && of["interface"] == "eth0"
+    };
+    until(host_name, SOON, || site.endpoints().into_iter().find(is_it))
 }
 
 /// That an endpoint is what it was. Its times are counted from the boot and shown by the wall clock: the two do not run

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `lifecycle` | one container from `network create` to `network rm`, against dnsmasq and Kea |
 //! | `restarts` | containers that start again, end at once, or are removed by force |
-//! | `returns` | containers that come back with the address that they had, and never another's |
+//! | `returns` | containers that come back with the address that they had, and never another's: dockerd restarts, the host boots |
 //! | `networks` | `network connect` and `disconnect`; a container on several networks |
 //! | `identity` | what a container tells the DHCP server of itself, and asks it for |
 //! | `crowd` | twenty containers at once |
@@ -21,6 +21,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
+mod identities;
 mod site;
 
 mod compose;

@@ -1,17 +1,22 @@
-//! The managed plugin, as `make plugin` makes it: a container's life, and the plugin switched off and on under it.
+//! The managed plugin, as `make plugin` makes it: a container's life, the plugin switched off and on under it, and dockerd, with
+//! which it goes, restarted and killed.
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
-use lab::{Capture, Log, Message, ServerOptions, landfall_binary};
+use lab::{Capture, Log, Message, Pings, Process, ServerOptions, landfall_binary};
 
+use crate::identities::{all_come_back, is_told_apart};
 use crate::site::{
-    DISCOVER, REQUEST, SOON, Site, count, inside, lan_with_dnsmasq, last_request, network_args,
-    next_renewal, nth, until,
+    DISCOVER, SOON, Site, count, inside, lan_with_dnsmasq, last_request, network_args,
+    next_renewal, renewal_once_back, until,
 };
 
 /// A managed plugin is a driver by its whole name.
 const DRIVER: &str = "landfall:latest";
+/// Another version of it.
+const NEXT: &str = "localhost:5000/landfall:next";
 const MAC: &str = "02:00:00:00:00:48";
 const LEASE: u32 = 120;
 const T1: u32 = 4;
@@ -22,27 +27,61 @@ fn the_managed_plugin() {
     assert!(folder.join("rootfs/landfall").is_file(), "dist/plugin is missing: `make plugin`");
     let (lan, server) =
         lan_with_dnsmasq(ServerOptions { lease: LEASE, renew: Some(T1), ..Default::default() });
-    let site = Site::without_landfall(lan, server, &[]);
+    let mut site = Site::without_landfall(lan, server, &[], &[]);
     let on_lan = Capture::start(site.lan.router_ns(), "eth0").unwrap();
     site.engine.install_plugin(&folder, &["LOG_LEVEL=debug"]).unwrap();
     // Whoever has only the plugin takes the command out of it.
     site.engine.machine().copy_in(&landfall_binary().unwrap(), "/usr/local/bin/landfall").unwrap();
 
-    let args = network_args(DRIVER, "lan", ["bridge=br0", "release_delay=0"].iter());
-    site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let _registry = a_registry_has_another_version(&site);
+
+    network(&site, "lan", "release_delay=0");
     let idle = site.host_links();
     site.run("web", &["--network", "lan", "--hostname", "web", "--mac-address", MAC]);
 
+    let pings = Pings::start(site.lan.laptop_ns(), site.address("web", "lan")).unwrap();
     it_serves(&site, &on_lan);
     it_is_switched_off_and_on(&site, &on_lan);
     it_is_upgraded(&site, &on_lan);
 
+    assert_eq!(pings.lost().unwrap(), [] as [usize; 0]);
     assert_eq!(count(&on_lan, MAC, DISCOVER), 1, "the lease is that of the start");
     site.docker(&["stop", "web"]);
     site.no_lease_is_left();
     site.logged(Message::Release, MAC, 1);
     assert_eq!(site.host_links(), idle);
     assert!(site.endpoints().is_empty());
+
+    dockerd_starts_again(&mut site);
+}
+
+/// Creates a network on the bridge, with a further `-o` option.
+fn network(site: &Site, name: &str, option: &str) {
+    let args = network_args(DRIVER, name, ["bridge=br0", option].iter());
+    site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// Who is who says `/proc/1/root`: the engine's files are not the plugin's.
+fn dockerd_starts_again(site: &mut Site) {
+    network(site, "held", "release_delay=10m");
+    let on_it = ["--network", "held", "--restart", "always"];
+    let names = ["published1", "published2", "plain1", "plain2"].map(String::from);
+    for (name, options) in names.iter().zip([&["-p", "8101:80"], &["-p", "8102:80"], &[][..], &[]])
+    {
+        site.run(name, &[&on_it[..], options].concat());
+    }
+    all_come_back(site, &names, "held", |site| site.engine.restart_dockerd(&[]).unwrap());
+    all_come_back(site, &names, "held", |site| site.engine.kill_dockerd(&[]).unwrap());
+    for name in names.iter().filter(|name| is_told_apart(name)) {
+        let mac = site.shown(name, "held").mac;
+        site.logged(Message::Discover, &mac, 1);
+        site.logged(Message::Release, &mac, 0);
+    }
+    for name in &names {
+        site.docker(&["rm", "-f", name]);
+    }
+    site.docker(&["network", "rm", "held"]);
+    site.no_lease_is_left();
 }
 
 /// Address, name, renewal; the address in the container lives as long as its lease, which needs the host's first process
@@ -66,9 +105,8 @@ fn it_serves(site: &Site, on_lan: &Capture) {
     site.engine.log().wait_for("lease renewed", SOON).unwrap();
 }
 
-/// To another version, from a registry, under the same name.
-fn it_is_upgraded(site: &Site, on_lan: &Capture) {
-    const NEXT: &str = "localhost:5000/landfall:next";
+/// Starts a registry on the host and puts another version into it.
+fn a_registry_has_another_version(site: &Site) -> Process {
     let machine = site.engine.machine();
     machine
         .write(
@@ -78,7 +116,7 @@ fn it_is_upgraded(site: &Site, on_lan: &Capture) {
         .unwrap();
     let log = Log::new("the registry");
     let argv = ["docker-registry", "serve", "/run/registry.yml"];
-    let _registry = machine.spawn("registry", &[], &argv, &log).unwrap();
+    let registry = machine.spawn("registry", &[], &argv, &log).unwrap();
     log.wait_for("listening on", SOON).unwrap();
     // Another version is another content.
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../dist/plugin");
@@ -92,30 +130,32 @@ fn it_is_upgraded(site: &Site, on_lan: &Capture) {
     site.docker(&["plugin", "create", NEXT, "/tmp/next"]);
     site.docker(&["plugin", "push", NEXT]);
     site.docker(&["plugin", "rm", NEXT]);
+    registry
+}
 
-    let address = site.address("web", "lan");
+/// To another version, from a registry, under the same name.
+fn it_is_upgraded(site: &Site, on_lan: &Capture) {
     let before = site.endpoints().remove(0);
+    let last = last_request(on_lan, MAC);
     site.docker(&["plugin", "disable", "-f", "landfall"]);
-    site.reached(address);
     let upgrade = ["plugin", "upgrade", "--grant-all-permissions", "--skip-remote-check"];
     site.docker(&[&upgrade[..], &["landfall", NEXT]].concat());
     let description = ["plugin", "inspect", "-f", "{{.Config.Description}}", "landfall"];
     assert!(site.docker(&description).starts_with("Next: "));
-    let (_, sent) = last_request(on_lan, MAC);
     site.docker(&["plugin", "enable", "landfall"]);
+    let back = SystemTime::now();
     let after = site.endpoints().remove(0);
     for field in ["id", "container", "mac", "address", "server", "host_name", "interface"] {
         assert_eq!(after[field], before[field], "{field}");
     }
-    nth(on_lan, MAC, REQUEST, sent + 1, SOON);
-    site.reached(address);
+    renewal_once_back(on_lan, MAC, T1, last, back);
 }
 
 /// Neither the container nor the server notices; only the log says less from now on.
 fn it_is_switched_off_and_on(site: &Site, on_lan: &Capture) {
     let address = site.address("web", "lan");
+    let last = last_request(on_lan, MAC);
     site.docker(&["plugin", "disable", "-f", "landfall"]);
-    site.reached(address);
     let id = site.docker(&["plugin", "inspect", "-f", "{{.Id}}", "landfall"]);
     let state = format!("/var/lib/docker/plugins/{id}/propagated-mount");
     let state = fs::read_dir(site.engine.machine().path(&state)).unwrap();
@@ -123,11 +163,10 @@ fn it_is_switched_off_and_on(site: &Site, on_lan: &Capture) {
 
     site.docker(&["plugin", "set", "landfall", "LOG_LEVEL=warn"]);
     let mark = site.log().mark();
-    let (_, sent) = last_request(on_lan, MAC);
     site.docker(&["plugin", "enable", "landfall"]);
+    let back = SystemTime::now();
     assert_eq!(site.endpoints()[0]["address"], format!("{address}/16"));
-    nth(on_lan, MAC, REQUEST, sent + 1, SOON);
-    site.reached(address);
+    renewal_once_back(on_lan, MAC, T1, last, back);
     let said: Vec<String> =
         site.log().lines().split_off(mark).into_iter().map(|line| line.text).collect();
     let info = said.iter().find(|line| line.contains("serving") || line.contains("lease renewed"));

@@ -1,21 +1,17 @@
 //! Containers that come back: with the address and the MAC that they had, and never with another's.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::fs;
 
-use lab::{Message, ServerOptions};
+use lab::{Capture, DhcpServer, Landfall, Lease, Machine, Message, ServerOptions, landfall_binary};
 
-use crate::site::{SOON, Site, until};
+use crate::identities::{self, Identity, all_come_back, is_told_apart};
+use crate::site::{REQUEST, SOON, Site, lan_with_dnsmasq, messages, until};
 
 /// Engines put it into every container's start: nothing of a test's containers may differ in it.
 const LAN: [&str; 2] = ["--network", "lan"];
 
-/// What makes a container's identity on the LAN.
-type Identity = (String, Ipv4Addr);
-
 fn identity(site: &Site, name: &str) -> Identity {
-    let shown = site.shown(name, "lan");
-    (shown.mac, shown.address)
+    identities::identity(site, name, "lan")
 }
 
 /// The endpoint's state in `landfall status` by its container's host name: held or not.
@@ -94,50 +90,75 @@ fn dockerd_restarts_twenty_mixed_containers() {
     }
     (0..4).for_each(|n| start("exposed", n, &["--expose", "80"]));
     (0..6).for_each(|n| start("plain", n, &[]));
-    let all = |site: &Site| -> BTreeMap<String, Identity> {
-        names.iter().map(|name| (name.clone(), identity(site, name))).collect()
-    };
-    let before = all(&site);
-    let restart = |site: &mut Site, how: &str, act: &dyn Fn(&mut Site)| {
-        let before = all(site);
-        act(site);
-        for name in &names {
-            until(&format!("{name} runs again"), SOON * 3, || {
-                (site.inspect(name, "{{.State.Running}}") == "true").then_some(())
-            });
-        }
-        let after = all(site);
-        let kept: Vec<&String> =
-            names.iter().filter(|name| before[*name] == after[*name]).collect();
+    for (how, act) in [
+        (
+            "stopped",
+            &(|site: &mut Site| site.engine.restart_dockerd(&[]).unwrap()) as &dyn Fn(&mut Site),
+        ),
+        ("killed", &|site| site.engine.kill_dockerd(&[]).unwrap()),
+    ] {
+        let kept = all_come_back(&mut site, &names, "lan", act);
         println!(
-            "{how}: {} of {} have their MAC and address again: {kept:?}",
+            "dockerd {how} and started: {} of {} have their MAC and address again: {kept:?}",
             kept.len(),
             names.len()
         );
-        for name in names.iter().filter(|name| name.starts_with("published")) {
-            assert!(kept.contains(&name), "{name} could be told apart, by its port");
-        }
-        // What one had, no other has.
-        for (name, (mac, address)) in &after {
-            for (other, (its_mac, its_address)) in before.iter().filter(|(other, _)| *other != name)
-            {
-                assert!(mac != its_mac, "{name} has the MAC of {other}");
-                assert!(address != its_address, "{name} has the address of {other}");
-            }
-        }
-        let addresses: BTreeSet<Ipv4Addr> = after.values().map(|(_, address)| *address).collect();
-        assert_eq!(addresses.len(), names.len());
-        kept.len()
-    };
-    let stopped = restart(&mut site, "dockerd stopped and started", &|site| {
-        site.engine.restart_dockerd(&[]).unwrap();
-    });
-    let killed = restart(&mut site, "dockerd killed and started", &|site| {
-        site.engine.kill_dockerd(&[]).unwrap();
-    });
-    assert!(stopped >= 10 && killed >= 10);
-    for (mac, _) in before.iter().filter(|(n, _)| n.starts_with("published")).map(|(_, i)| i) {
-        site.logged(Message::Discover, mac, 1);
-        site.logged(Message::Release, mac, 0);
     }
+    for name in names.iter().filter(|name| is_told_apart(name)) {
+        let (mac, _) = identity(&site, name);
+        site.logged(Message::Discover, &mac, 1);
+        site.logged(Message::Release, &mac, 0);
+    }
+}
+
+/// The power is cut, and the host boots: no kernel has anything of what was, and containers start again by themselves. One
+/// that publishes a port and one with a MAC of its own can be told apart, two others cannot.
+#[test]
+fn the_host_boots() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = ["/var/lib/docker", "/var/lib/landfall"];
+    let folders = kept.map(|inside| {
+        let outside = folder.path().join(inside.trim_start_matches('/'));
+        fs::create_dir_all(&outside).unwrap();
+        (outside, inside.to_owned())
+    });
+    let (lan, server) = lan_with_dnsmasq(ServerOptions::default());
+    let mut site = Site::without_landfall(lan, server, &[], &folders);
+    let start = |machine: &Machine| {
+        Landfall::spawn_beside(machine, &landfall_binary()?, &[], &["LOG_LEVEL=debug"])
+    };
+    site.landfall = Some(start(site.engine.machine()).unwrap());
+    site.network("lan", &["release_delay=10m"]);
+    let mut names: Vec<String> = Vec::new();
+    let mut run = |name: &str, options: &[&str]| {
+        site.run(name, &[&LAN[..], &["--restart", "always", "--hostname", name], options].concat());
+        names.push(name.to_owned());
+    };
+    run("published", &["-p", "8100:80"]);
+    run("fixed", &["--mac-address", "02:00:00:00:00:49"]);
+    run("plain1", &[]);
+    run("plain2", &[]);
+    for name in &names {
+        site.named_lease(&identity(&site, name).0, name);
+    }
+    let on_lan = Capture::start(site.lan.router_ns(), "eth0").unwrap();
+    all_come_back(&mut site, &names, "lan", |site| {
+        site.landfall = Some(site.engine.reboot(&site.lan, start).unwrap());
+    });
+    // INIT-REBOOT (RFC 2131 §4.3.2): the address in option 50, and no `ciaddr`.
+    for name in names.iter().filter(|name| is_told_apart(name)) {
+        let (mac, address) = identity(&site, name);
+        let (_, first) = messages(&on_lan, &mac).remove(0);
+        assert_eq!((first.kind, first.requested), (REQUEST, Some(address)), "{name}: {first:?}");
+        assert!(first.ciaddr.is_unspecified(), "{first:?}");
+        site.logged(Message::Discover, &mac, 1);
+    }
+    let macs: Vec<String> = names.iter().map(|name| identity(&site, name).0).collect();
+    for name in &names {
+        site.docker(&["rm", "-f", name]);
+    }
+    site.docker(&["network", "rm", "lan"]);
+    // What nobody came back for, the server keeps to its end.
+    let given_back = |leases: &[Lease]| !leases.iter().any(|lease| macs.contains(&lease.mac));
+    site.server.wait_leases("no lease of those that ran", SOON, &given_back).unwrap();
 }

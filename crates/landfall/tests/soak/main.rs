@@ -9,6 +9,7 @@ mod container;
 mod site;
 mod systemd;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -47,15 +48,23 @@ fn a_thousand_on_one_bridge() {
     println!("{COUNT} containers after {:?}", began.elapsed());
     let addresses: BTreeSet<_> = containers.iter().map(Container::ip).collect();
     assert_eq!(addresses.len(), COUNT);
-    let renewed = || site.status()["leases"]["renewed"].as_u64().unwrap() as usize;
-    let before = renewed();
+    let (mark, acknowledged) = (server.log().mark(), server.words(Message::Ack));
+    let macs: BTreeSet<&str> = containers.iter().map(|c| c.endpoint.mac.as_str()).collect();
+    let renewed = RefCell::new(BTreeSet::<&str>::new());
+    // Each line is asked about once.
+    let last_of_all = |line: &str| {
+        let mut renewed = renewed.borrow_mut();
+        if line.contains(acknowledged) {
+            let words = line.split(|c: char| c != ':' && !c.is_ascii_alphanumeric());
+            renewed.extend(words.filter_map(|word| macs.get(word).copied()));
+        }
+        renewed.len() == COUNT
+    };
     let began = Instant::now();
-    let minute = Duration::from_secs(T1.into());
-    eventually("a renewal of each", minute + SOON, || {
-        let now = renewed() - before;
-        if now >= COUNT { Ok(()) } else { Err(format!("{now} renewals")) }
-    });
-    println!("{COUNT} renewals within {:?}", began.elapsed());
+    let waited = Duration::from_secs(T1.into()) + SOON;
+    let all = server.log().wait_after(mark, "a renewal of each", last_of_all, waited);
+    assert!(all.is_ok(), "{} of {COUNT} have renewed", renewed.borrow().len());
+    println!("all {COUNT} have renewed within {:?}", began.elapsed());
     for state in site.status()["endpoints"].as_array().unwrap() {
         assert_ne!(state["address"], serde_json::Value::Null, "{state}");
     }
@@ -96,11 +105,14 @@ fn held(site: &Site) -> Held {
 }
 
 /// Five starts and stops a second for `LANDFALL_CHURN` seconds (an hour): at the end everything is as it was once the
-/// first minute was over.
+/// first three minutes were over.
 #[test]
 fn an_hour_of_coming_and_going() {
     let seconds = env::var("LANDFALL_CHURN").map_or(3600, |text| text.parse().unwrap());
     let pace = Duration::from_millis(200);
+    /// What the allocator may keep of a moment that was busier than all in the first minutes, in KiB: less than 30 bytes for
+    /// each life of an hour.
+    const ALLOWED: u64 = 512;
     let lan = Lan::new(LanOptions::default()).unwrap();
     let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
     let mut site = Site::on(lan);
@@ -116,7 +128,7 @@ fn an_hour_of_coming_and_going() {
         }
         n
     };
-    let first = round(&site, 0, 60.min(seconds));
+    let first = round(&site, 0, 180.min(seconds));
     server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
     let (before, links) = (held(&site), site.links());
     let lives = round(&site, first, seconds);
@@ -131,9 +143,9 @@ fn an_hour_of_coming_and_going() {
     });
     let after = held(&site);
     println!("{lives} lives in {seconds} s: {before:?}, then {after:?}");
-    // The allocator keeps what it had at a busy moment; a leak of a hundred bytes a life would show.
-    let allowed = before.resident_kib + 1024 + (lives as u64 / 10);
-    assert!(after.resident_kib <= allowed, "{after:?}, before {before:?}");
+    // The pace was held: a moment that was too slow for it is made up for.
+    assert!(lives as u64 >= seconds * 5 * 99 / 100, "{lives} lives in {seconds} s");
+    assert!(after.resident_kib <= before.resident_kib + ALLOWED, "{after:?}, before {before:?}");
     same(site.links(), &links).unwrap();
     site.delete_network("lan");
     assert_eq!(site.stop_and_read_store(), (vec![], vec![]));
