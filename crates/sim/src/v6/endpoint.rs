@@ -132,7 +132,8 @@ impl Endpoint {
     /// Does to the container what the event asks for. When it is ready it comes up.
     fn apply(&mut self, event: &Event) -> Result<(), String> {
         self.rules.event(event)?;
-        self.booted = false;
+        // Until then the daemon takes it for one that is being made, whatever else it is told.
+        self.booted &= !matches!(event, Event::Ready | Event::Released);
         match event {
             Event::Ready => {
                 self.history.ready += 1;
