@@ -25,9 +25,10 @@ use crate::store::{NetworkRecord, Phase};
 
 /// After this time a server is not slow, but has nothing to offer, or is dead: dnsmasq looks for three seconds whether
 /// somebody has the address.
-const SLOW: Duration = Duration::from_millis(4500);
-/// And then until shortly before the fourth DISCOVER, at 7 s.
-const LIVENESS: Duration = Duration::from_millis(1800);
+const SLOW: Duration = Duration::from_millis(3800);
+/// And then so long for the server to show that it lives: until shortly before the fourth DISCOVER, at 7 s less the jitter
+/// of all pauses.
+const LIVENESS: Duration = Duration::from_millis(1300);
 
 /// Where an endpoint's MAC comes from.
 enum Origin {

@@ -208,7 +208,7 @@ fn a_dead_server_costs_nobody_a_lease() {
     one.stop(&site);
     server.behave(|_| vec![]);
     let refusal = site.try_create("lan", "two", "02:00:00:00:00:02").unwrap_err();
-    assert!(refusal.contains("4 DISCOVERs sent"), "{refusal}");
+    assert!(refusal.contains("no DHCP server answered on br0 within 7.5s"), "{refusal}");
     // It was asked whether it prolongs what is held, and had not a word for that either.
     let ours = |request: &Request| request.message.chaddr.0[5] == 1;
     server.wait_after(0, "a renewal", SOON, |request| {
