@@ -68,3 +68,7 @@ pub mod v6;
 
 pub use classes::Classes;
 pub use instant::Instant;
+
+/// How long an answer about a lease of an earlier boot is waited for before it is used without one, if it is still good
+/// (RFC 2131 §3.2 lets a client do so; the same is done with DHCPv6's Confirm).
+pub const REBOOT_SILENCE: std::time::Duration = std::time::Duration::from_secs(2);

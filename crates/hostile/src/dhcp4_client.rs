@@ -15,6 +15,8 @@ use wire::arp::{Arp, Operation};
 use wire::dhcp4::{Message, MessageType, Op, code, port};
 use wire::frame::{Checksum, Frame, Payload, udp4};
 
+use crate::clock::Clock;
+
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const SERVER_MAC: MacAddr = MacAddr([2, 0xff, 0, 0, 0, 1]);
 const OTHER_MAC: MacAddr = MacAddr([2, 0xfe, 0, 0, 0, 1]);
@@ -103,6 +105,20 @@ struct World {
     last: Vec<u8>,
 }
 
+impl Clock for World {
+    fn now(&mut self) -> &mut Instant {
+        &mut self.now
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.endpoint.client.poll_timeout()
+    }
+
+    fn ring(&mut self) {
+        self.wake();
+    }
+}
+
 impl World {
     fn new(life: &Life) -> World {
         let checks = [ConflictCheck::Fast, ConflictCheck::Full, ConflictCheck::Off];
@@ -174,24 +190,6 @@ impl World {
         };
         self.endpoint.command();
         self.step(|client, now| command.give(client, now));
-    }
-
-    /// Everything that is due within `time`, each when it is.
-    fn pass(&mut self, time: Duration) {
-        let end = self.now + time;
-        // A short lease asks often: that is enough of it.
-        for _ in 0..64 {
-            match self.endpoint.client.poll_timeout() {
-                Some(due) if due <= end => {
-                    self.now = self.now.max(due);
-                    self.wake();
-                }
-                _ => {
-                    self.now = end;
-                    return;
-                }
-            }
-        }
     }
 
     fn wake(&mut self) {

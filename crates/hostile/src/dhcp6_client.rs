@@ -13,6 +13,8 @@ use dhcp::v6::{Client, Config, Event, Lease, State};
 use wire::MacAddr;
 use wire::dhcp6::{Builder, Duid, Ia, IaAddress, IaPrefix, Message, MessageType, SERVERS, code};
 
+use crate::clock::Clock;
+
 const IAID: u32 = 7;
 const SOURCE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
 
@@ -90,6 +92,21 @@ struct World {
     lease: Option<Lease>,
 }
 
+impl Clock for World {
+    fn now(&mut self) -> &mut Instant {
+        &mut self.now
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    fn ring(&mut self) {
+        self.wake();
+        self.drain();
+    }
+}
+
 impl World {
     fn take(&mut self, step: Step) {
         let now = self.now;
@@ -136,25 +153,6 @@ impl World {
             }
         }
         self.drain();
-    }
-
-    /// Everything that is due within `time`, each when it is.
-    fn pass(&mut self, time: Duration) {
-        let end = self.now + time;
-        // A short lease asks often: that is enough of it.
-        for _ in 0..64 {
-            match self.client.poll_timeout() {
-                Some(due) if due <= end => {
-                    self.now = self.now.max(due);
-                    self.wake();
-                    self.drain();
-                }
-                _ => {
-                    self.now = end;
-                    return;
-                }
-            }
-        }
     }
 
     fn wake(&mut self) {

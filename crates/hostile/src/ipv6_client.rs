@@ -20,6 +20,8 @@ use wire::nd::{
     PrefixInformation, RouteInformation, SearchDomains,
 };
 
+use crate::clock::Clock;
+
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const SERVER_MAC: MacAddr = MacAddr([2, 0xff, 0, 0, 0, 1]);
 const SERVER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
@@ -142,6 +144,20 @@ struct World {
     asked: Vec<u8>,
 }
 
+impl Clock for World {
+    fn now(&mut self) -> &mut Instant {
+        &mut self.now
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.endpoint.client.poll_timeout()
+    }
+
+    fn ring(&mut self) {
+        self.wake();
+    }
+}
+
 impl World {
     fn take(&mut self, step: Step) {
         let now = self.now;
@@ -197,24 +213,6 @@ impl World {
         assert!(learned.routes.iter().len() <= Learned::ROUTES);
         assert!(learned.dns.iter().len() <= Learned::DNS);
         assert!(learned.search.iter().len() <= Learned::DNS);
-    }
-
-    /// Everything that is due within `time`, each when it is.
-    fn pass(&mut self, time: Duration) {
-        let end = self.now + time;
-        // A short lease asks often: that is enough of it.
-        for _ in 0..64 {
-            match self.endpoint.client.poll_timeout() {
-                Some(due) if due <= end => {
-                    self.now = self.now.max(due);
-                    self.wake();
-                }
-                _ => {
-                    self.now = end;
-                    return;
-                }
-            }
-        }
     }
 
     fn wake(&mut self) {

@@ -11,6 +11,7 @@
     reason = "a panic is a finding"
 )]
 
+mod clock;
 pub mod dhcp4_client;
 pub mod dhcp4_decode;
 pub mod dhcp4_differential;

@@ -5,7 +5,6 @@
 //! servers are asked.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use wire::MacAddr;
 
@@ -15,10 +14,8 @@ use super::client::Client;
 use super::lease::Lease;
 use super::phase::{Confirming, Exchange, Phase, Remembered, Retransmission, Then, Upkeep};
 use super::request::Intent;
-use crate::Instant;
+use crate::{Instant, REBOOT_SILENCE};
 
-/// How long an answer about a remembered lease is waited for before it is used without one.
-const REBOOT_SILENCE: Duration = Duration::from_secs(2);
 /// REQUESTs that ask about a lease in use: at 0, 1 and 3 s, given up at 7 s.
 const CONFIRM_REQUESTS: u8 = 3;
 

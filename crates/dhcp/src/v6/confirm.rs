@@ -4,8 +4,6 @@
 //! that it may be. When the link was away, or the machine asleep, the lease stays in use while the
 //! servers are asked.
 
-use std::time::Duration;
-
 use wire::dhcp6::{MessageType, StatusCode};
 
 use super::Config;
@@ -17,10 +15,7 @@ use super::phase::{About, Asking, Phase, Rebooting, Upkeep};
 use super::progress::{Reason, bump};
 use super::reply::Answer;
 use super::request::{Held, Question};
-use crate::Instant;
-
-/// How long an answer about a remembered lease is waited for before it is used without one.
-const REBOOT_SILENCE: Duration = Duration::from_secs(2);
+use crate::{Instant, REBOOT_SILENCE};
 
 impl Client {
     /// A client that had `lease` before the machine booted, with its times in those of this boot,

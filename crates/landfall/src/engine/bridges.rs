@@ -12,11 +12,11 @@ use net::Link;
 use wire::MacAddr;
 
 use super::hold::now;
-use super::ids::EndpointId;
+use super::ids::{EndpointId, NetworkId};
 use super::worker::LinkNews;
 use super::{Engine, Error, State};
 use crate::segments::{Access, Live, Segment};
-use crate::store::Phase;
+use crate::store::{NetworkRecord, Phase};
 
 /// Leases that are confirmed in one second, at most; all of them within [`LONGEST_SPREAD`].
 const CONFIRMED_A_SECOND: u32 = 50;
@@ -152,14 +152,17 @@ fn is_real(link: &Link) -> bool {
     !matches!(link.kind.as_deref(), Some("veth" | "tun" | "dummy"))
 }
 
+/// As what networks use the link of that name; none: none does.
+fn access_of(networks: &HashMap<NetworkId, Arc<NetworkRecord>>, name: &str) -> Option<Access> {
+    let mut all = networks.values().map(|network| &network.options);
+    all.find(|options| options.interface == name).map(|options| options.mode.access())
+}
+
 impl State {
     /// Takes note of a link.
     pub(super) fn bridge_changed(&mut self, link: &Link) -> Option<(String, BridgeNews)> {
         let State { networks, by_link, bridges, .. } = self;
-        let used = |name: &str| {
-            let mut all = networks.values().map(|network| &network.options);
-            all.find(|options| options.interface == name).map(|options| options.mode.access())
-        };
+        let used = |name: &str| access_of(networks, name);
         let ours = by_link.contains_key(&link.index) || link.name.starts_with(OURS);
         bridges.changed(link, used, ours)
     }
@@ -189,11 +192,7 @@ impl Engine {
     }
 
     async fn try_put_back(&self, name: &str) -> Result<(), Error> {
-        let access = {
-            let state = self.lock();
-            let mut all = state.networks.values().map(|network| &network.options);
-            all.find(|options| options.interface == name).map(|options| options.mode.access())
-        };
+        let access = access_of(&self.lock().networks, name);
         // Its last network has just been removed, and the port with it.
         let Some(access) = access else { return Ok(()) };
         let (segment, bridge) = self.0.segments.reopen(name, access).await?;

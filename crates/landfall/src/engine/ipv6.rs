@@ -26,8 +26,6 @@ use crate::store::{NetworkRecord, StoredIpv6};
 
 /// How long a start waits for IPv6 on a LAN that may have none.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// The same where there are addresses of an earlier boot to go on with, as for a lease of DHCPv4.
-const REBOOT_SILENCE: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Who the IPv6 client of an endpoint is; none: its network does not want any.
@@ -67,7 +65,8 @@ impl Engine {
         let config = self.lock().endpoints.get(id).and_then(|e| self.ipv6_config(e, mtu));
         let Some(mut config) = config else { return Ok(None) };
         if before.as_ref().and_then(Saved::valid_until).is_some_and(|until| until > now()) {
-            config.patience = config.patience.min(REBOOT_SILENCE);
+            // As for a lease of DHCPv4.
+            config.patience = config.patience.min(dhcp::REBOOT_SILENCE);
         }
         let opened = self.0.segments.ipv6_of(segment);
         let ipv6 = opened.map_err(|source| Error::Kernel {

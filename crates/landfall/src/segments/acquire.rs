@@ -64,8 +64,6 @@ pub(crate) enum AcquireError {
     Abandoned,
 }
 
-/// For so long a server may be silent before a lease that is still good is used all the same (RFC 2131 §3.2).
-const REBOOT_SILENCE: Duration = Duration::from_secs(2);
 /// Those who go on without having asked ask within so many milliseconds.
 const LATER: u64 = 10_000;
 
@@ -86,7 +84,7 @@ impl Segment {
         start: Start,
     ) -> Result<Option<Lease>, AcquireError> {
         let now = tokio::time::Instant::now();
-        let (mac, until, silent_at) = (config.mac, now + patience, now + REBOOT_SILENCE);
+        let (mac, until, silent_at) = (config.mac, now + patience, now + dhcp::REBOOT_SILENCE);
         let fresh = matches!(begin, Begin::Fresh);
         let _turn = match &begin {
             Begin::With(_) | Begin::Asking(_) => {

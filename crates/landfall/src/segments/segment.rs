@@ -182,7 +182,7 @@ impl Segment {
 
     /// How often a server has granted or prolonged the lease of that MAC since its client was made.
     pub(crate) fn acks(&self, mac: MacAddr) -> u32 {
-        self.lock().clients.get(&mac).map_or(0, |entry| entry.client.progress().acks)
+        self.progress(mac).map_or(0, |progress| progress.acks)
     }
 
     /// Takes the clients away from a segment that was stopped.
