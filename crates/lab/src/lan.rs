@@ -4,9 +4,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::success;
-use crate::{Namespace, Result};
+use crate::{Error, Namespace, Result};
+
+/// A port without spanning tree forwards when the kernel has noticed its carrier.
+const FORWARDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Which namespace of a [`Lan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +215,25 @@ impl Lan {
             ns.path().display()
         ))?;
         ns.ok(&["ip", "link", "set", "eth0", "up"])?;
+        self.forwards(port)?;
         Ok(ns)
+    }
+
+    /// Waits until a port of the bridge forwards: before, the bridge drops what comes in there.
+    fn forwards(&self, port: &str) -> Result<()> {
+        let until = Instant::now() + FORWARDS_WITHIN;
+        loop {
+            let seen = self.host.ok(&["ip", "-details", "link", "show", port])?;
+            if seen.contains("state forwarding") {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let what = format!("port {port} of {} to forward", self.bridge);
+                return Err(Error::TimedOut { what, after: FORWARDS_WITHIN, seen });
+            }
+            // The kernel tells of it by netlink only, for which the lab has no ear.
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

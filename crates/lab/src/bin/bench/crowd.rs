@@ -12,6 +12,9 @@ use crate::usage::Usage;
 const CONTAINER_KIB: u64 = 24 * 1024;
 /// What must be left for all others, in KiB.
 const RESERVE_KIB: u64 = 1024 * 1024;
+/// What a removal takes at most, in seconds, and the status by which `timeout` says that it took longer.
+const REMOVED_WITHIN: &str = "180";
+const TIMED_OUT: i32 = 124;
 /// How many containers one `docker rm` removes at a time.
 const DOCKER_RM_WIDTH: usize = 50;
 
@@ -132,9 +135,19 @@ fn remove_all(site: &Site, names: &[String]) -> Result<()> {
     let lots: Vec<&[String]> = names.chunks(DOCKER_RM_WIDTH).collect();
     let done = in_parallel(lots.len(), lots.len(), |n| {
         let lot = lots.get(n).copied().unwrap_or_default();
-        let args: Vec<&str> =
-            ["rm", "-f"].into_iter().chain(lot.iter().map(String::as_str)).collect();
-        Ok(site.engine.docker_ok(&args)?)
+        let command = ["timeout", REMOVED_WITHIN, "docker", "rm", "-f"];
+        let argv: Vec<&str> = command.into_iter().chain(lot.iter().map(String::as_str)).collect();
+        match site.engine.machine().run(&argv)?.status.code() {
+            Some(0) => Ok(()),
+            // On any driver's network: of two locks one goroutine holds either (`getSvcRecords`, `processEndpointDelete`).
+            Some(TIMED_OUT) => Err(format!(
+                "the engine removes nothing any more after {REMOVED_WITHIN} s: 20.10 may lock itself up when \
+                 containers of one network are removed at once (moby#46661, mended in 23.0). Try again, or \
+                 LANDFALL_ENGINE=28"
+            )
+            .into()),
+            status => Err(format!("docker rm -f ended with status {status:?}").into()),
+        }
     });
     done.into_iter().collect::<Result<Vec<_>>>().map(drop)
 }

@@ -115,6 +115,7 @@ fn measure(args: &Args) -> Result<()> {
     let mut facts = Facts::gather(&args.out)?;
     let chosen = |what| args.only.is_empty() || args.only.contains(&what);
     let mut sections = Vec::new();
+    let mut failed: Vec<String> = Vec::new();
     let add = |facts: &Facts, sections: &mut Vec<Section>, section| {
         sections.push(section);
         // A run that is interrupted leaves what it has.
@@ -127,10 +128,18 @@ fn measure(args: &Args) -> Result<()> {
         let site = progress("a LAN, dnsmasq, an engine and Landfall", || Site::new(&state))?;
         facts.engine = Some(site.engine_version()?);
         let mut section = |what, title, measure: &dyn Fn(&Site) -> Result<Section>| -> Result<()> {
-            if chosen(what) {
-                add(&facts, &mut sections, progress(title, || measure(&site))?)?;
+            if !chosen(what) {
+                return Ok(());
             }
-            Ok(())
+            match progress(title, || measure(&site)) {
+                Ok(section) => add(&facts, &mut sections, section),
+                // It costs nobody else his figures.
+                Err(error) => {
+                    eprintln!("bench: {error}");
+                    failed.push(error.to_string());
+                    Ok(())
+                }
+            }
         };
         section(Run, "docker run", &|site| run::measure(site, effort))?;
         section(Share, "CreateEndpoint and Join", &|site| share::measure(site, effort))?;
@@ -168,7 +177,7 @@ fn measure(args: &Args) -> Result<()> {
     write(args, &facts, &sections)?;
     print!("{}", report::markdown(&facts, &sections, effort));
     eprintln!("bench: written to {0}/bench.md and {0}/bench.json", args.out.display());
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ").into()) }
 }
 
 fn write(args: &Args, facts: &Facts, sections: &[Section]) -> Result<()> {
