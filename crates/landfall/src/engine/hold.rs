@@ -124,6 +124,7 @@ impl Engine {
         };
         // Side by side: each waits for the disk.
         join_all(all.iter().map(async |id| {
+            self.revive(id).await;
             if let Err(error) = self.remove(id).await {
                 tracing::error!(endpoint = %id, %error, "something of an endpoint is left");
             }

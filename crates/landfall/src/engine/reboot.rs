@@ -12,7 +12,9 @@ use dhcp::v4::Lease;
 use jiff::Timestamp;
 
 use super::hold::now;
-use super::{Endpoint, ipv6};
+use super::ids::EndpointId;
+use super::options::Options;
+use super::{Endpoint, Engine, ipv6};
 use crate::store::StoredLease;
 
 /// How long an identity waits for its container if nobody knows whether its lease goes on.
@@ -59,6 +61,58 @@ impl Remembered {
         match self {
             Remembered::Valid(lease) => lease.expires_at.min(now + UNKNOWN * 30),
             Remembered::Unsure(_) => now + UNKNOWN,
+        }
+    }
+}
+
+impl Engine {
+    /// Takes up again what an endpoint had before the machine booted, as far as that goes on: who gives it back needs a
+    /// client that has it. Does nothing for an endpoint that has one.
+    pub(super) async fn revive(&self, id: &EndpointId) {
+        let (network, lease, saved) = {
+            let state = self.lock();
+            let Some(endpoint) = state.endpoints.get(id).filter(|e| e.is_remembered()) else {
+                return;
+            };
+            let clock_is_set = net::wall_clock_is_set();
+            let lease = endpoint.remembered.as_deref().map(|s| Remembered::of(s, clock_is_set));
+            let lease = match lease {
+                // It is not to be prolonged any more.
+                Some(Remembered::Valid(lease)) => {
+                    Some(Lease { renew_at: lease.expires_at, rebind_at: lease.expires_at, ..lease })
+                }
+                Some(Remembered::Unsure(_)) | None => None,
+            };
+            let saved = endpoint.remembered6.as_deref();
+            let saved = saved.and_then(|stored| ipv6::of_earlier_boot(stored, clock_is_set));
+            (endpoint.network.clone(), lease, saved)
+        };
+        if lease.is_none() && saved.is_none() {
+            return;
+        }
+        let Options { interface, mode, .. } = &network.options;
+        let opened = self.0.segments.get_as_it_is(interface, mode.access()).await;
+        let Ok((segment, link)) = opened else { return };
+        let (config, config6) = {
+            let state = self.lock();
+            let Some(endpoint) = state.endpoints.get(id) else { return };
+            (self.client_config(endpoint), self.ipv6_config(endpoint, link.mtu))
+        };
+        let taken_up = match lease {
+            Some(lease) => segment.resume(id, config, lease, None).await,
+            None => segment.enter(id, config, None).await,
+        };
+        if taken_up.is_err() {
+            // Whoever has the MAC now has what belongs to it.
+            return;
+        }
+        if let (Some(saved), Some(config)) = (saved, config6)
+            && let Ok(ipv6) = self.0.segments.ipv6_of(&segment)
+        {
+            ipv6.resume(id, config, Some(saved), None);
+        }
+        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
+            endpoint.segment = Some(segment);
         }
     }
 }

@@ -86,11 +86,17 @@ impl Segment {
         let now = tokio::time::Instant::now();
         let (mac, until, silent_at) = (config.mac, now + patience, now + dhcp::REBOOT_SILENCE);
         let fresh = matches!(begin, Begin::Fresh);
+        let goes_on = matches!(begin, Begin::With(_));
         let _turn = match &begin {
+            Begin::With(lease) if self.lock().silent => {
+                start.recorded().await?;
+                // An engine starts the containers of a network one after the other.
+                self.go_on(owner, config, lease.clone()).await?;
+                return Ok(Some(lease.clone()));
+            }
             Begin::With(_) | Begin::Asking(_) => {
                 // It asks for its lease with its first word.
                 start.recorded().await?;
-                let goes_on = matches!(begin, Begin::With(_));
                 let until = if goes_on { until.min(silent_at) } else { until };
                 match (tokio::time::timeout_at(until, self.reboots.acquire()).await, &begin) {
                     (Ok(turn), _) => Some(turn),
@@ -129,7 +135,11 @@ impl Segment {
         }
         start.recorded().await?;
         self.with(mac, |client, now| client.request(now));
-        self.wait_for(mac, lease, until).await
+        let lease = self.wait_for(mac, lease, until).await?;
+        if goes_on && self.acks(mac) == 0 {
+            self.lock().silent = true;
+        }
+        Ok(lease)
     }
 
     /// Goes on with a lease of an earlier boot whose turn to ask did not come in time: the servers are silent to those

@@ -16,6 +16,7 @@ const ROUTERS: usize = 8;
 /// Advertisements of one that is kept that are handed on in a second, and those of all others together. A client reads ten.
 const EACH: u8 = 2;
 const STRANGERS: u8 = 2;
+const SECOND: Duration = Duration::from_secs(1);
 /// The same words are no news within this time.
 const REPEATED: Duration = Duration::from_millis(500);
 /// One that was silent for so long makes room for another: the longest time between two advertisements (RFC 4861 §6.2.1).
@@ -37,6 +38,8 @@ struct Router {
     /// When it was last handed on.
     handed_on: Instant,
     rate: Rate,
+    /// Its newest word, which came too soon to be handed on.
+    late: Option<(Vec<u8>, Checksum)>,
 }
 
 /// How many there were within a second.
@@ -53,11 +56,19 @@ impl Default for Rate {
 
 impl Rate {
     fn admits(&mut self, most: u8, now: Instant) -> bool {
-        if now.saturating_since(self.began) >= Duration::from_secs(1) {
+        if now.saturating_since(self.began) >= SECOND {
             *self = Rate { began: now, count: 0 };
         }
         self.count = self.count.saturating_add(1);
         self.count <= most
+    }
+}
+
+impl Router {
+    /// This is its word now.
+    fn says(&mut self, bytes: Vec<u8>, checksum: Checksum, now: Instant) {
+        (self.bytes, self.checksum, self.late) = (bytes, checksum, None);
+        (self.at, self.handed_on) = (now, now);
     }
 }
 
@@ -73,15 +84,16 @@ impl Advertised {
             let same = router.bytes == bytes;
             if same {
                 router.at = now;
+                router.late = None;
             }
-            if same && now.saturating_since(router.handed_on) < REPEATED
-                || !router.rate.admits(EACH, now)
-            {
+            if same && now.saturating_since(router.handed_on) < REPEATED {
                 return false;
             }
-            let rate = std::mem::take(&mut router.rate);
-            *router =
-                Router { source, at: now, bytes: bytes.to_vec(), checksum, handed_on: now, rate };
+            if !router.rate.admits(EACH, now) {
+                router.late = (!same).then(|| (bytes.to_vec(), checksum));
+                return false;
+            }
+            router.says(bytes.to_vec(), checksum, now);
             return true;
         }
         if !self.strangers.admits(STRANGERS, now) {
@@ -94,8 +106,25 @@ impl Advertised {
         }
         let rate = Rate { began: now, count: 1 };
         let bytes = bytes.to_vec();
-        self.routers.push(Router { source, at: now, bytes, checksum, handed_on: now, rate });
+        let (at, handed_on, late) = (now, now, None);
+        self.routers.push(Router { source, at, bytes, checksum, handed_on, rate, late });
         true
+    }
+
+    /// When the next word that came too soon is due; none: none did.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let late = self.routers.iter().filter(|router| router.late.is_some());
+        late.map(|router| router.rate.began + SECOND).min()
+    }
+
+    /// The newest word of a router, which came too soon and is due now: it is what counts, however fast it was said.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<(Vec<u8>, Checksum)> {
+        let due = |router: &&mut Router| router.late.is_some() && router.rate.began + SECOND <= now;
+        let router = self.routers.iter_mut().find(due)?;
+        let (bytes, checksum) = router.late.take()?;
+        router.rate.admits(EACH, now);
+        router.says(bytes.clone(), checksum, now);
+        Some((bytes, checksum))
     }
 
     /// All of it, each with the time at which it was said.
@@ -171,6 +200,31 @@ mod tests {
             assert_eq!(passed, 2);
             bench.after(1000);
         }
+    }
+
+    /// A router takes back what it said a moment ago.
+    #[test]
+    fn what_came_too_soon_is_handed_on_later_and_only_the_last_of_it() {
+        let mut bench = Bench::new();
+        let begin = bench.now;
+        assert!(bench.hear(1, 1800) && bench.hear(1, 0));
+        assert!(!bench.after(10).hear(1, 900) && !bench.after(10).hear(1, 600));
+        assert_eq!(bench.advertised.due(), Some(begin + SECOND));
+        let (early, due) = (begin + Duration::from_millis(999), begin + SECOND);
+        assert_eq!(bench.advertised.take_due(early), None);
+        bench.now = due;
+        let (bytes, _) = bench.advertised.take_due(bench.now).unwrap();
+        let frame = Frame::parse(&bytes, Checksum::Verify).unwrap();
+        let Payload::Nd(nd) = frame.payload else { panic!("{frame:?}") };
+        let Message::RouterAdvertisement(said) = nd.message else { panic!("{nd:?}") };
+        assert_eq!(said.lifetime, 600);
+        assert_eq!((bench.advertised.due(), bench.advertised.take_due(bench.now)), (None, None));
+        // It counts as one of the next second's two.
+        assert!(bench.hear(1, 300));
+        assert!(!bench.hear(1, 200));
+        // What is said again as it stands is no news that waits.
+        assert!(!bench.hear(1, 300));
+        assert_eq!(bench.advertised.due(), None);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) said: VecDeque<(MacAddr, Vec<u8>)>,
     pub(super) driver: Option<AbortHandle>,
     pub(super) pace: Pace,
+    /// Whether no server has been heard since one that came back after a boot went on without an answer.
+    pub(super) silent: bool,
 }
 
 /// An endpoint's client, and what the segment does for it.

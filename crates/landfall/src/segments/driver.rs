@@ -69,7 +69,7 @@ impl Segment {
     /// Repeats what was said, and sets the timer to what is due next.
     pub(super) fn arm(&self, state: &mut State) {
         self.repeat(state);
-        state.timers.arm(&self.timer, &self.interface);
+        state.timers.arm(&self.timer, &self.interface, None);
     }
 
     fn report(&self, entry: &mut Entry, event: Event) {
@@ -146,6 +146,7 @@ impl Segment {
     fn deliver(&self, state: &mut State, frame: &Frame<'_>, sender: Option<MacAddr>) {
         let concerned = match &frame.payload {
             Payload::Udp4(datagram) if datagram.destination.port() == port::CLIENT => {
+                state.silent = false;
                 let chaddr = datagram.payload.get(CHADDR).and_then(|b| b.try_into().ok());
                 chaddr.map(MacAddr).into_iter().collect()
             }

@@ -384,7 +384,8 @@ impl Ipv6 {
     /// Sets the timer to what is due next, and repeats what was said.
     fn arm(&self, state: &mut State) {
         self.repeat(state);
-        state.timers.arm(&self.timer, &self.interface);
+        let due = state.advertised.due();
+        state.timers.arm(&self.timer, &self.interface, due);
     }
 
     async fn drive(self: Arc<Self>) {
@@ -403,6 +404,12 @@ impl Ipv6 {
                 self.follow(&mut state, mac);
             }
         }
+        while let Some((bytes, checksum)) = state.advertised.take_due(now) {
+            if let Ok(frame) = Frame::parse(&bytes, checksum) {
+                self.count(|counters| counters.router_advertisements_ignored -= 1);
+                self.deliver(&mut state, &frame, None);
+            }
+        }
         self.arm(&mut state);
     }
 
@@ -418,8 +425,8 @@ impl Ipv6 {
         let mut state = self.lock();
         if self.is_news(&mut state, &frame, bytes, checksum) {
             self.deliver(&mut state, &frame, None);
-            self.arm(&mut state);
         }
+        self.arm(&mut state);
     }
 
     /// Counts what came in, and says whether any client is to hear it.

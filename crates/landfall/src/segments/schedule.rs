@@ -45,9 +45,9 @@ impl Schedule {
         })
     }
 
-    /// Sets the timer to what is due next.
-    pub(super) fn arm(&mut self, timer: &BootTimer, interface: &str) {
-        let next = self.timers.first().map(|(at, _)| *at);
+    /// Sets the timer to what is due next, a client's time or the `other` one.
+    pub(super) fn arm(&mut self, timer: &BootTimer, interface: &str, other: Option<Instant>) {
+        let next = self.timers.first().map(|(at, _)| *at).into_iter().chain(other).min();
         if next != self.armed {
             self.armed = next;
             if let Err(error) = timer.set(next.map(Instant::since_boot)) {

@@ -99,6 +99,7 @@ impl Segment {
                 said: VecDeque::new(),
                 driver: None,
                 pace: Pace::default(),
+                silent: false,
             }),
         });
         let driver = tokio::spawn(segment.clone().drive()).abort_handle();

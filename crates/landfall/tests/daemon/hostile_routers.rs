@@ -213,6 +213,28 @@ fn options_of_all_kinds() {
     scene.assert_well();
 }
 
+/// A router that says more than is handed on, and then no more: its last word counts.
+#[test]
+fn the_last_word_of_a_fast_router_counts() {
+    let scene = Scene::new();
+    let router = Advertisement::of(1);
+    let is_there = || {
+        let shown = scene.site.shown("web")["ipv6"]["routers"].clone();
+        let source = router.source().to_string();
+        shown.as_array().unwrap().iter().any(|shown| *shown == source)
+    };
+    for last in [1800, 0, 900] {
+        let (before, _) = scene.heard();
+        for lifetime in [600, 0, 1200, 0, 700, last] {
+            let said = router.clone().header(|header| header.lifetime = lifetime);
+            scene.rogue.send(&said.frame());
+        }
+        eventually("all six heard", SOON, || same(scene.heard().0 >= before + 6, &true));
+        eventually("the last of them", SOON, || same(is_there(), &(last != 0)));
+    }
+    scene.assert_well();
+}
+
 /// A container that plays router and DHCPv6 server is not heard on a network that lets none act as one.
 #[test]
 fn a_rogue_router_in_a_container() {

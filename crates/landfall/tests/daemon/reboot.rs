@@ -127,6 +127,24 @@ fn sixty_containers_ask_sixteen_at_a_time() {
     assert_eq!(server.count(MessageType::Discover), COUNT, "none after the boot");
 }
 
+/// Nobody comes back for it, and its network goes.
+#[test]
+fn what_nobody_came_back_for_is_given_back_with_its_network() {
+    let (site, server) = after_boot(&[], true);
+    let mark = server.mark();
+    site.delete_network("lan");
+    let release =
+        server.wait_after(mark, "RELEASE", SOON, |request| request.kind == MessageType::Release);
+    assert_eq!(release.message.ciaddr, Ipv4Addr::new(10, 77, 1, 66));
+    assert_eq!(server.requests().len(), mark + 1, "and nothing else");
+    assert_eq!(site.links(), ["br0", "laptop", "lo", "router"]);
+    // Without a clock nobody knows whose it is by now.
+    let (site, server) = after_boot(&[], false);
+    let mark = server.mark();
+    site.delete_network("lan");
+    assert_eq!(server.mark(), mark);
+}
+
 #[test]
 fn the_server_has_changed_its_mind() {
     let (site, server) = after_boot(&[], true);
@@ -157,6 +175,41 @@ fn the_host_is_up_before_the_router() {
     eventually("the new router", SOON, || {
         same(container.routes(), &vec!["default via 10.77.0.9 dev eth0".to_owned()])
     });
+}
+
+/// An engine starts the containers of a network one after the other: they are not silent for two seconds each.
+#[test]
+fn one_after_the_other_is_up_before_the_router() {
+    let mut site = Site::new();
+    let answer =
+        |request: &Request| Grant::new([10, 77, 1, request.message.chaddr.0[5]]).answer(request);
+    let server = Server::start(site.lan.router_ns(), "eth0", answer);
+    site.network("lan", &[]);
+    let macs: Vec<String> = (1..=12).map(|n| format!("02:00:00:00:00:{n:02x}")).collect();
+    let create = |site: &Site, run: &str, mac: &str| {
+        let made = site.create("lan", &format!("{run}{}", &mac[15..]), mac);
+        let last = u8::from_str_radix(&mac[15..], 16).unwrap();
+        assert_eq!(made.ip(), Ipv4Addr::new(10, 77, 1, last));
+    };
+    macs.iter().for_each(|mac| create(&site, "a", mac));
+    site.boot(true);
+    server.behave(|_| vec![]);
+    let began = std::time::Instant::now();
+    let (late, first) = macs.split_last().unwrap();
+    first.iter().for_each(|mac| create(&site, "b", mac));
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    let mark = server.mark();
+    server.behave(answer);
+    eventually("all have asked", SOON * 4, || {
+        let said = server.requests();
+        let said = said[mark..].iter().filter(|request| asks_whether_it_is_still_right(request));
+        let who: BTreeSet<MacAddr> = said.map(|request| request.message.chaddr).collect();
+        same(who.len(), &first.len())
+    });
+    // The router has been heard: whoever comes now asks before it goes on.
+    let mark = server.mark();
+    create(&site, "b", late);
+    assert!(server.requests()[mark..].iter().any(asks_whether_it_is_still_right));
 }
 
 /// More than may ask at a time: those whose turn does not come go on as well, and ask later.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lab::{Capture, DhcpServer, Landfall, Lease, Machine, Message, ServerOptions, landfall_binary};
+use lab::{Capture, Landfall, Machine, Message, ServerOptions, landfall_binary};
 
 use crate::identities::{self, Identity, all_come_back, is_told_apart};
 use crate::site::{REQUEST, SOON, Site, lan_with_dnsmasq, messages, until};
@@ -124,11 +124,14 @@ fn the_host_boots() {
     });
     let (lan, server) = lan_with_dnsmasq(ServerOptions::default());
     let mut site = Site::without_landfall(lan, server, &[], &folders);
+    // Its clock has a battery.
+    let clock = "mount -t tmpfs none /sys/class && mkdir -p /sys/class/rtc/rtc0 && echo 1 > /sys/class/rtc/rtc0/hctosys";
     let start = |machine: &Machine| {
+        machine.ok(&["sh", "-c", clock])?;
         Landfall::spawn_beside(machine, &landfall_binary()?, &[], &["LOG_LEVEL=debug"])
     };
     site.landfall = Some(start(site.engine.machine()).unwrap());
-    site.network("lan", &["release_delay=10m"]);
+    site.network("lan", &["release_delay=10m", "lease_timeout=4s"]);
     let mut names: Vec<String> = Vec::new();
     let mut run = |name: &str, options: &[&str]| {
         site.run(name, &[&LAN[..], &["--restart", "always", "--hostname", name], options].concat());
@@ -153,12 +156,25 @@ fn the_host_boots() {
         assert!(first.ciaddr.is_unspecified(), "{first:?}");
         site.logged(Message::Discover, &mac, 1);
     }
-    let macs: Vec<String> = names.iter().map(|name| identity(&site, name).0).collect();
+
+    // Once more, and this time before the router. The engine is there all the same, and so are those that can be told apart.
+    let apart: Vec<String> = names.iter().filter(|name| is_told_apart(name)).cloned().collect();
+    let before = identities::identities(&site, &apart, "lan");
+    site.lan.host_ns().ip_batch("link set router nomaster\n").unwrap();
+    site.landfall = Some(site.engine.reboot(&site.lan, start).unwrap());
+    for name in &apart {
+        until(&format!("{name} runs without a server's word"), SOON, || {
+            (site.inspect(name, "{{.State.Running}}") == "true").then_some(())
+        });
+    }
+    assert_eq!(identities::identities(&site, &apart, "lan"), before);
+    before.values().for_each(|(_, address)| site.reached(*address));
+    site.lan.host_ns().ip_batch("link set router master br0\n").unwrap();
+
     for name in &names {
         site.docker(&["rm", "-f", name]);
     }
+    // With its network goes what nobody came back for.
     site.docker(&["network", "rm", "lan"]);
-    // What nobody came back for, the server keeps to its end.
-    let given_back = |leases: &[Lease]| !leases.iter().any(|lease| macs.contains(&lease.mac));
-    site.server.wait_leases("no lease of those that ran", SOON, &given_back).unwrap();
+    site.no_lease_is_left();
 }
