@@ -103,6 +103,7 @@ impl State {
                 && endpoint.client_id() == Some(client_id)
         })?;
         Some(Error::ClientIdInUse {
+            network: new.network.id.clone(),
             endpoint: id.clone(),
             client_id: client_id.to_owned(),
             bridge: bridge.clone(),

@@ -1,40 +1,28 @@
 //! Making an endpoint: its link on the segment and its lease, side by side.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
-
 use dhcp::ipv6::Saved;
-use dhcp::v4::{Config, Progress};
 use ipnet::{Ipv4Net, Ipv6Net};
 use net::{Link, Peer, Veth};
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::MacAddr;
 
 use super::api::{Attachment, Container, NewEndpoint};
-use super::asked::{Asked, only_others_offered};
-use super::diagnose::{NoLease, find_obstacle};
-use super::endpoint_options::EndpointOptions;
+use super::asked::Asked;
+use super::endpoint_options::{EndpointOptions, IDENTITY};
 use super::ids::EndpointId;
-use super::options::{Mode, NoServer, Options};
+use super::options::{Mode, Options, invalid};
 use super::reboot::Remembered;
+use super::stable_mac::mac_of;
 use super::{Endpoint, Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
-use crate::segments::{AcquireError, Begin, Segment, Start};
+use crate::segments::{Begin, Start};
 use crate::store::{NetworkRecord, Phase};
 
-/// After this time a server is not slow, but has nothing to offer, or is dead: dnsmasq looks for three seconds whether
-/// somebody has the address.
-const SLOW: Duration = Duration::from_millis(3800);
-/// And then so long for the server to show that it lives: until shortly before the fourth DISCOVER, at 7 s less the jitter
-/// of all pauses.
-const LIVENESS: Duration = Duration::from_millis(1300);
-
 /// Where an endpoint's MAC comes from.
-enum Origin {
+pub(super) enum Origin {
     /// It was made just now: nobody has ever seen it.
     Fresh,
-    /// The user gave it, or it was made for this endpoint before.
+    /// The user gave it, it belongs to the container's name, or it was made for this endpoint before.
     Known,
     /// The endpoint with this identifier had it, and its lease is held.
     Held(EndpointId),
@@ -44,7 +32,7 @@ enum Origin {
 
 impl Origin {
     /// What the DHCP client begins with.
-    fn begin(&self) -> Begin {
+    pub(super) fn begin(&self) -> Begin {
         match self {
             Origin::Fresh => Begin::Fresh,
             Origin::Known | Origin::Held(_) => Begin::Known,
@@ -61,13 +49,34 @@ impl Engine {
     /// because the caller hung up: everything is undone. The same endpoint again gets the same
     /// answer, since an engine repeats a request whose answer it did not get.
     pub(crate) async fn create_endpoint(&self, new: NewEndpoint) -> Result<Attachment, Error> {
+        let (network, endpoint) = (new.network.clone(), new.id.clone());
+        self.endpoint_made(new).await.map_err(|error| error.of(&network, &endpoint))
+    }
+
+    async fn endpoint_made(&self, mut new: NewEndpoint) -> Result<Attachment, Error> {
         let network = self.network(&new.network)?;
         if let Some(mac) = new.mac.filter(|mac| !mac.is_unicast()) {
-            return Err(Error::BadMac { endpoint: new.id, mac });
+            return Err(Error::BadMac { network: new.network, endpoint: new.id, mac });
         }
         let options =
             EndpointOptions::parse(&new.options, new.interface.as_deref(), network.options.ipv4)
-                .map_err(|source| Error::EndpointOption { endpoint: new.id.clone(), source })?;
+                .map_err(|source| Error::EndpointOption {
+                    network: new.network.clone(),
+                    endpoint: new.id.clone(),
+                    source,
+                })?;
+        let mac_of = |name: &str| mac_of(self.0.secret.get(), &network.options.interface, name);
+        if let Some(name) = options.identity.as_deref() {
+            if new.mac.is_some() {
+                let reason = "the container has a MAC of its own as well (`--mac-address`): leave out one of the two";
+                return Err(Error::EndpointOption {
+                    network: new.network,
+                    endpoint: new.id,
+                    source: invalid(IDENTITY, name, reason),
+                });
+            }
+            new.mac = Some(mac_of(name));
+        }
         let random = random_mac()?;
         self.undone(&new.id).await;
         let asked = Asked { network: &network, new: &new, options: &options };
@@ -86,14 +95,19 @@ impl Engine {
                         });
                     }
                     Phase::Held(_) => {}
-                    Phase::Creating | Phase::Releasing => return Err(Error::Busy(new.id)),
+                    Phase::Creating | Phase::Releasing => return Err(busy(&network, &new.id)),
                 }
             }
             if let Some(why) = state.unreadable_endpoints.get(&new.id) {
                 return Err(Error::UnreadableEndpoint { endpoint: new.id, why: why.clone() });
             }
             let (container, returning) = state.meant_by(&asked);
-            let mac = new.mac.or(again).unwrap_or(random);
+            // Unless somebody else has it: who had this name before and has another now.
+            let own = container
+                .map(|container| mac_of(&container.name))
+                .filter(|mac| !state.is_taken(*mac, &network.options.interface));
+            let known = new.mac.or(again).or(own);
+            let mac = known.unwrap_or(random);
             let mut endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
             endpoint.options = options.clone();
             if let Some(in_use) = state.client_id_in_use(&new.id, &endpoint, returning.as_ref()) {
@@ -106,7 +120,7 @@ impl Engine {
                 endpoint.host_name = host_name.clone();
             }
             let origin = match earlier {
-                None if new.mac.or(again).is_some() => Origin::Known,
+                None if known.is_some() => Origin::Known,
                 None => Origin::Fresh,
                 Some((from, mut earlier)) => {
                     endpoint.claimed = true;
@@ -229,7 +243,7 @@ impl Engine {
             // Deleted meanwhile, by a call that could not know of these.
             drop(segment.release(id, mac).await);
             let _ = self.delete_own_link(network.options.mode, id).await;
-            return Err(Error::Busy(id.clone()));
+            return Err(busy(network, id));
         }
         if noted.is_none() || noted != lease.as_ref().map(|lease| lease.address) {
             self.keep(id).await?;
@@ -279,139 +293,6 @@ impl Engine {
         }
     }
 
-    async fn lease(
-        &self,
-        network: &NetworkRecord,
-        segment: &Arc<Segment>,
-        id: &EndpointId,
-        mac: MacAddr,
-        origin: &Origin,
-        start: Start,
-    ) -> Result<Option<dhcp::v4::Lease>, Error> {
-        let patience = network.options.lease_timeout;
-        let Some(config) = self.lock().endpoints.get(id).map(|e| self.client_config(e)) else {
-            return Err(Error::Busy(id.clone()));
-        };
-        if let Origin::Held(from) = origin
-            && start.recorded().await.is_ok()
-            && let Ok(lease) = segment.take_over(from, id, mac, config.host_name.as_deref())
-        {
-            point("claim: lease taken over");
-            tracing::info!(endpoint = %id, earlier = %from, %mac, "goes on with its lease");
-            return Ok(lease);
-        }
-        let required = config.requested_address;
-        let acquire = async || {
-            let (config, start) = (config.clone(), start.clone());
-            if !network.options.ipv4 {
-                return segment.enter(id, config, None).await.map(|()| None);
-            }
-            tokio::select! {
-                acquired = segment.acquire(id, config, origin.begin(), patience, start) => acquired,
-                never = self.make_room_for(segment, mac) => match never {},
-                refused = only_others_offered(segment, mac, required) => refused,
-            }
-        };
-        let mut acquired = acquire().await;
-        if let Err(AcquireError::MacInUse(holder)) = &acquired
-            && self.is_releasing(holder)
-        {
-            // It was held for this container until a moment ago.
-            self.undone(holder).await;
-            acquired = acquire().await;
-        }
-        match acquired {
-            Ok(lease) => Ok(lease),
-            Err(AcquireError::MacInUse(holder)) => Err(Error::MacInUse {
-                endpoint: id.clone(),
-                mac,
-                bridge: segment.interface().to_owned(),
-                holder: self.who_is(&holder),
-            }),
-            Err(AcquireError::Abandoned) => Err(Error::Busy(id.clone())),
-            Err(AcquireError::TimedOut(progress)) if progress.offers == 0 && progress.naks == 0 => {
-                self.without_server(network, segment, id, config, origin, progress).await
-            }
-            Err(AcquireError::TimedOut(progress)) => {
-                Err(self.no_lease(network, segment, id, mac, progress).await)
-            }
-        }
-    }
-
-    fn is_releasing(&self, id: &EndpointId) -> bool {
-        self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.phase == Phase::Releasing)
-    }
-
-    /// What becomes of a container for which no server has a word.
-    async fn without_server(
-        &self,
-        network: &NetworkRecord,
-        segment: &Segment,
-        id: &EndpointId,
-        config: Config,
-        origin: &Origin,
-        progress: Progress,
-    ) -> Result<Option<dhcp::v4::Lease>, Error> {
-        match (network.options.no_server, origin) {
-            (NoServer::Wait, _) => Ok(None),
-            // Unless it was seen in use by another machine.
-            (NoServer::Last, Origin::Remembered(Remembered::Unsure(last)))
-                if progress.last_conflict.is_none_or(|found| found.address != last.address) =>
-            {
-                tracing::warn!(
-                    endpoint = %id, mac = %config.mac, address = %last.address,
-                    "no DHCP server answers: goes on with its last address"
-                );
-                segment.assume(id, config, last.clone());
-                Ok(Some(last.clone()))
-            }
-            _ => Err(self.no_lease(network, segment, id, config.mac, progress).await),
-        }
-    }
-
-    pub(super) async fn no_lease(
-        &self,
-        network: &NetworkRecord,
-        segment: &Segment,
-        id: &EndpointId,
-        mac: MacAddr,
-        progress: Progress,
-    ) -> Error {
-        let required = self.lock().endpoints.get(id).and_then(|endpoint| endpoint.options.ip);
-        Error::NoLease(Box::new(NoLease {
-            network: network.id.clone(),
-            endpoint: id.clone(),
-            bridge: segment.interface().to_owned(),
-            mac,
-            access: network.options.mode.access(),
-            patience: network.options.lease_timeout,
-            required,
-            obstacle: match progress.offers {
-                0 => find_obstacle(&self.0.host, segment.interface(), segment.port(), mac).await,
-                _ => None,
-            },
-            progress,
-        }))
-    }
-
-    /// If no server offers anything, its pool may be empty: the lease that has been held for longest is given back
-    /// before the last DISCOVER goes out. Unless nobody prolongs that one either: the server is dead then, and who it is
-    /// held for may need it.
-    async fn make_room_for(&self, segment: &Segment, mac: MacAddr) -> Infallible {
-        tokio::time::sleep(SLOW).await;
-        if !segment.is_offered(mac)
-            && let Some((id, held)) = self.held_longest(segment)
-        {
-            let before = segment.renew(held);
-            tokio::time::sleep(LIVENESS).await;
-            if !segment.is_offered(mac) && segment.acks(held) > before {
-                tracing::info!(endpoint = %id, bridge = segment.interface(), "held no longer: room is needed");
-                self.0.unfinished.spawn(self.clone().give_up(id));
-            }
-        }
-        std::future::pending().await
-    }
-
     async fn make_link(
         &self,
         network: &NetworkRecord,
@@ -438,7 +319,7 @@ impl Engine {
         match self.lock().endpoints.get_mut(id) {
             Some(endpoint) => endpoint.making = Some(making),
             // Deleted meanwhile: nobody would remove what is made now.
-            None => return Err(Error::Busy(id.clone())),
+            None => return Err(busy(network, id)),
         }
         let guarded = network.options.dhcp_guard;
         let (mode, parent) = (network.options.mode, bridge.index);
@@ -485,12 +366,17 @@ impl Engine {
     }
 
     /// Names an endpoint for people.
-    fn who_is(&self, id: &EndpointId) -> String {
+    pub(super) fn who_is(&self, id: &EndpointId) -> String {
         self.lock().who_is(id)
     }
 }
 
 impl State {
+    /// Whether an endpoint behind that bridge or parent has this MAC.
+    fn is_taken(&self, mac: MacAddr, interface: &str) -> bool {
+        self.endpoints.values().any(|e| e.mac == mac && e.network.options.interface == interface)
+    }
+
     /// Names an endpoint for people.
     pub(super) fn who_is(&self, id: &EndpointId) -> String {
         let endpoint = self.endpoints.get(id);
@@ -535,6 +421,11 @@ pub(super) async fn undo(engine: Engine, id: EndpointId) {
     if let Err(error) = engine.undo(&id).await {
         tracing::error!(endpoint = %id, %error, "something of an unfinished endpoint is left");
     }
+}
+
+/// That another call has the endpoint just now.
+pub(super) fn busy(network: &NetworkRecord, endpoint: &EndpointId) -> Error {
+    Error::Busy { network: network.id.clone(), endpoint: endpoint.clone() }
 }
 
 /// A MAC for a container whose user gave none: locally administered, unicast, random.

@@ -10,10 +10,12 @@ use super::options::{Given, InvalidOption, LONGEST_PREFIX, invalid, is_plain, na
 
 /// The address that the container must get.
 const IP: &str = "ip";
+/// The name to which its MAC belongs.
+pub(super) const IDENTITY: &str = "identity";
 /// What the interface is called in the container; the front door has a name of its own for it.
 const IFNAME: &str = "ifname";
 /// All that the user can write, sorted.
-const ALL: &[&str] = &[name::CLIENT_ID, name::HOSTNAME, IP];
+const ALL: &[&str] = &[name::CLIENT_ID, name::HOSTNAME, IDENTITY, IP];
 
 /// The options of an endpoint, parsed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub(crate) struct EndpointOptions {
     pub(crate) hostname: Option<Box<str>>,
     /// The text of its client identifier (option 61).
     pub(crate) client_id: Option<Box<str>>,
+    /// The name to which its MAC belongs, in place of the container's.
+    pub(crate) identity: Option<Box<str>>,
     /// What its interface is to be called in the sandbox.
     pub(crate) interface: Option<Box<str>>,
 }
@@ -49,6 +53,7 @@ impl EndpointOptions {
             ip: get(IP).map(|(_, value)| address(value, ipv4)).transpose()?,
             hostname: host_name(get(name::HOSTNAME))?,
             client_id: text(get(name::CLIENT_ID))?,
+            identity: text(get(IDENTITY))?,
             interface: match interface {
                 Some(wrong) if !is_plain(wrong) => {
                     let reason =
@@ -118,7 +123,7 @@ mod tests {
     fn a_misspelt_option_names_the_nearest() {
         let error = parse(&[("hostnme", "web")]).unwrap_err().to_string();
         assert!(error.contains("did you mean \"hostname\"?"), "{error}");
-        assert!(error.ends_with("the options are client_id, hostname, ip"), "{error}");
+        assert!(error.ends_with("the options are client_id, hostname, identity, ip"), "{error}");
         // A network's.
         let error = parse(&[("bridge", "br0")]).unwrap_err().to_string();
         assert!(!error.contains("did you mean"), "{error}");
@@ -138,6 +143,7 @@ mod tests {
             ("hostname", "my web"),
             ("hostname", "$(reboot)"),
             ("hostname", &"x".repeat(64)),
+            ("identity", ""),
             ("client_id", ""),
             ("client_id", "a\nb"),
             ("client_id", &"x".repeat(255)),

@@ -48,14 +48,18 @@ pub(crate) enum Error {
         endpoint: EndpointId,
     },
     /// Another network has this identifier.
-    #[error("there is a network {0} with other options already")]
+    #[error(
+        "there is a network {0} with other options already: remove it (`docker network rm`) and create it again"
+    )]
     NetworkExists(NetworkId),
     /// An option cannot be taken.
     #[error(transparent)]
     Option(#[from] InvalidOption),
     /// The same of an endpoint's.
-    #[error("endpoint {endpoint}: {source}")]
+    #[error("network {network}, endpoint {endpoint}: {source}")]
     EndpointOption {
+        /// The network.
+        network: NetworkId,
         /// The endpoint that was refused.
         endpoint: EndpointId,
         /// What is wrong with it.
@@ -103,9 +107,11 @@ pub(crate) enum Error {
     Port(#[from] PortError),
     /// The MAC is taken.
     #[error(
-        "endpoint {endpoint}: MAC {mac} is in use on {bridge} by {holder}: give each container one of its own, or none"
+        "network {network}, endpoint {endpoint}: MAC {mac} is in use on {bridge} by {holder}: give each container one of its own, or none"
     )]
     MacInUse {
+        /// The network.
+        network: NetworkId,
         /// The endpoint that was refused.
         endpoint: EndpointId,
         /// The MAC asked for.
@@ -117,9 +123,11 @@ pub(crate) enum Error {
     },
     /// The client identifier is taken.
     #[error(
-        "endpoint {endpoint}: client_id {client_id:?} is in use on {bridge} by {holder}: to a DHCP server both would be one client, with one address. Give each container one of its own (`driver-opt=client_id=…`), or none"
+        "network {network}, endpoint {endpoint}: client_id {client_id:?} is in use on {bridge} by {holder}: to a DHCP server both would be one client, with one address. Give each container one of its own (`driver-opt=client_id=…`), or none"
     )]
     ClientIdInUse {
+        /// The network.
+        network: NetworkId,
         /// The endpoint that was refused.
         endpoint: EndpointId,
         /// Its identifier.
@@ -158,9 +166,11 @@ pub(crate) enum Error {
     },
     /// A MAC that no station can have.
     #[error(
-        "endpoint {endpoint}: {mac} cannot be a container's MAC: it is a group address or all zero; the first byte must be even"
+        "network {network}, endpoint {endpoint}: {mac} cannot be a container's MAC: it is a group address or all zero; the first byte must be even"
     )]
     BadMac {
+        /// The network.
+        network: NetworkId,
         /// The endpoint that was refused.
         endpoint: EndpointId,
         /// The MAC asked for.
@@ -170,31 +180,47 @@ pub(crate) enum Error {
     #[error(transparent)]
     NoLease(Box<NoLease>),
     /// The lease ended between the calls of one start.
-    #[error("endpoint {endpoint} on {bridge} has lost its lease: start the container again")]
+    #[error(
+        "network {network}, endpoint {endpoint} on {bridge} has lost its lease: start the container again"
+    )]
     LeaseLost {
+        /// The network.
+        network: NetworkId,
         /// The endpoint.
         endpoint: EndpointId,
         /// Where.
         bridge: String,
     },
     /// The endpoint is being made or removed by another call.
-    #[error("endpoint {0} is being made or removed by another call")]
-    Busy(EndpointId),
+    #[error(
+        "network {network}, endpoint {endpoint}: another call is making or removing it just now: try again"
+    )]
+    Busy {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint.
+        endpoint: EndpointId,
+    },
     /// The sandbox of a rootless engine is out of reach.
     #[error(
         "the engine is rootless ({0}): its containers live in network namespaces that only its own user's namespace reaches, and the LAN is not one of them. Use a root engine"
     )]
     Rootless(String),
     /// The path does not name a network namespace.
-    #[error("endpoint {endpoint}: {} cannot be the path of a network namespace", sandbox.display())]
+    #[error(
+        "network {network}, endpoint {endpoint}: {} cannot be the path of a network namespace: it must be absolute, without `..`. Landfall serves Docker Engine 20.10 and newer",
+        sandbox.display()
+    )]
     Sandbox {
+        /// The network.
+        network: NetworkId,
         /// The endpoint.
         endpoint: EndpointId,
         /// What the engine named.
         sandbox: PathBuf,
     },
     /// The kernel refused.
-    #[error("network {network}, endpoint {endpoint}: {source}")]
+    #[error("network {network}, endpoint {endpoint}: {source}. {DOCTOR}")]
     Kernel {
         /// The network.
         network: NetworkId,
@@ -206,12 +232,60 @@ pub(crate) enum Error {
     /// The kernel refused something that concerns no endpoint.
     #[error(transparent)]
     Net(#[from] net::Error),
+    /// What concerns no endpoint in particular has failed for this one.
+    #[error("network {network}, endpoint {endpoint}: {source}. {DOCTOR}")]
+    For {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// What was tried, and what was seen.
+        source: Box<Error>,
+    },
+    /// The same for a network.
+    #[error("network {network} on {interface}: {source}. {DOCTOR}")]
+    ForNetwork {
+        /// The network.
+        network: NetworkId,
+        /// Its bridge or parent.
+        interface: String,
+        /// What was tried, and what was seen.
+        source: Box<Error>,
+    },
     /// The kernel gives no random bytes for a MAC.
     #[error("no random bytes for a MAC: {0}")]
     NoRandomness(String),
     /// The state could not be read or written.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// What helps when the host does not do what it should.
+const DOCTOR: &str = "`landfall doctor` looks for what is wrong with this host";
+
+impl Error {
+    /// Whether it is about the host, and does not say for whom that mattered.
+    fn is_of_the_host(&self) -> bool {
+        matches!(self, Error::Net(_) | Error::Store(_) | Error::NoRandomness(_))
+    }
+
+    /// Says for whom it matters, if it does not yet.
+    pub(super) fn of(self, network: &NetworkId, endpoint: &EndpointId) -> Error {
+        if !self.is_of_the_host() {
+            return self;
+        }
+        let (network, endpoint) = (network.clone(), endpoint.clone());
+        Error::For { network, endpoint, source: Box::new(self) }
+    }
+
+    /// The same for a network.
+    pub(super) fn of_network(self, network: &NetworkId, interface: &str) -> Error {
+        if !self.is_of_the_host() {
+            return self;
+        }
+        let (network, interface) = (network.clone(), interface.to_owned());
+        Error::ForNetwork { network, interface, source: Box::new(self) }
+    }
 }
 
 /// What helps when a record cannot be read.

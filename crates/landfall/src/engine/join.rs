@@ -9,6 +9,7 @@ use net::Route;
 use net::route::{protocol, scope};
 
 use super::api::{JoinRequest, Joined, StaticRoute};
+use super::create::busy;
 use super::options::NoServer;
 use super::{Engine, Error, container_link, with_prefix};
 use crate::fault::point;
@@ -17,6 +18,11 @@ use crate::store::Phase;
 impl Engine {
     /// Hands an endpoint's link over to a sandbox, whose namespace may not exist yet.
     pub(crate) async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
+        let (network, endpoint) = (request.network.clone(), request.endpoint.clone());
+        self.joined_to(request).await.map_err(|error| error.of(&network, &endpoint))
+    }
+
+    async fn joined_to(&self, request: JoinRequest) -> Result<Joined, Error> {
         let JoinRequest { network, endpoint: id, sandbox } = request;
         let record = self.network(&network)?;
         let unknown = || Error::UnknownEndpoint { network: network.clone(), endpoint: id.clone() };
@@ -24,19 +30,19 @@ impl Engine {
             return Err(Error::Rootless(format!("its sandbox is {}", sandbox.display())));
         }
         if !is_plain(&sandbox) {
-            return Err(Error::Sandbox { endpoint: id, sandbox });
+            return Err(Error::Sandbox { network, endpoint: id, sandbox });
         }
         let (lease, goes_without, options) = {
             let state = self.lock();
             let endpoint = state.endpoints.get(&id).ok_or_else(unknown)?;
             if !matches!(endpoint.phase, Phase::Created | Phase::Joined(_)) {
-                return Err(Error::Busy(id));
+                return Err(busy(&record, &id));
             }
             (endpoint.lease(), endpoint.goes_without_ipv4(), endpoint.options.clone())
         };
         let bridge = &record.options.interface;
         if lease.is_none() && !goes_without && record.options.no_server != NoServer::Wait {
-            return Err(Error::LeaseLost { endpoint: id, bridge: bridge.clone() });
+            return Err(Error::LeaseLost { network, endpoint: id, bridge: bridge.clone() });
         }
         let lease = lease.filter(|_| !record.internal);
         let gateway = lease.as_ref().and_then(Lease::gateway);

@@ -6,11 +6,13 @@
 //! | `options` | a network's options |
 //! | `endpoint_options` | a single endpoint's options |
 //! | `identity` | what a network has its endpoints tell DHCP servers |
+//! | `stable_mac` | the MAC that belongs to a name |
 //! | `client` | what an endpoint's DHCP clients are told |
 //! | `conflict` | may this bridge be used |
 //! | `network` | make and forget networks |
 //! | `asked` | who has the address or identifier that a new endpoint asks for |
-//! | `create` | an endpoint's link and lease, and their undoing |
+//! | `create` | an endpoint with its link, and their undoing |
+//! | `lease` | the lease of an endpoint that is being made |
 //! | `child` | an endpoint's link where it is a macvlan child |
 //! | `unfinished` | endpoints that were never made, or never joined |
 //! | `join` | hand an endpoint over to a sandbox |
@@ -48,6 +50,7 @@ pub(crate) mod identity;
 pub(crate) mod ids;
 mod ipv6;
 mod join;
+mod lease;
 mod leave;
 mod network;
 pub(crate) mod options;
@@ -56,6 +59,7 @@ mod recover;
 mod renewals;
 mod sandbox;
 mod sandbox_ipv6;
+mod stable_mac;
 mod status;
 mod unfinished;
 mod without_ipv4;

@@ -43,6 +43,11 @@ impl Engine {
         }
         let options = Options::parse(&given)?;
         let record = NetworkRecord { id: new.id, options, internal: new.internal };
+        let (id, interface) = (record.id.clone(), record.options.interface.clone());
+        self.network_made(record).await.map_err(|error| error.of_network(&id, &interface))
+    }
+
+    async fn network_made(&self, record: NetworkRecord) -> Result<(), Error> {
         let turn = self.turn(&record.id).await;
         if let Some(known) = self.lock().networks.get(&record.id) {
             return if **known == record { Ok(()) } else { Err(Error::NetworkExists(record.id)) };

@@ -258,6 +258,12 @@ pub(crate) enum InvalidOption {
         /// What to write.
         instead: String,
     },
+    /// An option that means nothing without IPv6.
+    #[error("option {name} means nothing without IPv6: add `-o ipv6=auto`, or leave it out")]
+    WithoutIpv6 {
+        /// The option.
+        name: &'static str,
+    },
     /// Neither IPv4 nor IPv6.
     #[error(
         "the network has neither IPv4 nor IPv6, so its containers would have no address: `-o ipv4=false` needs `-o ipv6=auto`, `slaac` or `dhcp`"
@@ -442,6 +448,13 @@ fn ipv6<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Option<Ipv6Option
         },
     };
     let required = flag(get(name::IPV6_REQUIRED), false)?;
+    if mode.is_none() {
+        let given =
+            [name::IPV6_ADDRESS, name::IPV6_PD].into_iter().find(|name| get(name).is_some());
+        if let Some(name) = given.or(required.then_some(name::IPV6_REQUIRED)) {
+            return Err(InvalidOption::WithoutIpv6 { name });
+        }
+    }
     Ok(mode.map(|mode| Ipv6Options { mode, address, prefix, required }))
 }
 
@@ -565,8 +578,14 @@ mod tests {
             |given: &[(&str, &str)]| parse(&[&[("bridge", "br0")], given].concat()).unwrap().ipv6;
         assert_eq!(ipv6(&[]), None);
         assert_eq!(ipv6(&[("ipv6", "false")]), None);
+        assert_eq!(ipv6(&[("ipv6_required", "false")]), None);
         // What it would be made of does not switch it on.
-        assert_eq!(ipv6(&[("ipv6_address", "stable")]), None);
+        for given in [("ipv6_address", "stable"), ("ipv6_pd", "60"), ("ipv6_required", "true")] {
+            for off in [&[][..], &[("ipv6", "false")]] {
+                let error = parse(&[&[("bridge", "br0"), given], off].concat()).unwrap_err();
+                assert_eq!(error, InvalidOption::WithoutIpv6 { name: given.0 });
+            }
+        }
         for auto in ["true", "auto", "1"] {
             assert_eq!(ipv6(&[("ipv6", auto)]), Some(Ipv6Options::default()), "{auto}");
         }
@@ -621,6 +640,12 @@ mod tests {
             ("lease_timeout", "s"),
             ("lease_timeout", ""),
             ("skip_routes", "yes"),
+            ("dhcp_guard", "on"),
+            ("conflict_check", "slow"),
+            ("on_lease_loss", "panic"),
+            ("no_server", "retry"),
+            ("release_delay", "25h"),
+            ("release_delay", "60"),
             ("ignore_conflicts", ""),
             ("client_id", ""),
             ("user_class", ""),

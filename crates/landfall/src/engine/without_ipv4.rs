@@ -9,6 +9,7 @@ use std::sync::Arc;
 use dhcp::v4::{Config, Lease};
 use wire::MacAddr;
 
+use super::create::busy;
 use super::ids::EndpointId;
 use super::options::NoServer;
 use super::{Endpoint, Engine, Error};
@@ -55,9 +56,7 @@ impl Engine {
             Err(AcquireError::TimedOut(progress)) => {
                 Err(self.no_lease(network, segment, id, mac, progress).await)
             }
-            Err(AcquireError::Abandoned | AcquireError::MacInUse(_)) => {
-                Err(Error::Busy(id.clone()))
-            }
+            Err(AcquireError::Abandoned | AcquireError::MacInUse(_)) => Err(busy(network, id)),
         }
     }
 

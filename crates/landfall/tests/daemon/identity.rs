@@ -210,3 +210,46 @@ fn what_cannot_be_asked_for_is_refused() {
     assert_eq!(server.mark(), 0, "not a word to the server");
     assert_eq!(site.status()["endpoints"], json!([]));
 }
+
+/// The MAC that belongs to a name is the same for ever, on this host.
+#[test]
+fn a_name_has_its_mac_for_ever() {
+    let mut site = Site::new();
+    let server = obliging(&site);
+    site.network("lan", &[]);
+    let create = |site: &Site, endpoint: &str, name: &str| {
+        site.try_create_asking("lan", endpoint, "", &[("identity", name)])
+    };
+    let delete = |site: &Site, endpoint: &crate::site::Endpoint| {
+        site.ok("DeleteEndpoint", &crate::container::endpoint_ref(endpoint));
+    };
+    let web = create(&site, "one", "web").unwrap();
+    let other = create(&site, "two", "other").unwrap();
+    assert_ne!(web.mac, other.mac);
+    // Two at a time would be one client.
+    let refusal = create(&site, "three", "web").unwrap_err();
+    assert!(
+        refusal.contains(&format!("MAC {} is in use on br0 by endpoint ", web.mac)),
+        "{refusal}"
+    );
+    delete(&site, &web);
+    delete(&site, &other);
+    server.wait_count(MessageType::Release, 2);
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    let again = create(&site, "four", "web").unwrap();
+    assert_eq!((&again.mac, &again.address), (&web.mac, &web.address));
+    delete(&site, &again);
+    // With another network on the bridge as well.
+    site.delete_network("lan");
+    site.network("lan", &[]);
+    assert_eq!(create(&site, "five", "web").unwrap().mac, web.mac);
+
+    let both = site.try_create_asking("lan", "six", MAC, &[("identity", "web")]).unwrap_err();
+    assert!(both.contains("--mac-address"), "{both}");
+    // Another host is somebody else.
+    let elsewhere = Site::new();
+    let _server = obliging(&elsewhere);
+    elsewhere.network("lan", &[]);
+    assert_ne!(create(&elsewhere, "one", "web").unwrap().mac, web.mac);
+}

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Mode6, ServerOptions};
 
+use crate::identities::identity;
 use crate::site::{SOON, Site, inside, run_args, until};
 
 const MAC: &str = "02:00:00:00:00:48";
@@ -26,6 +27,46 @@ fn containers_say_who_they_are_and_what_they_want() {
     told_by_a_container(&site);
     an_address_of_its_own(&site);
     no_name(&site);
+}
+
+/// The same container name has the same MAC and the same address, for ever: over `rm` and `run`, networks that are made anew and
+/// a Landfall that is started anew. And nobody else ever has them.
+#[test]
+fn a_name_has_its_identity_for_ever() {
+    let mut site = Site::new(ServerOptions::default());
+    site.network("lan", &[]);
+    let run = |site: &Site, name: &str| {
+        site.run(name, &["--network", "lan"]);
+        identity(site, name, "lan")
+    };
+    let remove = |site: &Site, names: &[&str]| {
+        site.docker(&[&["rm", "-f"], names].concat());
+        site.no_lease_is_left();
+    };
+    let web = run(&site, "web");
+    remove(&site, &["web"]);
+    // Whoever comes within a minute is somebody else.
+    let other = run(&site, "other");
+    assert!(other.0 != web.0 && other.1 != web.1, "{other:?} after {web:?}");
+    assert_eq!(run(&site, "web"), web);
+    remove(&site, &["web", "other"]);
+    site.docker(&["network", "rm", "lan"]);
+    site.landfall().kill9().unwrap();
+    site.landfall().restart().unwrap();
+    site.network("lan", &[]);
+    assert_eq!(run(&site, "other"), other);
+    assert_eq!(run(&site, "web"), web);
+
+    // The name goes over to another while its owner runs on under a new one.
+    site.docker(&["rename", "web", "old"]);
+    let new = run(&site, "web");
+    assert!(new.0 != web.0 && new.1 != web.1, "{new:?} beside {web:?}");
+    remove(&site, &["web", "old", "other"]);
+
+    // By a name of its own, whatever the container is called.
+    let asks = "name=lan,driver-opt=identity=web";
+    site.run("any", &["--network", asks]);
+    assert_eq!(identity(&site, "any", "lan"), web);
 }
 
 /// Waits for a line of the server's log.

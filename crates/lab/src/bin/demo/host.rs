@@ -167,7 +167,7 @@ impl Host {
     pub(crate) fn status_commands(&self) -> Result<Vec<String>> {
         if self.engine.is_some() {
             return Ok(vec![
-                "install /var/lib/docker/plugins/*/rootfs/landfall /usr/local/bin/".into(),
+                "install /var/lib/docker/plugins/$(docker plugin inspect -f '{{.Id}}' landfall)/rootfs/landfall /usr/local/bin/".into(),
                 "landfall status".into(),
             ]);
         }
