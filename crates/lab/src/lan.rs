@@ -140,6 +140,9 @@ impl Lan {
         for (ns, ip) in [(&lan.router, Self::ROUTER), (&lan.laptop, Self::LAPTOP)] {
             ns.ip_batch(&format!("addr add {ip}/16 dev eth0\nlink set eth0 up\n"))?;
         }
+        for port in ["router", "laptop"] {
+            lan.forwards(&format!("{prefix}{port}"))?;
+        }
         lan.laptop.ok(&["ip", "route", "add", "default", "via", &Self::ROUTER.to_string()])?;
         if options.ipv6 {
             for (ns, ip) in [(&lan.router, Self::ROUTER6), (&lan.laptop, Self::LAPTOP6)] {

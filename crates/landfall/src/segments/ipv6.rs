@@ -147,15 +147,19 @@ impl Ipv6 {
     ) -> Configuration {
         let mac = config.mac;
         let (ready, told) = oneshot::channel();
-        let client = match before {
-            Some(saved) => Client::reboot(config, saved, seed(), now()),
-            None => {
-                let mut client = Client::new(config, seed());
-                client.start_knowing(self.lock().advertised.frames(), now());
-                client
-            }
-        };
-        self.insert(owner, client, None, Some(Waiting::Ready(ready)));
+        {
+            // What routers say meanwhile is for it as well.
+            let mut state = self.lock();
+            let client = match before {
+                Some(saved) => Client::reboot(config, saved, seed(), now()),
+                None => {
+                    let mut client = Client::new(config, seed());
+                    client.start_knowing(state.advertised.frames(), now());
+                    client
+                }
+            };
+            self.insert(&mut state, owner, client, None, Some(Waiting::Ready(ready)));
+        }
         // Whoever takes the client away tells nothing: then there is nothing.
         let _ = told.await;
         self.view(mac).map(|view| view.configuration).unwrap_or_default()
@@ -178,11 +182,12 @@ impl Ipv6 {
                 client
             }
         };
-        self.insert(owner, client, live, None);
+        self.insert(&mut self.lock(), owner, client, live, None);
     }
 
     fn insert(
         &self,
+        state: &mut State,
         owner: &EndpointId,
         mut client: Client,
         live: Option<Live>,
@@ -190,7 +195,6 @@ impl Ipv6 {
     ) {
         client.hold(live.is_none());
         let mac = client.config().mac;
-        let mut state = self.lock();
         // The DHCPv4 side says whose MAC it is.
         state.remove(mac);
         let entry = Entry {
@@ -203,7 +207,7 @@ impl Ipv6 {
             waiting,
         };
         state.clients.insert(mac, Box::new(entry));
-        self.settle(&mut state, mac);
+        self.settle(state, mac);
     }
 
     /// Hands a client over to another endpoint; its configuration, if it was there.

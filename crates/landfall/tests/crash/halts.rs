@@ -79,7 +79,7 @@ fn an_endpoint_is_deleted_while_it_is_made() {
                 drop(making);
             }
             let refusal = made.join().unwrap().unwrap_err();
-            assert!(refusal.contains("being"), "{refusal}");
+            assert!(refusal.contains("another call is making or removing it"), "{refusal}");
         });
         site.end();
     }
