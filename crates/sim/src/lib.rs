@@ -71,7 +71,7 @@ mod watch;
 pub use byzantine::Byzantine;
 pub use command::Command;
 pub use coverage::{Coverage, INPUTS, Input, STATES};
-pub use database::Database;
+pub use database::{Database, Host};
 pub use endpoint::{Endpoint, History};
 pub use lan::{Exchanges, Lan, ServerId, SquatterId};
 pub use link::Conditions;

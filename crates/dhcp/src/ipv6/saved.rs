@@ -25,6 +25,9 @@ pub struct Saved {
     /// Addresses of a lease that is over, which stay in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Ipv6Addr>,
+    /// Whether a server of this link wants to know of addresses that were made without it (RFC 9686).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub registers: bool,
 }
 
 impl Saved {
@@ -73,6 +76,7 @@ impl Client {
             lease: self.server.as_ref().and_then(|server| server.lease().cloned()),
             information: self.information().cloned(),
             kept: self.kept.clone(),
+            registers: self.server.as_ref().is_some_and(|server| server.registers()),
         }
     }
 
@@ -92,6 +96,9 @@ impl Client {
         client.kept = saved.kept;
         if let Some(lease) = saved.lease {
             client.resume_lease(lease, now);
+        }
+        if saved.registers {
+            client.server().resume_registering(now);
         }
         client.go_on(now);
         client

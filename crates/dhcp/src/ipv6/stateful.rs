@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// The DHCPv6 client, made when it is first needed.
-    fn server(&mut self) -> &mut v6::Client {
+    pub(crate) fn server(&mut self) -> &mut v6::Client {
         let (config, rng) = (&self.config, &mut self.rng);
         let make = || Box::new(v6::Client::new(server_config(config), rng.u64(..)));
         self.server.get_or_insert_with(make)
@@ -102,7 +102,7 @@ impl Client {
     pub(crate) fn handle_datagram(&mut self, datagram: &Udp6<'_>, now: Instant) {
         let destination = *datagram.destination.ip();
         if datagram.destination.port() == port::CLIENT
-            && (self.host.link_local() == Some(destination) || self.host.is_ours(destination))
+            && self.host.is_ours(destination)
             && let Some(server) = &mut self.server
         {
             server.handle_message(*datagram.source.ip(), datagram.payload, now);
@@ -111,10 +111,14 @@ impl Client {
 
     /// Tells a server that wants to know of the addresses that were made without it (RFC 9686).
     pub(crate) fn register(&mut self, now: Instant) {
+        if let Phase::Stopped | Phase::Releasing = self.phase {
+            return;
+        }
         let Some(server) = self.server.as_mut().filter(|server| server.registers()) else { return };
         for entry in self.host.learned().addresses.iter() {
+            // What is doubted may be of another link.
             if let Some(address) = entry.what.address
-                && !self.host.is_checked(address)
+                && !(entry.doubted || self.host.is_checked(address))
             {
                 server.register(address, entry.what.preferred_until, entry.until, now);
             }
@@ -180,10 +184,11 @@ impl Client {
             let mut lease = server.lease().into_iter().flat_map(|lease| &lease.addresses);
             lease.any(|leased| leased.address == address)
         };
-        if let Some(server) = &mut self.server
-            && leased(server)
-        {
-            server.decline(address, now);
+        if let Some(server) = &mut self.server {
+            server.forget(address);
+            if leased(server) {
+                server.decline(address, now);
+            }
         }
         self.kept.retain(|kept| *kept != address);
         self.emit(Event::Duplicate { address, holder, given_up });
@@ -196,6 +201,8 @@ impl Client {
         if let Phase::Stopped | Phase::Releasing = self.phase {
             return;
         }
+        let made: Vec<_> = self.host.learned().made().collect();
+        self.unregister(&made, now);
         self.phase = Phase::Releasing;
         self.remembered = None;
         self.kept = Vec::new();

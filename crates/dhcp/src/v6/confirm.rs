@@ -44,10 +44,12 @@ impl Client {
     /// is where the lease's times say.
     ///
     /// Without a lease, what is looked for is looked for anew at `at`. The caller spreads `at` where
-    /// many clients are concerned. A client that is stopped, releasing or declining stays so.
+    /// many clients are concerned. A client that is stopped, releasing or declining stays so. Addresses
+    /// that were [registered](Client::register) are forgotten: whether servers of this link want to know
+    /// has to be found out anew, and the caller checks them before it names them again.
     pub fn confirm(&mut self, at: Instant, now: Instant) {
         let at = at.max(now);
-        self.stop_registering(now);
+        self.registrations = None;
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
             phase @ (Phase::Stopped | Phase::Releasing(_) | Phase::Declining(_)) => {
                 self.phase = phase;
@@ -147,8 +149,16 @@ impl Client {
             self.start_over(now);
             return Err(reason);
         }
+        let unknown = grant.no_binding();
         match grant.into_lease(answer.server, Some(&lease), (asked, now), &mut self.rng) {
-            Some(lease) => self.bind(lease, now),
+            Some(lease) => {
+                let server = lease.server.clone();
+                self.bind(lease, now);
+                if unknown {
+                    // What the server does not know it is asked to give anew (RFC 8415 §18.2.10.1).
+                    self.begin(About::Request { server }, now, now);
+                }
+            }
             None => self.start_over(now),
         }
         Ok(())

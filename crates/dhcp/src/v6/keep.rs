@@ -5,7 +5,7 @@ use std::time::Duration;
 use wire::dhcp6::{Duid, MessageType, StatusCode};
 
 use super::client::{Client, refusal};
-use super::exchange::{Exchange, Pace};
+use super::exchange::{Exchange, Pace, after_conflict};
 use super::grant::Grant;
 use super::lease::Lease;
 use super::phase::{About, Asking, Phase, Upkeep};
@@ -74,6 +74,9 @@ impl Client {
         let Phase::Leased { lease, upkeep } = &mut self.phase else { return };
         if let Upkeep::Asking(asking) = upkeep {
             let ended = now >= asking.exchange.at && asking.exchange.is_over(now);
+            if ended && matches!(asking.about, About::Decline { .. }) {
+                return self.declined(now);
+            }
             if ended || now >= asking.about.gives_way_at(lease) {
                 *upkeep = Upkeep::Idle;
             }
@@ -154,7 +157,7 @@ impl Client {
         match about {
             // Whatever it says, it was heard (RFC 8415 §18.2.10.3).
             About::Decline { .. } => {
-                self.rest(now);
+                self.declined(now);
                 Ok(())
             }
             _ if confirmed => self.confirmed(answer, now),
@@ -223,7 +226,9 @@ impl Client {
     fn go_on(&mut self, old: Lease, new: Lease, now: Instant) {
         bump(&mut self.progress.replies);
         self.refusals = 0;
-        self.conflicts = 0;
+        if !old.addresses.is_empty() {
+            self.conflicts = 0;
+        }
         self.wanted = new.addresses.first().map(|leased| leased.address).or(self.wanted);
         let same = old.same_configuration(&new);
         self.phase = Phase::Leased { lease: new, upkeep: Upkeep::Idle };
@@ -262,6 +267,18 @@ impl Client {
         // What has just been refused is not asked for again.
         self.wanted = self.config.requested_address;
         self.start_over(now);
+    }
+
+    /// What was in use by another machine is declined. If no address is left beside the prefixes, the
+    /// server is asked for one without waiting for T1.
+    fn declined(&mut self, now: Instant) {
+        self.rest(now);
+        let Phase::Leased { lease, upkeep: Upkeep::Idle } = &self.phase else { return };
+        if self.config.address && lease.addresses.is_empty() {
+            let early = now < lease.t1_at;
+            let delay = after_conflict(self.conflicts, &mut self.rng);
+            self.begin(About::Renew { early }, now + delay, now);
+        }
     }
 
     /// Nothing more is asked just now.

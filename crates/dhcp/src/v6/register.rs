@@ -14,6 +14,8 @@ use crate::Instant;
 
 /// Most addresses that are registered.
 const MOST: usize = 16;
+/// After a restart of the daemon addresses are told of within this time, not all at once.
+const RESUMED_SPREAD: Duration = Duration::from_secs(10);
 /// The longest time between two registrations of an address whose end moves (RFC 9686 §4.6).
 const LONGEST_REFRESH: Duration = Duration::from_secs(4 * 3600);
 
@@ -24,6 +26,8 @@ pub(crate) struct Registrations {
     wanted: bool,
     /// AddrRegDesyncMultiplier: 0.9 to 1.1.
     desync: f64,
+    /// Nothing is told before.
+    from: Instant,
     list: Vec<Registration>,
 }
 
@@ -46,7 +50,8 @@ struct Registration {
 
 impl Registrations {
     fn new(rng: &mut Rng) -> Registrations {
-        Registrations { wanted: false, desync: 0.9 + 0.2 * rng.f64(), list: Vec::new() }
+        let desync = 0.9 + 0.2 * rng.f64();
+        Registrations { wanted: false, desync, from: Instant::BOOT, list: Vec::new() }
     }
 
     fn deadline(&self) -> Instant {
@@ -101,6 +106,7 @@ impl Client {
         let all = self.registrations.get_or_insert_with(|| Box::new(Registrations::new(rng)));
         all.list.retain(|known| known.valid_until > now);
         let (interval, room) = (all.interval(valid_until, now), all.list.len() < MOST);
+        let from = all.from;
         let preferred_until = preferred_until.min(valid_until);
         match all.list.iter_mut().find(|known| known.address == address && !known.ends) {
             Some(known) => {
@@ -120,7 +126,7 @@ impl Client {
                 told_until: valid_until,
                 ends: false,
                 exchange: None,
-                refresh_at: now,
+                refresh_at: now.max(from),
                 next_refresh: now + interval,
             }),
             None => {}
@@ -141,6 +147,13 @@ impl Client {
         self.register_timeout(now);
     }
 
+    /// Another machine has `address`: nothing may come from it, not even that it is given up.
+    pub fn forget(&mut self, address: Ipv6Addr) {
+        if let Some(all) = &mut self.registrations {
+            all.list.retain(|known| known.address != address);
+        }
+    }
+
     /// Whether a server of this link wants to know of addresses that the endpoint made itself.
     pub fn registers(&self) -> bool {
         self.registrations.as_ref().is_some_and(|all| all.wanted)
@@ -155,16 +168,12 @@ impl Client {
         }
     }
 
-    /// The link may be another: whether its servers want to know has to be found out anew, and
-    /// then they have to be told.
-    pub(crate) fn stop_registering(&mut self, now: Instant) {
-        let Some(all) = &mut self.registrations else { return };
-        all.wanted = false;
-        all.list.retain(|known| !known.ends);
-        for known in &mut all.list {
-            known.exchange = None;
-            known.refresh_at = now;
-        }
+    /// Goes on after a restart of the daemon, on the same link, whose servers want to know.
+    pub fn resume_registering(&mut self, now: Instant) {
+        let rng = &mut self.rng;
+        let mut all = Box::new(Registrations::new(rng));
+        (all.wanted, all.from) = (true, now + RESUMED_SPREAD.mul_f64(rng.f64()));
+        self.registrations = Some(all);
     }
 
     /// When something is due; nothing but the end of addresses as long as nobody wants to know.
@@ -182,8 +191,9 @@ impl Client {
     /// Tells what is due.
     pub(crate) fn register_timeout(&mut self, now: Instant) {
         let Some(all) = self.registrations.as_mut().filter(|all| all.wanted) else { return };
-        // One that ends is told for as long as its lifetime would have lasted, at most.
-        all.list.retain(|known| known.valid_until > now);
+        // One that ends is told for as long as its lifetime would have lasted, at most. In the last second
+        // there is nothing to be told any more: lifetimes of zero would take the address back.
+        all.list.retain(|known| seconds(known.valid_until, now) > 0);
         let intervals: Vec<_> =
             all.list.iter().map(|known| all.interval(known.valid_until, now)).collect();
         let mut messages = Vec::new();

@@ -50,11 +50,11 @@ impl Client {
         }
     }
 
-    /// Another machine has `address`: it is refused, and if nothing is left of the lease, another
-    /// is looked for. Does nothing unless `address` is in the lease.
+    /// Another machine has `address`: it is refused, and another is looked for: by Solicit, or by an
+    /// early Renew if prefixes are left of the lease. Does nothing unless `address` is in the lease.
     ///
-    /// A second refusal in a row costs 1 s before the next Solicit, each further one 10 s, from the
-    /// tenth on a minute.
+    /// A second refusal in a row costs 1 s before that, each further one 10 s, from the tenth on a
+    /// minute.
     pub fn decline(&mut self, address: Ipv6Addr, now: Instant) {
         let Phase::Leased { lease, upkeep } = &mut self.phase else { return };
         if !lease.addresses.iter().any(|leased| leased.address == address) {

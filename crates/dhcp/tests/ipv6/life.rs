@@ -1,7 +1,7 @@
 //! Holding a place, giving back, and going on after a restart and after a boot.
 
 use dhcp::Instant;
-use dhcp::ipv6::{Client, Config, Configuration, Event, Listening, Mode, OnLoss, Saved, State};
+use dhcp::ipv6::{Client, Config, Configuration, Event, Listening, OnLoss, Saved, State};
 use wire::dhcp6::{Builder, Message, MessageType, code};
 use wire::nd::{self, Message as NdMessage};
 
@@ -245,29 +245,6 @@ fn times_are_translated_all_of_them() {
     assert_eq!(there.configuration.addresses[1].valid_until, at(3600.0 + 7200.0));
     assert_eq!(there.lease.as_ref().unwrap().prefixes[0].valid_until, at(3600.0 + 7200.0));
     assert_eq!(there.translate(|instant| instant - hour), saved);
-}
-
-#[test]
-fn a_server_that_wants_it_is_told_of_addresses_made_without_it() {
-    let config = Config { mode: Mode::Slaac, ..Config::new(MAC) };
-    let mut bench = Bench::with(config);
-    bench.advertise(&router().other().prefix(7200, 3600));
-    let question = bench.asked(MessageType::InformationRequest);
-    let question = Message::parse(&question).unwrap();
-    let reply = Builder::new(MessageType::Reply, question.xid)
-        .option(code::CLIENT_ID, question.options.client_id().unwrap())
-        .option(code::SERVER_ID, &SERVER_DUID)
-        .option(code::ADDR_REG_ENABLE, &[])
-        .finish();
-    bench.answer(&reply);
-    bench.until(0.5);
-    bench.ready();
-    bench.until(10.0);
-    let told =
-        bench.sent.iter().find(|sent| sent.from == ADDRESS && matches!(sent.what, What::Dhcp(_)));
-    let told = told.expect("a message from the address itself");
-    // Not before it is known to be nobody else's.
-    assert!(told.at >= at(2.0), "{:?}", told.at);
 }
 
 #[test]

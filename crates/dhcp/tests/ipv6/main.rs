@@ -16,4 +16,5 @@ mod lan;
 mod life;
 mod memory;
 mod properties;
+mod register;
 mod start;

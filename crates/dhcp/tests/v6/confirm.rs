@@ -124,6 +124,30 @@ fn prefixes_are_rebound_and_not_confirmed() {
 }
 
 #[test]
+fn a_prefix_that_is_not_known_after_a_boot_is_requested_anew() {
+    let mut bench = rebooting(with_prefix(), 100.0);
+    let rebind = bench.asked(MessageType::Rebind);
+    bench.answer(reply(&rebind).server(other_server()).pd(|ia| {
+        ia.contents.clear();
+        ia.status = Some(StatusCode::NoBinding);
+    }));
+    assert_eq!(bench.event(), Event::Bound);
+    let request = bench.asked(MessageType::Request);
+    assert_eq!(request.message().options.server_id(), Some(&other_server()[..]));
+    assert_eq!(request.prefixes(), Some(vec![(PREFIX, 56)]));
+    // And what is given goes in the place of what was not known.
+    let other = "2001:db8:78::".parse().unwrap();
+    bench.answer(reply(&request).server(other_server()).pd(|ia| {
+        ia.contents = vec![(other, 56, PREFERRED, VALID)];
+    }));
+    assert!(matches!(bench.event(), Event::Changed { .. }));
+    let lease = bench.client.lease().unwrap();
+    assert_eq!((lease.addresses.len(), lease.prefixes.len()), (1, 1));
+    assert_eq!(lease.prefixes[0].prefix, other);
+    bench.silent();
+}
+
+#[test]
 fn prefixes_that_are_wrong_after_a_boot_are_not_used() {
     let mut bench = rebooting(with_prefix(), 100.0);
     let rebind = bench.asked(MessageType::Rebind);

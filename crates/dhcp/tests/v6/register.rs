@@ -102,6 +102,18 @@ fn it_is_told_three_times_with_the_lifetimes_of_the_moment() {
 }
 
 #[test]
+fn in_its_last_second_an_address_is_not_told_any_more() {
+    let mut bench = informed(true);
+    register(&mut bench, 0.5, 0.9);
+    bench.until(2.0);
+    bench.silent();
+    bench.run(|client, now| client.register(OWN, at(3.5), at(3.5), now));
+    assert_eq!(told(&bench.sent()), (OWN, 1, 1));
+    bench.until(20.0);
+    bench.silent();
+}
+
+#[test]
 fn it_is_told_anew_when_its_end_has_moved() {
     let mut bench = informed(true);
     register(&mut bench, 1000.0, 2000.0);
@@ -168,6 +180,33 @@ fn an_address_that_is_given_up_is_told_with_lifetimes_of_zero() {
 }
 
 #[test]
+fn nothing_more_is_told_of_an_address_that_is_forgotten() {
+    let mut bench = informed(true);
+    register(&mut bench, 100.0, 200.0);
+    bench.sent();
+    bench.run(|client, _| client.forget(OWN));
+    bench.run(|client, now| client.unregister(OWN, now));
+    bench.until(300.0);
+    bench.silent();
+}
+
+#[test]
+fn after_a_restart_addresses_are_told_within_ten_seconds_at_a_random_moment() {
+    let moment = |seed| {
+        let mut bench = Bench::of(Client::new(plain(), seed));
+        bench.run(|client, now| client.resume_registering(now));
+        assert!(bench.client.registers());
+        register(&mut bench, 100.0, 200.0);
+        bench.silent();
+        bench.until(10.0);
+        let told = bench.all_sent();
+        bench.seconds(told[0].at)
+    };
+    let (one, other) = (moment(1), moment(2));
+    assert!(one > 0.0 && other > 0.0 && (one - other).abs() > 0.1, "{one} {other}");
+}
+
+#[test]
 fn replies_to_something_else_are_ignored() {
     let mut bench = informed(true);
     register(&mut bench, 100.0, 200.0);
@@ -210,6 +249,11 @@ fn another_link_is_asked_anew_whether_it_wants_to_know() {
     bench.next_deadline();
     let renew = bench.asked(MessageType::Renew);
     bench.answer(reply(&renew).set(code::ADDR_REG_ENABLE, &[]));
+    // Nothing is told of what the caller has not named again: it may be being checked.
+    assert!(bench.client.registers());
+    assert_eq!(bench.event(), Event::Renewed);
+    bench.silent();
+    register(&mut bench, 5000.0, 6000.0);
     assert_eq!(told(&bench.sent()).0, OWN);
 }
 

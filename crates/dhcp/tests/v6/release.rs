@@ -125,12 +125,53 @@ fn what_is_left_of_a_lease_goes_on() {
     let decline = bench.asked(MessageType::Decline);
     assert_eq!((decline.addresses(), decline.prefixes()), (Some(vec![ADDRESS]), None));
     bench.answer(done(&decline, StatusCode::Success));
-    bench.silent();
-    assert_eq!(bench.client.poll_timeout(), Some(bench.client.lease().unwrap().t1_at));
-    // The next renewal asks for an address.
-    bench.next_deadline();
+    // Another address is asked for at once, as a container may have none.
     let renew = bench.asked(MessageType::Renew);
     assert_eq!((renew.addresses(), renew.prefixes()), (Some(vec![]), Some(vec![(PREFIX, 56)])));
+    bench.answer(reply(&renew).address(OTHER_ADDRESS));
+    assert!(matches!(bench.event(), Event::Changed { .. }));
+    assert_eq!(bench.address(), OTHER_ADDRESS);
+    bench.silent();
+}
+
+#[test]
+fn a_decline_beside_a_prefix_that_nobody_answers_ends_in_the_same_way() {
+    let mut bench = Bench::bound_with_prefix();
+    bench.run(|client, now| client.decline(ADDRESS, now));
+    assert!(matches!(bench.event(), Event::Changed { .. }));
+    bench.until(40.0);
+    let kinds: Vec<_> = bench.all_sent().iter().map(|sent| sent.message().kind).collect();
+    assert_eq!(kinds[..5], [MessageType::Decline; 5]);
+    assert_eq!(kinds[5], MessageType::Renew);
+    bench.silent();
+}
+
+#[test]
+fn conflicts_in_a_row_beside_a_prefix_wait_as_long() {
+    let mut bench = Bench::bound_with_prefix();
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        bench.run(|client, now| client.decline(ADDRESS, now));
+        assert!(matches!(bench.event(), Event::Changed { .. }));
+        let decline = bench.asked(MessageType::Decline);
+        let began = bench.now;
+        bench.answer(done(&decline, StatusCode::Success));
+        let mut sent = bench.all_sent();
+        if sent.is_empty() {
+            bench.next_deadline();
+            sent = bench.all_sent();
+        }
+        waits.push(bench.now.saturating_since(began).as_secs_f64());
+        let renew = sent.pop().unwrap();
+        assert_eq!(renew.message().kind, MessageType::Renew);
+        bench.answer(reply(&renew));
+        assert!(matches!(bench.event(), Event::Changed { .. }));
+    }
+    for (wait, expected) in
+        waits.iter().zip([0.0, 1.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 60.0, 60.0, 60.0])
+    {
+        assert!((wait - expected).abs() <= expected / 10.0, "{waits:?}");
+    }
 }
 
 #[test]

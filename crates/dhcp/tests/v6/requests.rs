@@ -113,8 +113,8 @@ fn every_message_has_the_options_of_its_kind_and_no_others() {
     let decline = bench.asked(MessageType::Decline);
     check(&decline);
     bench.answer(done(&decline, StatusCode::Success));
-    bench.next_deadline();
     let renew = bench.asked(MessageType::Renew);
+    check(&renew);
     bench.answer(reply(&renew));
     bench.run(|client, now| client.release(now));
     check(&bench.asked(MessageType::Release));

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use dhcp::Instant;
-use dhcp::ipv6::{Address, Client, Event, Saved, State};
+use dhcp::ipv6::{Address, Client, Delegated, Event, Saved, State};
 use wire::MacAddr;
 use wire::dhcp6::port;
 use wire::frame::{Frame, Payload};
@@ -19,6 +19,8 @@ pub struct Endpoint {
     pub client: Client,
     /// The addresses that the container has.
     pub configured: Vec<Address>,
+    /// The prefixes that are routed to it.
+    pub delegated: Vec<Delegated>,
     /// Whether the container is up and its kernel answers neighbours. Until then, the client does.
     pub up: bool,
     /// What the store has: what there was to be saved after the last event.
@@ -58,6 +60,7 @@ impl Endpoint {
         Endpoint {
             client,
             configured: Vec::new(),
+            delegated: Vec::new(),
             up: false,
             saved: None,
             booted: false,
@@ -83,6 +86,15 @@ impl Endpoint {
         self.rules.command();
     }
 
+    /// The link may be another one, which is asked about at `at`: whether a server there wants to know
+    /// of addresses has to be found out anew.
+    pub fn moves(&mut self, at: Instant) {
+        // Who gives back what it has is not asked to look round.
+        if !matches!(self.client.state(), State::Stopped | State::Releasing) {
+            self.rules.moves(at);
+        }
+    }
+
     /// The daemon is gone without warning and another one starts, with what the store has.
     /// [`Endpoint::step`] must follow.
     pub fn restart(&mut self, seed: u64, now: Instant) {
@@ -91,6 +103,8 @@ impl Endpoint {
         }
         let config = self.client.config().clone();
         self.rules.command();
+        let offered = self.saved.as_ref().is_some_and(|saved| saved.registers);
+        self.rules.restarts(offered, now);
         self.rules.rests();
         match self.saved.clone() {
             Some(saved) => self.client = Client::resume(config, saved, seed, now),
@@ -105,9 +119,10 @@ impl Endpoint {
     pub fn reboot(&mut self, seed: u64, now: Instant) {
         let config = self.client.config().clone();
         self.rules.command();
+        self.rules.moves(now);
         self.rules.rests();
         self.up = false;
-        self.configured.clear();
+        self.clear();
         match self.saved.clone() {
             Some(saved) => {
                 self.booted = true;
@@ -124,14 +139,20 @@ impl Endpoint {
         self.client = client;
         self.client.hold(true);
         self.up = false;
-        self.configured.clear();
+        self.clear();
         self.client.start(now);
         self.rules.begins(now);
     }
 
+    /// The container has nothing any more.
+    fn clear(&mut self) {
+        self.configured.clear();
+        self.delegated.clear();
+    }
+
     /// Does to the container what the event asks for. When it is ready it comes up.
-    fn apply(&mut self, event: &Event) -> Result<(), String> {
-        self.rules.event(event)?;
+    fn apply(&mut self, event: &Event, now: Instant) -> Result<(), String> {
+        self.rules.event(event, now)?;
         // Until then the daemon takes it for one that is being made, whatever else it is told.
         self.booted &= !matches!(event, Event::Ready | Event::Released);
         match event {
@@ -146,7 +167,9 @@ impl Endpoint {
             Event::Released => self.history.released += 1,
         }
         let before = std::mem::take(&mut self.configured);
-        self.configured.clone_from(&self.client.configuration().addresses);
+        let told = self.client.configuration();
+        self.configured.clone_from(&told.addresses);
+        self.delegated.clone_from(&told.delegated);
         self.saved = match event {
             Event::Released => None,
             _ => Some(self.client.saved()),
@@ -176,7 +199,7 @@ impl Endpoint {
         match self.client.state() {
             State::Stopped | State::Releasing => {
                 self.rules.rests();
-                self.configured.clear();
+                self.clear();
                 (self.saved, self.booted) = (None, false);
             }
             _ if stopped => self.rules.begins(now),
@@ -189,12 +212,12 @@ impl Endpoint {
                 self.history.sent.count(kind);
                 frames.push(frame);
             } else if let Some(event) = self.client.poll_event() {
-                self.apply(&event)?;
+                self.apply(&event, now)?;
             } else {
                 break;
             }
         }
-        self.rules.check(&self.client, &self.configured, now)?;
+        self.rules.check(&self.client, (&self.configured, &self.delegated), now)?;
         Ok(frames)
     }
 
@@ -204,7 +227,7 @@ impl Endpoint {
     ///
     /// Something breaks the rules.
     pub fn hear(&mut self, frame: &Frame<'_>, now: Instant) -> Result<Vec<Vec<u8>>, String> {
-        self.rules.heard(frame, now);
+        self.rules.heard(&self.client, frame, now);
         self.step(now, |client| client.handle_frame(frame, now))
     }
 

@@ -189,6 +189,11 @@ impl Lan {
         self.endpoints.iter().filter(|endpoint| !endpoint.configured.is_empty()).count()
     }
 
+    /// How many endpoints have a prefix.
+    pub fn delegated(&self) -> usize {
+        self.endpoints.iter().filter(|endpoint| !endpoint.delegated.is_empty()).count()
+    }
+
     /// How many endpoints are in `state`.
     pub fn in_state(&self, state: State) -> usize {
         self.endpoints.iter().filter(|endpoint| endpoint.client.state() == state).count()
@@ -216,6 +221,12 @@ impl Lan {
     pub fn command(&mut self, endpoint: usize, command: impl FnOnce(&mut Client, Instant)) {
         self.endpoints[endpoint].command();
         self.step(endpoint, command);
+    }
+
+    /// The link of an endpoint was away: after that time all is asked anew.
+    pub fn confirm(&mut self, endpoint: usize, later: Duration) {
+        self.endpoints[endpoint].moves(self.now + later);
+        self.command(endpoint, |client, now| client.confirm(now + later, now));
     }
 
     /// The daemon of an endpoint is killed and starts anew.

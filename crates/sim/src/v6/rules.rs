@@ -6,11 +6,12 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use dhcp::Instant;
-use dhcp::ipv6::{Address, Client, Event, Origin, State};
+use dhcp::ipv6::{Address, Client, Delegated, Event, Origin, State};
 use wire::dhcp6::{self, INFINITY, MessageType, SERVERS};
 use wire::frame::{Checksum, Frame, Payload, Udp6};
 use wire::nd::{Message, NdOption};
 
+use super::registrations::Registrations;
 use super::sent::{Kind, Purses};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,14 +29,27 @@ const COMMAND: u8 = 17;
 const READY: Duration = Duration::from_millis(2800);
 /// Most addresses: 16 of prefixes and 8 of a lease.
 const ADDRESSES: usize = 24;
+/// Most prefixes of a lease.
+const PREFIXES: usize = 8;
+
+/// What can be promised to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Promised {
+    /// Addresses made of a prefix of 64 bits.
+    Made(Ipv6Addr),
+    Leased(Ipv6Addr),
+    /// A prefix and its length.
+    Delegated(Ipv6Addr, u8),
+}
 
 /// The rules for one client, with what they have to remember. What is returned is what is wrong.
 #[derive(Debug)]
 pub(crate) struct Rules {
     /// Questions lately: the transaction, when it was asked last, and the server that was meant.
     asked: VecDeque<Question>,
-    /// Until when prefixes (of 64 bits) and addresses were promised at most, by any message.
-    told: HashMap<Ipv6Addr, Instant>,
+    /// Until when something was promised at most, by any message.
+    told: HashMap<Promised, Instant>,
+    registrations: Registrations,
     /// How many promises there may be before those that are over are forgotten.
     room: usize,
     purses: Purses,
@@ -53,6 +67,8 @@ struct Question {
     xid: u32,
     asked: Instant,
     server: Option<Box<[u8]>>,
+    /// Whether a Reply has come, after which the client may not listen any more.
+    replied: bool,
 }
 
 impl Rules {
@@ -61,6 +77,7 @@ impl Rules {
         Rules {
             asked: VecDeque::new(),
             told: HashMap::new(),
+            registrations: Registrations::default(),
             room: MANY,
             purses: Purses::new(now),
             frames: 0,
@@ -78,9 +95,20 @@ impl Rules {
         }
     }
 
+    /// The client is made anew and knows whether a server of the link wants to be told of addresses.
+    pub(crate) fn restarts(&mut self, offered: bool, now: Instant) {
+        self.registrations.restart(offered, now);
+    }
+
+    /// The link may be another one: from `at` on all is asked anew.
+    pub(crate) fn moves(&mut self, at: Instant) {
+        self.registrations.forget(at);
+    }
+
     /// The client begins: its first answer must come.
     pub(crate) fn begins(&mut self, now: Instant) {
         self.ready_by = Some(now + READY);
+        self.registrations.forget(now);
     }
 
     /// No first answer is to come any more, or it need not.
@@ -102,7 +130,7 @@ impl Rules {
     }
 
     /// A frame reaches the client, which may be what it was waiting for.
-    pub(crate) fn heard(&mut self, frame: &Frame<'_>, now: Instant) {
+    pub(crate) fn heard(&mut self, client: &Client, frame: &Frame<'_>, now: Instant) {
         if self.told.len() > self.room {
             self.told.retain(|_, until| *until > now);
             self.room = MANY.max(2 * self.told.len());
@@ -113,7 +141,9 @@ impl Rules {
                     for option in nd.options.iter() {
                         let NdOption::Prefix(said) = option else { continue };
                         if said.autonomous && said.length == 64 && said.preferred <= said.valid {
-                            self.promise(network(said.prefix), said.valid, now);
+                            let made = Promised::Made(network(said.prefix));
+                            self.promise(made, said.valid, now);
+                            self.registrations.prolonged(network(said.prefix), said.valid);
                         }
                     }
                 }
@@ -123,29 +153,47 @@ impl Rules {
                 }
                 Message::RouterSolicitation | Message::NeighbourAdvertisement(_) => {}
             },
-            Payload::Udp6(datagram) => self.heard_server(datagram),
+            Payload::Udp6(datagram) => self.heard_server(&client.config().duid, datagram),
             Payload::Arp(_) | Payload::Udp4(_) => {}
         }
     }
 
-    fn heard_server(&mut self, datagram: &Udp6<'_>) {
+    fn heard_server(&mut self, duid: &[u8], datagram: &Udp6<'_>) {
         let Ok(message) = dhcp6::Message::parse(datagram.payload) else { return };
-        let (Some(server), MessageType::Reply) = (message.options.server_id(), message.kind) else {
+        if message.kind == MessageType::AddrRegReply {
+            return self.registrations.answered(&message);
+        }
+        let (Some(client), Some(server)) =
+            (message.options.client_id(), message.options.server_id())
+        else {
             return;
         };
-        let asked = self.asked.iter().rev().find(|question| {
-            let meant = question.server.as_deref().is_none_or(|meant| meant == server);
-            question.xid == message.xid && meant
-        });
-        let Some(asked) = asked.map(|question| question.asked) else { return };
+        if client != duid {
+            return;
+        }
+        let last = self.asked.back().map(|last| last.xid);
+        let asked = self.asked.iter_mut().find(|question| question.xid == message.xid);
+        let Some(question) = asked else { return };
+        if message.options.addr_reg_enable() {
+            let waits = last == Some(message.xid) && !question.replied;
+            self.registrations.offered(waits);
+        }
+        let others = question.server.as_deref().is_some_and(|meant| meant != server);
+        if others || message.kind != MessageType::Reply {
+            return;
+        }
+        question.replied = true;
+        let asked = question.asked;
         for ia in message.options.ia_na() {
             for granted in ia.options.addresses() {
-                self.promise(granted.address, granted.valid, asked);
+                self.promise(Promised::Leased(granted.address), granted.valid, asked);
                 self.lasts((granted.preferred, granted.valid), (ia.t1, ia.t2));
             }
         }
         for ia in message.options.ia_pd() {
             for granted in ia.options.prefixes() {
+                let prefix = Promised::Delegated(granted.prefix, granted.length);
+                self.promise(prefix, granted.valid, asked);
                 self.lasts((granted.preferred, granted.valid), (ia.t1, ia.t2));
             }
         }
@@ -165,7 +213,7 @@ impl Rules {
         self.period = self.period.min(period);
     }
 
-    fn promise(&mut self, what: Ipv6Addr, seconds: u32, from: Instant) {
+    fn promise(&mut self, what: Promised, seconds: u32, from: Instant) {
         let until = match seconds {
             INFINITY => Instant::NEVER,
             seconds => from + SECOND * seconds,
@@ -210,12 +258,17 @@ impl Rules {
         if message.options.client_id() != Some(&client.config().duid) {
             return Err(format!("sends {kind:?} without its DUID"));
         }
+        if kind == Kind::Registration {
+            self.registrations.sent(client, source, &message, now)?;
+            return Ok(kind);
+        }
         self.asked.retain(|question| question.xid != message.xid);
         if self.asked.len() == REMEMBERED {
             self.asked.pop_front();
         }
         let server = message.options.server_id().map(Into::into);
-        self.asked.push_back(Question { xid: message.xid, asked: now, server });
+        let question = Question { xid: message.xid, asked: now, server, replied: false };
+        self.asked.push_back(question);
         Ok(kind)
     }
 
@@ -224,10 +277,13 @@ impl Rules {
     /// # Errors
     ///
     /// It does not fit to those before, or there are too many.
-    pub(crate) fn event(&mut self, event: &Event) -> Result<(), String> {
+    pub(crate) fn event(&mut self, event: &Event, now: Instant) -> Result<(), String> {
         self.events += 1;
         if self.events > OUTBOX {
             return Err("does not stop to tell".into());
+        }
+        if let Event::Duplicate { address, .. } = event {
+            self.registrations.lost(*address, now)?;
         }
         match (event, self.ready_by) {
             (Event::Ready, None) => Err("is ready once more".into()),
@@ -250,7 +306,7 @@ impl Rules {
     pub(crate) fn check(
         &mut self,
         client: &Client,
-        configured: &[Address],
+        (configured, delegated): (&[Address], &[Delegated]),
         now: Instant,
     ) -> Result<(), String> {
         let due = client.poll_timeout().unwrap_or(Instant::NEVER);
@@ -272,35 +328,56 @@ impl Rules {
         if configured.len() > ADDRESSES {
             return Err(format!("has {} addresses", configured.len()));
         }
+        if told.delegated[..] != *delegated {
+            return Err(format!("has {delegated:?} and says {:?}", told.delegated));
+        }
+        let asked = client.config().prefix.is_some();
+        if delegated.len() > if asked { PREFIXES } else { 0 } {
+            return Err(format!("has {} prefixes, asked for: {asked}", delegated.len()));
+        }
         for address in configured {
             self.check_address(address, due, now)?;
         }
-        Ok(())
+        for one in delegated {
+            let what = Promised::Delegated(one.prefix, one.length);
+            self.check_times(what, (one.preferred_until, one.valid_until), due, now)?;
+        }
+        let waits = self.ready_by.is_some();
+        self.registrations.check(client, configured, waits, now)
     }
 
     fn check_address(&self, address: &Address, due: Instant, now: Instant) -> Result<(), String> {
-        let valid = address.valid_until;
+        let what = match address.origin {
+            Origin::Slaac => Promised::Made(network(address.address)),
+            Origin::Dhcp => Promised::Leased(address.address),
+        };
+        self.check_times(what, (address.preferred_until, address.valid_until), due, now)
+    }
+
+    fn check_times(
+        &self,
+        what: Promised,
+        (preferred, valid): (Instant, Instant),
+        due: Instant,
+        now: Instant,
+    ) -> Result<(), String> {
         if valid <= now {
-            return Err(format!("uses an address that is over: {address:?}"));
+            return Err(format!("uses {what:?}, which is over since {valid:?}"));
         }
         if due > valid {
-            return Err(format!("will not wake up before it is over: {address:?}"));
+            return Err(format!("will not wake up before {what:?} is over at {valid:?}"));
         }
-        if address.preferred_until > valid {
-            return Err(format!("prefers it for longer than it is valid: {address:?}"));
+        if preferred > valid {
+            return Err(format!("prefers {what:?} for longer than it is valid: {preferred:?}"));
         }
-        let what = match address.origin {
-            Origin::Slaac => network(address.address),
-            Origin::Dhcp => address.address,
-        };
         match self.told.get(&what) {
             Some(until) if *until >= valid => Ok(()),
-            other => Err(format!("was promised {other:?} and uses {address:?}")),
+            other => Err(format!("was promised {other:?} and uses {what:?} until {valid:?}")),
         }
     }
 }
 
 /// The first 64 bits.
-fn network(address: Ipv6Addr) -> Ipv6Addr {
+pub(crate) fn network(address: Ipv6Addr) -> Ipv6Addr {
     Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)
 }

@@ -8,10 +8,14 @@ use dhcp::Instant;
 use fastrand::Rng;
 use wire::MacAddr;
 use wire::dhcp6::{
-    Builder, Duid, INFINITY, Ia, IaAddress, Message, MessageType, SERVERS, StatusCode, code, port,
+    Builder, Duid, IaAddress, Message, MessageType, SERVERS, StatusCode, code, port,
 };
 use wire::frame::{Frame, Payload, Udp6, udp6};
 
+use super::answer::{Answer, addresses, cut, prefixes};
+use super::association::{Association, Says, Wish};
+use super::registry::Registry;
+use super::site::Site;
 use crate::byzantine::damage;
 use crate::database::Database;
 
@@ -19,16 +23,24 @@ use crate::database::Database;
 const DECLINED_KEPT: Duration = Duration::from_secs(3600);
 /// Advertises in a flood.
 const FLOOD: u32 = 200;
+/// Types of messages: ADDR-REG-INFORM is 36.
+const TYPES: usize = 37;
 
 /// What a server grants.
 #[derive(Debug, Clone)]
 pub struct Terms {
     /// The addresses it gives out. Those of the link are those of the same 64 bits.
     pub pool: RangeInclusive<Ipv6Addr>,
+    /// What it cuts the prefixes from that it delegates.
+    pub sites: RangeInclusive<Site>,
+    /// The lengths of prefixes that it gives: the one that a client asks for, or the nearest.
+    pub lengths: RangeInclusive<u8>,
     /// Lifetimes in seconds; `u32::MAX` is for ever.
     pub preferred: u32,
     /// The valid one. The server does not check that it is the longer one.
     pub valid: u32,
+    /// The same two of prefixes, if they have others.
+    pub of_prefixes: Option<(u32, u32)>,
     /// T1 and T2 in seconds; 0 leaves them to the client.
     pub timers: (u32, u32),
     /// Name servers (option 23).
@@ -56,8 +68,11 @@ pub enum Fault {
     OtherServer,
     /// It gives another address at each Renew and takes the old one back.
     Moves,
-    /// It gives this address to everybody.
+    /// It gives this address to everybody, and the first of its prefixes.
     GivesToAll(Ipv6Addr),
+    /// It says everything twice in each answer, and of addresses and prefixes other lifetimes the second
+    /// time.
+    Repeats,
     /// It advertises two hundred times, each time another address and as another server.
     Flood,
     /// Some bytes of each answer are set otherwise, or its end is missing.
@@ -77,6 +92,15 @@ pub struct Server {
     pub terms: Terms,
     /// What it remembers: addresses by the client's DUID.
     pub database: Database<Ipv6Addr>,
+    /// The same of prefixes.
+    pub delegated: Database<Site>,
+    /// Whether it answers each Rebind; else not one of what it does not know, as another server may
+    /// know it.
+    pub sole: bool,
+    /// Whether it wants to know of addresses that clients make themselves (RFC 9686).
+    pub registers: bool,
+    /// What it was told of them.
+    pub registry: Registry,
     /// Its preference (option 7), if it says one.
     pub preference: Option<u8>,
     /// Whether two messages may do instead of four.
@@ -85,23 +109,17 @@ pub struct Server {
     pub delay: Duration,
     /// What is wrong with it.
     pub fault: Option<Fault>,
-    /// Releases that freed an address, and releases that did not.
+    /// Addresses and prefixes that releases freed, and those that they did not.
     pub releases: (u32, u32),
     /// Declines that set an address apart, and declines that did not.
     pub declines: (u32, u32),
-    heard: [u32; 14],
+    heard: [u32; TYPES],
     honest: bool,
 }
 
-/// What there is to say of an association: an address with its lifetimes, or a status.
-#[derive(Debug, Clone, Copy)]
-enum Says {
-    Grants(Ipv6Addr, u32, u32),
-    Refuses(StatusCode),
-}
-
 impl Server {
-    /// 2001:db8:1::1:0 and the 65,535 behind it, for two hours.
+    /// 2001:db8:1::1:0 and the 65,535 behind it, and prefixes of 2001:db8:8000:: to 2001:db8:8fff::,
+    /// for two hours.
     pub fn new() -> Server {
         let mac = MacAddr([0x02, 0xff, 0, 0, 0, 6]);
         let host = |number| Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 1, number);
@@ -111,25 +129,33 @@ impl Server {
             duid: Duid::link_layer(mac),
             terms: Terms {
                 pool: host(0)..=host(u16::MAX),
+                sites: site(0x8000)..=site(0x8fff),
+                lengths: 56..=64,
                 preferred: 3600,
                 valid: 7200,
+                of_prefixes: None,
                 timers: (0, 0),
                 dns: vec![Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x53)],
                 max_rt: None,
             },
             database: Database::default(),
+            delegated: Database::default(),
+            sole: false,
+            registers: false,
+            registry: Registry::default(),
             preference: None,
             rapid_commit: false,
             delay: Duration::from_millis(1),
             fault: None,
             releases: (0, 0),
             declines: (0, 0),
-            heard: [0; 14],
+            heard: [0; TYPES],
             honest: true,
         }
     }
 
-    /// Another one for the same link, 2001:db8:1::2:0 and the 65,535 behind it.
+    /// Another one for the same link, 2001:db8:1::2:0 and the 65,535 behind it, and prefixes of
+    /// 2001:db8:9000:: to 2001:db8:9fff::.
     pub fn second() -> Server {
         let first = Server::new();
         let mac = MacAddr([0x02, 0xff, 0, 0, 0, 7]);
@@ -138,7 +164,11 @@ impl Server {
             mac,
             address: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 6, 7),
             duid: Duid::link_layer(mac),
-            terms: Terms { pool: host(0)..=host(u16::MAX), ..first.terms },
+            terms: Terms {
+                pool: host(0)..=host(u16::MAX),
+                sites: site(0x9000)..=site(0x9fff),
+                ..first.terms
+            },
             ..first
         }
     }
@@ -147,10 +177,12 @@ impl Server {
     /// clients have from then on is not the clients' fault.
     pub fn forget(&mut self) {
         self.database.clear();
+        self.delegated.clear();
+        self.registry.clear();
         self.honest = false;
     }
 
-    /// Whether the server never gave one address to two clients.
+    /// Whether the server never gave one address or prefix to two clients.
     pub fn is_honest(&self) -> bool {
         self.honest && !matches!(self.fault, Some(Fault::GivesToAll(_) | Fault::Garbles))
     }
@@ -194,156 +226,117 @@ impl Server {
         if server.is_some_and(|server| *server != *self.duid) {
             return Vec::new();
         }
-        let held = message.options.ia_na().flat_map(|ia| ia.options.addresses());
-        let held: Vec<_> = held.map(|address| address.address).collect();
         let only_advertises = self.fault == Some(Fault::AdvertisesOnly);
         if only_advertises && message.kind != MessageType::Solicit {
             return Vec::new();
         }
-        let reply = |says: &[Says]| Some((MessageType::Reply, says.to_vec()));
+        let reply = |answer| Some((MessageType::Reply, answer));
+        let held = addresses(message);
+        let rapid = self.rapid_commit && message.options.rapid_commit() && self.fault.is_none();
         let answer = match message.kind {
             MessageType::Solicit if self.fault == Some(Fault::Flood) => {
                 return self.flood(message);
             }
-            MessageType::Solicit => Some(self.solicited(client, message, &held, now)),
+            MessageType::Solicit if rapid => reply(self.consider(Wish::Request, message, now)),
+            MessageType::Solicit => {
+                Some((MessageType::Advertise, self.consider(Wish::Solicit, message, now)))
+            }
             MessageType::Request => {
-                let says = self.requested(client, &held, now);
-                reply(&[says])
+                let mut answer = self.consider(Wish::Request, message, now);
+                if !self.is_on_link(&held) && self.fault != Some(Fault::NoBinding) {
+                    answer.addresses = vec![Says::Refuses(StatusCode::NotOnLink)];
+                }
+                reply(answer)
             }
-            MessageType::Renew | MessageType::Rebind => {
-                let says = self.renewed(client, message.kind, &held, now);
-                says.and_then(|says| reply(&says))
+            MessageType::Renew => reply(self.consider(Wish::Renew, message, now)),
+            MessageType::Rebind => {
+                let answer = self.consider(Wish::Rebind, message, now);
+                let says = !(answer.addresses.is_empty() && answer.prefixes.is_empty());
+                says.then_some((MessageType::Reply, answer))
             }
-            MessageType::Confirm if self.is_on_link(&held) => reply(&[]),
+            MessageType::Confirm if self.is_on_link(&held) => reply(Answer::default()),
             MessageType::Confirm => return vec![self.status(message, StatusCode::NotOnLink)],
             MessageType::Release => {
-                for address in held {
-                    let freed = self.database.release(client, address, now);
+                let freed = held.iter().map(|one| self.database.release(client, *one, now));
+                let sites = prefixes(message).map(|(prefix, _)| Site::of(prefix));
+                let sites = sites.map(|site| self.delegated.release(client, site, now));
+                for freed in freed.chain(sites) {
                     if freed { self.releases.0 += 1 } else { self.releases.1 += 1 }
                 }
-                reply(&[])
+                reply(Answer::default())
             }
             MessageType::Decline => {
                 for address in held {
                     let apart = self.database.decline(client, address, now + DECLINED_KEPT);
                     if apart { self.declines.0 += 1 } else { self.declines.1 += 1 }
                 }
-                reply(&[])
+                reply(Answer::default())
             }
-            MessageType::InformationRequest => reply(&[]),
+            MessageType::InformationRequest => reply(Answer::default()),
+            MessageType::AddrRegInform if self.registers => {
+                return self.note(client, message, now).into_iter().collect();
+            }
             _ => None,
         };
-        let Some((kind, says)) = answer else { return Vec::new() };
+        let Some((kind, answer)) = answer else { return Vec::new() };
         if let (Some(Fault::Status(status)), MessageType::Reply) = (self.fault, kind) {
             return vec![self.status(message, status)];
         }
-        let payload = self.encode(message, kind, &self.duid, &says);
+        let payload = self.encode(message, kind, &self.duid, &answer);
         let garbles = self.fault == Some(Fault::Garbles);
         vec![if garbles { damage(payload, rng) } else { payload }]
     }
 
-    fn solicited(
-        &mut self,
-        client: &[u8],
-        message: &Message<'_>,
-        held: &[Ipv6Addr],
-        now: Instant,
-    ) -> (MessageType, Vec<Says>) {
-        if self.rapid_commit && message.options.rapid_commit() && self.fault.is_none() {
-            let wanted = self.choose(client, held.first().copied(), now);
-            let held = wanted.map_or_else(Vec::new, |address| vec![address]);
-            return (MessageType::Reply, vec![self.requested(client, &held, now)]);
-        }
-        let Some(address) = self.choose(client, held.first().copied(), now) else {
-            return (MessageType::Advertise, vec![Says::Refuses(StatusCode::NoAddrsAvail)]);
-        };
-        if !matches!(self.fault, Some(Fault::GivesToAll(_))) {
-            self.database.offer(client, address, now);
-        }
-        (MessageType::Advertise, vec![self.lease(address)])
-    }
-
-    /// An address for a client, if there is one.
-    fn choose(
-        &mut self,
-        client: &[u8],
-        wanted: Option<Ipv6Addr>,
-        now: Instant,
-    ) -> Option<Ipv6Addr> {
-        match self.fault {
-            Some(Fault::GivesToAll(address)) => Some(address),
-            _ => self.database.choose(client, wanted, &self.terms.pool, now),
-        }
-    }
-
-    fn requested(&mut self, client: &[u8], held: &[Ipv6Addr], now: Instant) -> Says {
-        if self.fault == Some(Fault::NoBinding) {
-            return Says::Refuses(StatusCode::NoBinding);
-        }
-        if !self.is_on_link(held) {
-            return Says::Refuses(StatusCode::NotOnLink);
-        }
-        let wanted = held.first().copied();
-        match self.choose(client, wanted, now) {
-            Some(address) => self.grant(client, address, now),
-            None => Says::Refuses(StatusCode::NoAddrsAvail),
-        }
-    }
-
-    /// RFC 8415 §18.3.4, §18.3.5. To a Rebind of what it does not know it says nothing: another
-    /// server may.
-    fn renewed(
-        &mut self,
-        client: &[u8],
-        kind: MessageType,
-        held: &[Ipv6Addr],
-        now: Instant,
-    ) -> Option<Vec<Says>> {
-        if self.fault == Some(Fault::NoBinding) {
-            return Some(vec![Says::Refuses(StatusCode::NoBinding)]);
-        }
-        let known = self.database.of_client(client);
-        let known = known.filter(|known| held.contains(known));
-        match (known, self.fault) {
-            (_, Some(Fault::GivesToAll(address))) => Some(vec![self.grant(client, address, now)]),
-            (Some(known), Some(Fault::Moves)) => {
-                // Somebody nobody is, so that the address is another one.
-                let other = self.database.choose(b"", None, &self.terms.pool, now)?;
-                Some(vec![Says::Grants(known, 0, 0), self.grant(client, other, now)])
+    /// What it says of the associations in a message.
+    fn consider(&mut self, wish: Wish, message: &Message<'_>, now: Instant) -> Answer {
+        let client = message.options.client_id().unwrap_or_default();
+        let (fault, sole, terms) = (self.fault, self.sole, &self.terms);
+        let lifetimes = (terms.preferred, terms.valid);
+        let mut answer = Answer::default();
+        if message.options.ia_na().next().is_some() {
+            answer.addresses = Association {
+                client,
+                held: addresses(message),
+                database: &mut self.database,
+                pool: &terms.pool,
+                lifetimes,
+                none_left: StatusCode::NoAddrsAvail,
+                fault,
+                to_all: fault.and_then(|fault| match fault {
+                    Fault::GivesToAll(address) => Some(address),
+                    _ => None,
+                }),
+                sole,
+                now,
             }
-            // Other addresses that the client names are not its own any more.
-            (Some(known), _) => {
-                let others = held.iter().filter(|other| **other != known);
-                let taken_back = others.map(|other| Says::Grants(*other, 0, 0));
-                let mut says: Vec<_> = taken_back.collect();
-                says.push(self.grant(client, known, now));
-                Some(says)
-            }
-            (None, _) if kind == MessageType::Renew => {
-                Some(vec![Says::Refuses(StatusCode::NoBinding)])
-            }
-            (None, _) => None,
+            .answer(wish);
         }
+        if message.options.ia_pd().next().is_some() {
+            let says = Association {
+                client,
+                held: prefixes(message).map(|(prefix, _)| Site::of(prefix)).collect(),
+                database: &mut self.delegated,
+                pool: &terms.sites,
+                lifetimes: terms.of_prefixes.unwrap_or(lifetimes),
+                none_left: StatusCode::NoPrefixAvail,
+                fault,
+                to_all: matches!(fault, Some(Fault::GivesToAll(_))).then_some(*terms.sites.start()),
+                sole,
+                now,
+            }
+            .answer(wish);
+            answer.prefixes = cut(says, &terms.lengths, message);
+        }
+        answer
     }
 
-    fn grant(&mut self, client: &[u8], address: Ipv6Addr, now: Instant) -> Says {
-        let lifetime = match self.terms.valid {
-            INFINITY => Duration::MAX,
-            seconds => Duration::from_secs(seconds.into()),
-        };
-        if matches!(self.fault, Some(Fault::GivesToAll(_))) {
-            return self.lease(address);
-        }
-        let in_pool = self.terms.pool.contains(&address);
-        if in_pool && self.database.grant(client, address, now, now + lifetime) {
-            self.lease(address)
-        } else {
-            Says::Refuses(StatusCode::NoAddrsAvail)
-        }
-    }
-
-    fn lease(&self, address: Ipv6Addr) -> Says {
-        Says::Grants(address, self.terms.preferred, self.terms.valid)
+    /// Takes note of an address that a client made itself (RFC 9686 §4.3).
+    fn note(&mut self, client: &[u8], message: &Message<'_>, now: Instant) -> Option<Vec<u8>> {
+        let told = message.options.addresses().next()?;
+        self.registry.note(client, &told, now);
+        let said = IaAddress::header(told.address, told.preferred, told.valid);
+        let reply = self.begin(message, MessageType::AddrRegReply, &self.duid);
+        Some(reply.option(code::IA_ADDRESS, &said).finish())
     }
 
     fn is_on_link(&self, addresses: &[Ipv6Addr]) -> bool {
@@ -358,7 +351,9 @@ impl Server {
             let duid = Duid::link_layer(MacAddr([0x02, 0xff, 1, 0, a, b]));
             let address =
                 Ipv6Addr::from_bits(self.terms.pool.start().to_bits() + u128::from(number));
-            self.encode(message, MessageType::Advertise, &duid, &[self.lease(address)])
+            let lease = Says::Grants(address, self.terms.preferred, self.terms.valid);
+            let answer = Answer { addresses: vec![lease], prefixes: Vec::new() };
+            self.encode(message, MessageType::Advertise, &duid, &answer)
         };
         (0..FLOOD).map(advertise).collect()
     }
@@ -391,7 +386,7 @@ impl Server {
         message: &Message<'_>,
         kind: MessageType,
         duid: &Duid,
-        says: &[Says],
+        said: &Answer,
     ) -> Vec<u8> {
         let mut answer = self.begin(message, kind, duid);
         if let Some(preference) = self.preference {
@@ -400,18 +395,12 @@ impl Server {
         if kind == MessageType::Reply && message.kind == MessageType::Solicit {
             answer = answer.option(code::RAPID_COMMIT, &[]);
         }
-        if let Some(ia) = message.options.ia_na().next().filter(|_| !says.is_empty()) {
-            let (t1, t2) = self.terms.timers;
-            answer = answer.nest(code::IA_NA, &Ia::header(ia.iaid, t1, t2), |ia| {
-                says.iter().fold(ia, |ia, says| match *says {
-                    Says::Grants(address, preferred, valid) => {
-                        ia.option(code::IA_ADDRESS, &IaAddress::header(address, preferred, valid))
-                    }
-                    Says::Refuses(status) => {
-                        ia.option(code::STATUS_CODE, &u16::from(status).to_be_bytes())
-                    }
-                })
-            });
+        answer = said.write(answer, message, self.terms.timers);
+        if self.fault == Some(Fault::Repeats) {
+            answer = said.halved().write(answer, message, self.terms.timers);
+        }
+        if self.registers && message.options.option_request().any(|c| c == code::ADDR_REG_ENABLE) {
+            answer = answer.option(code::ADDR_REG_ENABLE, &[]);
         }
         if let Some(seconds) = self.terms.max_rt {
             for code in [code::SOL_MAX_RT, code::INF_MAX_RT] {
@@ -421,6 +410,11 @@ impl Server {
         let dns: Vec<u8> = self.terms.dns.iter().flat_map(Ipv6Addr::octets).collect();
         answer.option(code::DNS_SERVERS, &dns).finish()
     }
+}
+
+/// A site of 2001:db8::/32.
+fn site(number: u16) -> Site {
+    Site::of(Ipv6Addr::new(0x2001, 0xdb8, number, 0, 0, 0, 0, 0))
 }
 
 impl Default for Server {

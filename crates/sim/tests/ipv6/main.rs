@@ -8,7 +8,9 @@
 
 mod hostile;
 mod lans;
+mod prefixes;
 mod reboot;
+mod registrations;
 mod routers;
 mod servers;
 mod storms;

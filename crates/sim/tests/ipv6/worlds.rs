@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use dhcp::ipv6::{Client, Config, DuplicateCheck, InterfaceId, Mode, State};
 use fastrand::Rng;
-use sim::Conditions;
-use sim::v6::{Fault, KINDS, Kind, Lan, Router, RouterId, Sent, Server, ServerId, Terms};
+use sim::v6::{Fault, KINDS, Lan, Router, RouterId, Sent, Server, ServerId, Terms};
+use sim::{Conditions, Host};
 use wire::MacAddr;
 use wire::dhcp6::StatusCode;
 use wire::nd::NdOption;
@@ -37,7 +37,8 @@ fn choose<T: Clone>(rng: &mut Rng, among: &[T]) -> T {
 
 /// Nobody waits for longer than a minute, as the servers say (RFC 8415 §21.24).
 fn terms(good: Terms, valid: u32) -> Terms {
-    Terms { preferred: valid / 4 * 3, valid, max_rt: Some(60), ..good }
+    let of_prefixes = Some((valid / 2, valid / 3 * 4));
+    Terms { preferred: valid / 4 * 3, valid, of_prefixes, max_rt: Some(60), ..good }
 }
 
 impl World {
@@ -66,6 +67,7 @@ impl World {
         for mut server in [Server::new(), Server::second()] {
             server.terms = terms(server.terms, valid);
             server.rapid_commit = servers.is_empty() && rng.u8(..3) == 0;
+            (server.registers, server.sole) = (rng.u8(..3) > 0, rng.bool());
             let terms = server.terms.clone();
             servers.push((lan.add_server(server), terms));
         }
@@ -109,7 +111,7 @@ impl World {
         let (server, good) = choose(rng, &self.servers);
         let valid = self.valid;
         let any = *good.pool.start();
-        match rng.u8(..12) {
+        match rng.u8(..13) {
             0 => self.lan.conditions = Conditions::awful(),
             1 => self.lan.conditions = Conditions::cut(),
             2 => {
@@ -140,7 +142,26 @@ impl World {
                 ];
                 let (preferred, valid, t1, t2) = choose(rng, &times);
                 let terms = &mut self.lan.server_mut(server).terms;
-                (terms.preferred, terms.valid, terms.timers) = (preferred, valid, (t1, t2));
+                if rng.bool() {
+                    (terms.preferred, terms.valid) = (preferred, valid);
+                }
+                if rng.bool() {
+                    terms.of_prefixes = Some((preferred, valid));
+                }
+                terms.timers = (t1, t2);
+            }
+            8 => {
+                // No addresses any more, or no prefixes, or others.
+                let terms = &mut self.lan.server_mut(server).terms;
+                match rng.u8(..4) {
+                    0 => terms.pool = nothing(&terms.pool),
+                    1 => terms.sites = nothing(&terms.sites),
+                    2 => terms.lengths = 60..=60,
+                    _ => {
+                        terms.sites =
+                            good.sites.start().plus(0x2000)..=good.sites.end().plus(0x2000)
+                    }
+                }
             }
             _ => {
                 let faults = [
@@ -156,6 +177,7 @@ impl World {
                     Fault::GivesToAll(any),
                     Fault::Flood,
                     Fault::Garbles,
+                    Fault::Repeats,
                 ];
                 self.lan.server_mut(server).fault = Some(choose(rng, &faults));
             }
@@ -174,7 +196,7 @@ impl World {
             5 => lan.command(number, Client::renew),
             6 => {
                 let later = SECOND.mul_f64(5.0 * self.rng.f64());
-                lan.command(number, |client, now| client.confirm(now + later, now));
+                lan.confirm(number, later);
             }
             7 => lan.command(number, |client, now| client.set_host_name(Some("web"), now)),
             _ if lan.endpoints()[number].history.ready > 0 => {
@@ -211,19 +233,25 @@ impl World {
         self.assert_addressed();
     }
 
-    /// An endpoint without an address.
+    /// An endpoint without an address, or without the prefix that it asks for.
     fn missing(&self) -> Option<usize> {
-        self.lan.endpoints().iter().position(|endpoint| endpoint.configured.is_empty())
+        self.lan.endpoints().iter().position(|endpoint| {
+            let waits = endpoint.client.config().prefix.is_some() && endpoint.delegated.is_empty();
+            endpoint.configured.is_empty() || waits
+        })
     }
 
     fn assert_addressed(&self) {
         if let Some(number) = self.missing() {
             let client = &self.lan.endpoints()[number].client;
             panic!(
-                "at {:?} endpoint {number} is {}, {:?}, where the routers say managed: {}; {:?}\n{}",
+                "at {:?} endpoint {number} is {}, {:?}, {:?}, with {:?}, where the routers say managed: \
+                 {}; {:?}\n{}",
                 self.lan.now(),
                 client.state(),
                 client.config().mode,
+                client.config().prefix,
+                client.configuration(),
                 self.managed,
                 client.progress(),
                 self.lan.trace(),
@@ -240,6 +268,7 @@ fn config(number: usize, managed: bool, rng: &mut Rng) -> Config {
     Config {
         mode: choose(rng, &[Mode::Auto, Mode::Auto, other]),
         interface_id: choose(rng, &[InterfaceId::Eui64, stable]),
+        prefix: rng.bool().then(|| choose(rng, &[0, 48, 56, 60, 64])),
         host_name: rng.bool().then(|| format!("host-{number}").into()),
         duplicate_check: match rng.u8(..8) {
             0 => DuplicateCheck::Off,
@@ -266,7 +295,7 @@ fn whatever_happens_all_have_an_address_when_it_is_over() {
     println!("{lived:?} of endpoints, {configured} configured, {sent:?}");
     if all {
         for kind in KINDS {
-            assert!(sent.of(kind) > 10 || kind == Kind::Registration, "{kind:?}: {sent:?}");
+            assert!(sent.of(kind) > 10, "{kind:?}: {sent:?}");
         }
     }
 }
