@@ -33,6 +33,7 @@ mod engine {
     pub(crate) mod endpoint_options;
     mod identity;
     pub(crate) mod ids;
+    mod mode;
     pub(crate) mod options;
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `api` | what a front door asks and gets |
 //! | `options` | a network's options |
+//! | `mode` | how its containers reach the segment |
 //! | `endpoint_options` | a single endpoint's options |
 //! | `identity` | what a network has its endpoints tell DHCP servers |
 //! | `client` | what an endpoint's DHCP clients are told |
@@ -49,6 +50,7 @@ pub(crate) mod ids;
 mod ipv6;
 mod join;
 mod leave;
+pub(crate) mod mode;
 mod network;
 pub(crate) mod options;
 mod reboot;
@@ -86,7 +88,7 @@ use crate::store::{
 };
 use endpoint_options::EndpointOptions;
 use ids::{EndpointId, NetworkId};
-use options::Mode;
+use mode::Mode;
 use sandbox::{Configured, Inside};
 use worker::LinkNews;
 
@@ -384,14 +386,6 @@ impl Endpoint {
 }
 
 impl Mode {
-    /// As the option `mode` names it.
-    fn name(self) -> &'static str {
-        match self {
-            Mode::Bridge => "bridge",
-            Mode::Macvlan(_) => options::MACVLAN,
-        }
-    }
-
     /// What kind of link that needs.
     pub(crate) fn access(self) -> Access {
         match self {

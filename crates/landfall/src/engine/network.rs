@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::NewNetwork;
 use super::conflict;
 use super::ids::NetworkId;
+use super::mode;
 use super::options::{self, Options};
 use super::{Engine, Error};
 use crate::fault::point;
@@ -34,7 +35,7 @@ impl Engine {
             return Err(Error::Rootless("Landfall itself runs in a user namespace".into()));
         }
         if !new.addresses_from_lan {
-            return Err(Error::WrongIpam { uplink: options::uplink(&new.options) });
+            return Err(Error::WrongIpam { uplink: mode::uplink(&new.options) });
         }
         let mut given = new.options;
         // What the runtime's own switches say, where no option says it.

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::api::{EndpointStatus, NetworkStatus, OFF, StateStatus, Status};
 use super::ids::{EndpointId, NetworkId};
-use super::options::Mode;
+use super::mode::Mode;
 use super::{Endpoint, Engine, host_link, with_prefix};
 use crate::store::Phase;
 
