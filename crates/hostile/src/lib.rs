@@ -30,6 +30,7 @@ pub mod store_record;
 #[path = "../../landfall/src/engine"]
 mod engine {
     pub(crate) mod api;
+    mod applied;
     pub(crate) mod endpoint_options;
     mod identity;
     pub(crate) mod ids;

@@ -206,6 +206,18 @@ impl Engine {
                 None => ask(None, Start::recorded_before()).await?,
             };
         }
+        if let Some(lease) = &lease
+            && let Some(gateway) = network.options.applied.out_of_reach(lease)
+        {
+            return Err(Error::Gateway {
+                network: network.id.clone(),
+                endpoint: id.clone(),
+                gateway,
+                server: lease.server,
+                address: with_prefix(lease),
+                bridge: bridge.name,
+            });
+        }
         let address6 = ipv6.as_ref().and_then(ipv6::to_tell);
         if let Some(options) = &network.options.ipv6
             && options.required

@@ -1,12 +1,14 @@
 //! The options of a network: docker-net-dhcp's, by its names, defaults and meaning.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dhcp::ipv6::Mode as Ipv6Mode;
 use dhcp::v4::{ConflictCheck, OnLoss};
 use serde::{Deserialize, Serialize};
 
+use super::applied::Applied;
 use super::identity::Identity;
 use super::mode::{self, MACVLAN, Mode, other_mode};
 
@@ -53,6 +55,15 @@ pub(crate) mod name {
     pub(crate) const CLIENT_ID: &str = "client_id";
     /// The host name that is told to the server: `container` or `none`. For a single endpoint: the name.
     pub(crate) const HOSTNAME: &str = "hostname";
+    /// Whether containers have a default route through the network: `auto` or `never`.
+    pub(crate) const DEFAULT_ROUTE: &str = "default_route";
+    /// The default router, whichever the server names.
+    pub(crate) const GATEWAY: &str = "gateway";
+
+    /// Let containers ask the DNS servers that the LAN names: `false`, `true` or `fallback`.
+    pub(crate) const PROPAGATE_DNS: &str = "propagate_dns";
+    /// Give interfaces the MTU that the server names (option 26); `false`.
+    pub(crate) const PROPAGATE_MTU: &str = "propagate_mtu";
     /// Ask the server to tell the DNS the host name (option 81); `false`.
     pub(crate) const REGISTER_DNS: &str = "register_dns";
     /// The user class (options 77 and 15); none.
@@ -65,7 +76,9 @@ pub(crate) mod name {
         BRIDGE,
         CLIENT_ID,
         CONFLICT_CHECK,
+        DEFAULT_ROUTE,
         DHCP_GUARD,
+        GATEWAY,
         HOSTNAME,
         IGNORE_CONFLICTS,
         INTERFACE_PREFIX,
@@ -80,6 +93,8 @@ pub(crate) mod name {
         NO_SERVER,
         ON_LEASE_LOSS,
         PARENT,
+        PROPAGATE_DNS,
+        PROPAGATE_MTU,
         REGISTER_DNS,
         RELEASE_DELAY,
         SKIP_ROUTES,
@@ -138,6 +153,9 @@ pub(crate) struct Options {
     /// What its endpoints tell DHCP servers of themselves.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) identity: Identity,
+    /// What its endpoints get of what servers say.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) applied: Applied,
 }
 
 /// Whether a record can do without it.
@@ -323,6 +341,7 @@ impl Options {
             ipv6,
             no_server,
             identity: Identity::parse(get)?,
+            applied: Applied::parse(get, ipv4)?,
             release_delay: match get(name::RELEASE_DELAY) {
                 None => default_release_delay(),
                 Some((name, value)) => {
@@ -415,6 +434,13 @@ fn is_interface_name(text: &str) -> bool {
         && text != "."
         && text != ".."
         && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':')
+}
+
+/// The IPv4 address that a host can have.
+pub(super) fn host_address(text: &str) -> Option<Ipv4Addr> {
+    text.parse::<Ipv4Addr>().ok().filter(|ip| {
+        !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast())
+    })
 }
 
 /// What scripts in containers may take for a name without quoting it.

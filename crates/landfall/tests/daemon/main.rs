@@ -15,6 +15,7 @@ mod rogue;
 mod server;
 mod site;
 
+mod applied;
 mod bridge;
 mod calls;
 mod conflicts;
