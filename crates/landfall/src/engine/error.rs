@@ -197,6 +197,9 @@ pub(crate) enum Error {
         /// Where.
         bridge: String,
     },
+    /// Its segment was stopped while a server was asked.
+    #[error("network {0}: its bridge or parent went away while a DHCP server was asked: try again")]
+    Abandoned(NetworkId),
     /// The endpoint is being made or removed by another call.
     #[error("endpoint {0} is being made or removed by another call")]
     Busy(EndpointId),

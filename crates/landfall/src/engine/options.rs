@@ -68,6 +68,8 @@ pub(crate) mod name {
     pub(crate) const REGISTER_DNS: &str = "register_dns";
     /// The user class (options 77 and 15); none.
     pub(crate) const USER_CLASS: &str = "user_class";
+    /// Make no network where no DHCP server answers; `false`.
+    pub(crate) const VALIDATE_DHCP: &str = "validate_dhcp";
     /// The vendor class (options 60 and 16); `landfall`.
     pub(crate) const VENDOR_CLASS: &str = "vendor_class";
 
@@ -99,6 +101,7 @@ pub(crate) mod name {
         RELEASE_DELAY,
         SKIP_ROUTES,
         USER_CLASS,
+        VALIDATE_DHCP,
         VENDOR_CLASS,
     ];
 }
@@ -150,6 +153,9 @@ pub(crate) struct Options {
     /// IPv6, if it is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Ipv6Options>,
+    /// Whether the network is not made where no DHCP server answers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) validate_dhcp: bool,
     /// What its endpoints tell DHCP servers of themselves.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) identity: Identity,
@@ -294,6 +300,11 @@ impl Options {
             return Err(other_mode(name::DHCP_GUARD, MACVLAN, instead));
         }
         let ipv4 = flag(get(name::IPV4), true)?;
+        let validate_dhcp = flag(get(name::VALIDATE_DHCP), false)?;
+        if validate_dhcp && !ipv4 {
+            let reason = "the network has no IPv4, and so no DHCPv4 server that could be asked";
+            return Err(invalid(name::VALIDATE_DHCP, "true", reason));
+        }
         let mut ipv6 = ipv6(get)?;
         match &mut ipv6 {
             None if !ipv4 => return Err(InvalidOption::NoFamily),
@@ -340,6 +351,7 @@ impl Options {
             ipv4,
             ipv6,
             no_server,
+            validate_dhcp,
             identity: Identity::parse(get)?,
             applied: Applied::parse(get, ipv4)?,
             release_delay: match get(name::RELEASE_DELAY) {
@@ -572,6 +584,7 @@ mod tests {
             ("lease_timeout", ""),
             ("skip_routes", "yes"),
             ("ignore_conflicts", ""),
+            ("validate_dhcp", "10s"),
             ("client_id", ""),
             ("user_class", ""),
             ("vendor_class", "a\tb"),

@@ -46,3 +46,4 @@ mod rights;
 mod routes;
 mod shapes;
 mod state;
+mod validate;
