@@ -30,9 +30,11 @@ pub mod store_record;
 #[path = "../../landfall/src/engine"]
 mod engine {
     pub(crate) mod api;
+    mod applied;
     pub(crate) mod endpoint_options;
     mod identity;
     pub(crate) mod ids;
+    mod mode;
     pub(crate) mod options;
 }
 

@@ -120,7 +120,6 @@ fn command_line(interface: &str, options: &ServerOptions) -> Vec<String> {
         "dnsmasq",
         "--keep-in-foreground",
         "--conf-file=/dev/null",
-        "--port=0", // no DNS
         "--user=root",
         "--log-facility=-",
         "--log-dhcp",
@@ -131,6 +130,10 @@ fn command_line(interface: &str, options: &ServerOptions) -> Vec<String> {
     ]
     .map(String::from)
     .into();
+    if !options.extra.iter().any(|word| word.starts_with("--port=")) {
+        // No DNS.
+        argv.push("--port=0".into());
+    }
     argv.push(format!("--interface={interface}"));
     argv.push(format!("--dhcp-leasefile={LEASES}"));
     argv.push(format!("--dhcp-range={first},{last},{mask},{}", options.lease));

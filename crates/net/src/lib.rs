@@ -20,6 +20,7 @@
 //! | [`neighbour_table`] | the same of IPv6 |
 //! | [`dhcp_guard`] | DHCP servers and routers are not heard behind a link (tc with BPF) |
 //! | [`privileges`] | what this process may do, once it has given up the rest |
+//! | [`mounted`] | files that are mounted one by one into a container |
 //! | [`clock`], [`process`], [`host_name`], [`sysctl`] | boot time, processes of a namespace, changes of host names, `/proc/sys/net` |
 #![allow(unsafe_code)]
 
@@ -38,6 +39,7 @@ mod ipv6_control;
 mod kind;
 pub mod link;
 pub mod macvlan;
+pub mod mounted;
 pub mod neighbour;
 pub mod neighbour_table;
 pub mod netlink;
@@ -63,6 +65,7 @@ pub use filter::Filter;
 pub use host_name::HostNameChanges;
 pub use link::{BridgeInfo, BridgePort, Link, MOST_BRIDGE_PORTS, PortState};
 pub use macvlan::{Macvlan, MacvlanMode};
+pub use mounted::{Rewritten, rewrite_mounted};
 pub use neighbour::{FdbEntry, FdbKind, Neighbour};
 pub use neighbour_table::NeighbourTable;
 pub use netlink::Netlink;

@@ -16,7 +16,8 @@ use super::report::{Finding, check};
 use super::state;
 use crate::admin::client;
 use crate::engine::api::StateStatus;
-use crate::engine::options::{MACVLAN, with_ipv4};
+use crate::engine::mode::MACVLAN;
+use crate::engine::options::with_ipv4;
 
 /// A daemon that answers.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use wire::MacAddr;
 
 use super::ids::EndpointId;
-use super::options::{MacvlanMode, Mode};
+use super::mode::{MacvlanMode, Mode};
 use super::sandbox::{Inside, Sandbox, open_netns};
 use super::worker::LinkNews;
 use super::{Engine, container_link, own_link};

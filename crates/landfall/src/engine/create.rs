@@ -10,7 +10,8 @@ use super::api::{Attachment, Container, NewEndpoint};
 use super::asked::Asked;
 use super::endpoint_options::{EndpointOptions, IDENTITY};
 use super::ids::EndpointId;
-use super::options::{Mode, Options, invalid};
+use super::mode::Mode;
+use super::options::{Options, invalid};
 use super::reboot::Remembered;
 use super::stable_mac::mac_of;
 use super::{Endpoint, Engine, Error, State, container_link, host_link, ipv6, with_prefix};
@@ -218,6 +219,18 @@ impl Engine {
                 Some(view) => Some(view.configuration),
                 None => ask(None, Start::recorded_before()).await?,
             };
+        }
+        if let Some(lease) = &lease
+            && let Some(gateway) = network.options.applied.out_of_reach(lease)
+        {
+            return Err(Error::Gateway {
+                network: network.id.clone(),
+                endpoint: id.clone(),
+                gateway,
+                server: lease.server,
+                address: with_prefix(lease),
+                bridge: bridge.name,
+            });
         }
         let address6 = ipv6.as_ref().and_then(ipv6::to_tell);
         if let Some(options) = &network.options.ipv6
@@ -429,7 +442,7 @@ pub(super) fn busy(network: &NetworkRecord, endpoint: &EndpointId) -> Error {
 }
 
 /// A MAC for a container whose user gave none: locally administered, unicast, random.
-fn random_mac() -> Result<MacAddr, Error> {
+pub(super) fn random_mac() -> Result<MacAddr, Error> {
     let mut bytes = [0; 6];
     getrandom::fill(&mut bytes).map_err(|e| Error::NoRandomness(e.to_string()))?;
     let [first, ..] = &mut bytes;

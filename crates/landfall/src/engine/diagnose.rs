@@ -20,7 +20,8 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct NoLease {
     pub(super) network: NetworkId,
-    pub(super) endpoint: EndpointId,
+    /// None where the network itself was to be made.
+    pub(super) endpoint: Option<EndpointId>,
     pub(super) bridge: String,
     pub(super) mac: MacAddr,
     pub(super) access: Access,
@@ -48,11 +49,13 @@ pub(crate) enum Obstacle {
 
 impl fmt::Display for NoLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { network, endpoint, bridge, mac, progress, .. } = self;
+        let Self { network, bridge, mac, progress, .. } = self;
+        let endpoint =
+            self.endpoint.as_ref().map(|id| format!(", endpoint {id}")).unwrap_or_default();
         let patience = self.patience.as_secs_f64();
         if progress.offers == 0 {
             write!(f, "no DHCP server answered on {bridge} within {patience}s")?;
-            write!(f, " (network {network}, endpoint {endpoint}): ")?;
+            write!(f, " (network {network}{endpoint}): ")?;
             if progress.discovers + progress.requests == 0 {
                 return write!(
                     f,
@@ -74,10 +77,7 @@ impl fmt::Display for NoLease {
                 f,
                 "the DHCP server {server} on {bridge} offered {address} and not {required}, which"
             )?;
-            write!(
-                f,
-                " `ip={required}` asks for (network {network}, endpoint {endpoint}, MAC {mac})"
-            )?;
+            write!(f, " `ip={required}` asks for (network {network}{endpoint}, MAC {mac})")?;
             return write!(
                 f,
                 ". Another client may have it, or the server may not give it out: look into its leases and its \
@@ -85,7 +85,7 @@ impl fmt::Display for NoLease {
             );
         } else if let Some(nak) = progress.last_nak.as_ref() {
             write!(f, "the DHCP server {} on {bridge} refused (NAK)", nak.server)?;
-            write!(f, " (network {network}, endpoint {endpoint}, MAC {mac})")?;
+            write!(f, " (network {network}{endpoint}, MAC {mac})")?;
             if let Some(message) = &nak.message {
                 write!(f, ": {message:?}")?;
             }
@@ -93,7 +93,7 @@ impl fmt::Display for NoLease {
         } else if let Some(conflict) = progress.last_conflict {
             let (address, holder) = (conflict.address, conflict.holder);
             write!(f, "the DHCP servers on {bridge} give addresses that are in use")?;
-            write!(f, " (network {network}, endpoint {endpoint}, MAC {mac}): ")?;
+            write!(f, " (network {network}{endpoint}, MAC {mac}): ")?;
             write!(f, "{} declined within {patience}s, at last {address}", progress.declines)?;
             return write!(
                 f,
@@ -102,7 +102,7 @@ impl fmt::Display for NoLease {
             );
         } else {
             write!(f, "a DHCP server on {bridge} offered an address but did not acknowledge it")?;
-            write!(f, " within {patience}s (network {network}, endpoint {endpoint}, MAC {mac}): ")?;
+            write!(f, " within {patience}s (network {network}{endpoint}, MAC {mac}): ")?;
             write!(f, "{} OFFERs, {} REQUESTs. ", progress.offers, progress.requests)?;
             return write!(
                 f,

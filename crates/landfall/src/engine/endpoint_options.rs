@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::identity::text;
-use super::options::{Given, InvalidOption, LONGEST_PREFIX, invalid, is_plain, name, nearest};
+use super::options::{
+    Given, InvalidOption, LONGEST_PREFIX, host_address, invalid, is_plain, name, nearest,
+};
 
 /// The address that the container must get.
 const IP: &str = "ip";
@@ -77,11 +79,8 @@ fn address(value: &str, ipv4: bool) -> Result<Ipv4Addr, InvalidOption> {
     if !ipv4 {
         return Err(invalid(IP, value, "the network has no IPv4"));
     }
-    let address = value.parse::<Ipv4Addr>().ok().filter(|ip| {
-        !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast())
-    });
     let reason = "an IPv4 address that a host can have, without a prefix, such as 192.168.0.55";
-    address.ok_or_else(|| invalid(IP, value, reason))
+    host_address(value).ok_or_else(|| invalid(IP, value, reason))
 }
 
 /// A name that can be in the DNS.

@@ -1,7 +1,9 @@
 //! Why the engine refuses, in words that say what to do.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use ipnet::Ipv4Net;
 use wire::MacAddr;
 
 use super::conflict::Conflict;
@@ -179,6 +181,24 @@ pub(crate) enum Error {
     /// The server gave no lease.
     #[error(transparent)]
     NoLease(Box<NoLease>),
+    /// The router that the network's user wants is not one for this lease.
+    #[error(
+        "network {network}, endpoint {endpoint}: gateway={gateway} cannot be its default router: the server {server} leased it {address} on {bridge}. Name the address of a router in that subnet, other than the container's own, or leave `gateway` out to use the router that the server names"
+    )]
+    Gateway {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint that was refused.
+        endpoint: EndpointId,
+        /// The router of the option.
+        gateway: Ipv4Addr,
+        /// The DHCP server.
+        server: Ipv4Addr,
+        /// What it leased.
+        address: Ipv4Net,
+        /// Where.
+        bridge: String,
+    },
     /// The lease ended between the calls of one start.
     #[error(
         "network {network}, endpoint {endpoint} on {bridge} has lost its lease: start the container again"
@@ -191,6 +211,9 @@ pub(crate) enum Error {
         /// Where.
         bridge: String,
     },
+    /// Its segment was stopped while a server was asked.
+    #[error("network {0}: its bridge or parent went away while a DHCP server was asked: try again")]
+    Abandoned(NetworkId),
     /// The endpoint is being made or removed by another call.
     #[error(
         "network {network}, endpoint {endpoint}: another call is making or removing it just now: try again"

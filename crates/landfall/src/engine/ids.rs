@@ -76,3 +76,10 @@ id! {
     /// The identifier of an endpoint.
     EndpointId
 }
+
+/// Who asks on a network's behalf.
+impl From<&NetworkId> for EndpointId {
+    fn from(network: &NetworkId) -> EndpointId {
+        EndpointId(network.0.clone())
+    }
+}

@@ -133,13 +133,13 @@ impl Engine {
             Event::Ready | Event::Renewed => &Box::default(),
             Event::Duplicate { .. } | Event::Released => return,
         };
-        let Some(Joined { path, inside, segment, mac, internal, .. }) = self.joined(id) else {
+        let Some(Joined { path, inside, segment, mac, network, .. }) = self.joined(id) else {
             return;
         };
         let applied = async {
             match Sandbox::open(&path, inside).await? {
                 Some(sandbox) => {
-                    self.apply_ipv6(&sandbox, &segment, (mac, internal), old, false).await
+                    self.apply_ipv6(&sandbox, &segment, (mac, &network), old, false).await
                 }
                 None => Ok(()),
             }
@@ -150,6 +150,7 @@ impl Engine {
             );
         }
         if let Event::Changed { .. } = event {
+            self.propagate_dns(id);
             segment.announce(mac);
         }
     }
@@ -177,11 +178,11 @@ impl Engine {
         &self,
         sandbox: &Sandbox,
         segment: &Segment,
-        (mac, internal): (MacAddr, bool),
+        (mac, network): (MacAddr, &NetworkRecord),
         old: &Configuration,
         first: bool,
     ) -> net::Result<()> {
-        match wanted(segment, mac, internal) {
+        match wanted(segment, mac, network) {
             Some(new) => sandbox.change_ipv6(old, &new, first).await,
             None => Ok(()),
         }
@@ -235,13 +236,19 @@ pub(super) fn to_tell(configuration: &Configuration) -> Option<Ipv6Net> {
     Ipv6Net::new(address.address, address.prefix_len).ok()
 }
 
-/// What the container is to have now; none without a client. `internal`: as with IPv4, nothing beyond the
-/// link.
-pub(super) fn wanted(segment: &Segment, mac: MacAddr, internal: bool) -> Option<Configuration> {
+/// What a container of the network is to have now; none without a client. With an internal one, as with IPv4, nothing
+/// beyond the link.
+pub(super) fn wanted(
+    segment: &Segment,
+    mac: MacAddr,
+    network: &NetworkRecord,
+) -> Option<Configuration> {
     let mut wanted = segment.ipv6()?.view(mac)?.configuration;
-    if internal {
-        wanted.routers.clear();
+    if network.internal {
         wanted.routes.clear();
+    }
+    if network.internal || !network.options.applied.has_default_route() {
+        wanted.routers.clear();
     }
     Some(wanted)
 }

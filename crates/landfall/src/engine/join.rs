@@ -44,8 +44,9 @@ impl Engine {
         if lease.is_none() && !goes_without && record.options.no_server != NoServer::Wait {
             return Err(Error::LeaseLost { network, endpoint: id, bridge: bridge.clone() });
         }
+        let gateway = lease.as_ref().and_then(|lease| record.gateway(lease));
+        let leased = lease.clone();
         let lease = lease.filter(|_| !record.internal);
-        let gateway = lease.as_ref().and_then(Lease::gateway);
         {
             let mut state = self.lock();
             let endpoint = state.endpoints.get_mut(&id).ok_or_else(unknown)?;
@@ -61,6 +62,9 @@ impl Engine {
         point("join: known");
         // While the disk is at work.
         let routes = async {
+            if let Some(lease) = &leased {
+                self.apply_mtu_outside(&id, &record, lease).await?;
+            }
             match lease {
                 Some(lease) if record.options.skip_routes => Ok(routes(&lease, Vec::new())),
                 Some(lease) => Ok(routes(&lease, self.routes_beside(bridge, &lease).await?)),

@@ -83,7 +83,7 @@ impl Engine {
                 self.without_server(network, segment, id, config, origin, progress).await
             }
             Err(AcquireError::TimedOut(progress)) => {
-                Err(self.no_lease(network, segment, id, mac, progress).await)
+                Err(self.no_lease(network, segment, Some(id), mac, progress).await)
             }
         }
     }
@@ -115,7 +115,7 @@ impl Engine {
                 segment.assume(id, config, last.clone());
                 Ok(Some(last.clone()))
             }
-            _ => Err(self.no_lease(network, segment, id, config.mac, progress).await),
+            _ => Err(self.no_lease(network, segment, Some(id), config.mac, progress).await),
         }
     }
 
@@ -123,14 +123,14 @@ impl Engine {
         &self,
         network: &NetworkRecord,
         segment: &Segment,
-        id: &EndpointId,
+        id: Option<&EndpointId>,
         mac: MacAddr,
         progress: Progress,
     ) -> Error {
-        let required = self.lock().endpoints.get(id).and_then(|endpoint| endpoint.options.ip);
+        let required = id.and_then(|id| self.lock().endpoints.get(id)?.options.ip);
         Error::NoLease(Box::new(NoLease {
             network: network.id.clone(),
-            endpoint: id.clone(),
+            endpoint: id.cloned(),
             bridge: segment.interface().to_owned(),
             mac,
             access: network.options.mode.access(),

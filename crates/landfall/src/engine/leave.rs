@@ -20,10 +20,16 @@ impl Engine {
             let sandbox = engine.sandbox_of(&id);
             engine.restore_gateway(&id).await;
             engine.withdraw_prefixes(&id).await;
+            let dns_of = engine.guest_with_dns(&id);
             engine.ended(&id).await;
             if let Some(path) = sandbox {
                 let unfinished = engine.0.unfinished.clone();
-                unfinished.spawn(async move { engine.remove_from_the_dead(&id, &path).await });
+                unfinished.spawn(async move {
+                    engine.remove_from_the_dead(&id, &path).await;
+                    if let Some(guest) = dns_of {
+                        engine.withdraw_dns(&path, guest).await;
+                    }
+                });
             }
         })
         .await;
@@ -209,7 +215,7 @@ impl Engine {
             let state = self.lock();
             let Some(endpoint) = state.endpoints.get(id) else { return };
             let Phase::Joined(path) = &endpoint.phase else { return };
-            let gateway = endpoint.lease().and_then(|lease| lease.gateway());
+            let gateway = endpoint.lease().and_then(|lease| endpoint.network.gateway(&lease));
             if gateway == endpoint.told_gateway {
                 return;
             }

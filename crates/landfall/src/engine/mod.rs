@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `api` | what a front door asks and gets |
 //! | `options` | a network's options |
+//! | `mode` | how its containers reach the segment |
 //! | `endpoint_options` | a single endpoint's options |
 //! | `identity` | what a network has its endpoints tell DHCP servers |
+//! | `applied` | what a network's endpoints get of what servers say |
 //! | `stable_mac` | the MAC that belongs to a name |
 //! | `client` | what an endpoint's DHCP clients are told |
 //! | `conflict` | may this bridge be used |
@@ -26,6 +28,9 @@
 //! | `ipv6` | an endpoint's IPv6, beside its lease |
 //! | `without_ipv4` | endpoints that have nothing else |
 //! | `sandbox` | what Landfall changes inside a container |
+//! | `mtu` | the MTU that a DHCP server names, on a container's interface |
+//! | `dns` | what the LAN says of DNS, in containers |
+//! | `resolv_conf` | the text of a container's `/etc/resolv.conf` |
 //! | `guest` | who lives in a sandbox: host name and container |
 //! | `recover` | go on where an earlier run stopped |
 //! | `diagnose` | why there is no lease |
@@ -33,6 +38,7 @@
 //! | `counters` | how often what became of leases, and what was said of IPv6 |
 
 pub(crate) mod api;
+mod applied;
 mod asked;
 mod backlog;
 mod bridges;
@@ -42,6 +48,7 @@ mod conflict;
 mod counters;
 mod create;
 mod diagnose;
+mod dns;
 pub(crate) mod endpoint_options;
 mod error;
 mod guest;
@@ -52,11 +59,14 @@ mod ipv6;
 mod join;
 mod lease;
 mod leave;
+pub(crate) mod mode;
+mod mtu;
 mod network;
 pub(crate) mod options;
 mod reboot;
 mod recover;
 mod renewals;
+mod resolv_conf;
 mod sandbox;
 mod sandbox_ipv6;
 mod stable_mac;
@@ -90,7 +100,7 @@ use crate::store::{
 };
 use endpoint_options::EndpointOptions;
 use ids::{EndpointId, NetworkId};
-use options::Mode;
+use mode::Mode;
 use sandbox::{Configured, Inside};
 use worker::LinkNews;
 
@@ -116,6 +126,8 @@ struct Inner {
     news: mpsc::UnboundedSender<LinkNews>,
     /// What is done to its end, whatever becomes of its caller; the process waits for it.
     unfinished: TaskTracker,
+    /// Held by who writes what a container knows of DNS.
+    dns: tokio::sync::Mutex<()>,
     /// Whenever an endpoint has been removed.
     removed: Notify,
     /// Whenever a network has been made or forgotten.
@@ -206,6 +218,7 @@ impl Engine {
             started: net::boot_now(),
             news,
             unfinished: TaskTracker::new(),
+            dns: tokio::sync::Mutex::default(),
             removed: Notify::new(),
             turn_over: Notify::new(),
             state: Mutex::default(),
@@ -388,14 +401,6 @@ impl Endpoint {
 }
 
 impl Mode {
-    /// As the option `mode` names it.
-    fn name(self) -> &'static str {
-        match self {
-            Mode::Bridge => "bridge",
-            Mode::Macvlan(_) => options::MACVLAN,
-        }
-    }
-
     /// What kind of link that needs.
     pub(crate) fn access(self) -> Access {
         match self {

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use dhcp::v4::Config;
 use tokio_util::sync::CancellationToken;
 
 use super::api::NewNetwork;
 use super::conflict;
-use super::ids::NetworkId;
+use super::create::random_mac;
+use super::ids::{EndpointId, NetworkId};
+use super::mode;
 use super::options::{self, Options};
 use super::{Engine, Error};
 use crate::fault::point;
+use crate::segments::{AcquireError, Segment};
 use crate::store::{Change, NetworkRecord};
 
 /// While it lives, nobody else makes or forgets that network.
@@ -34,7 +38,7 @@ impl Engine {
             return Err(Error::Rootless("Landfall itself runs in a user namespace".into()));
         }
         if !new.addresses_from_lan {
-            return Err(Error::WrongIpam { uplink: options::uplink(&new.options) });
+            return Err(Error::WrongIpam { uplink: mode::uplink(&new.options) });
         }
         let mut given = new.options;
         // What the runtime's own switches say, where no option says it.
@@ -71,7 +75,7 @@ impl Engine {
             let _turn = turn;
             engine.lock().networks.insert(record.id.clone(), record.clone());
             point("network: known");
-            let made = engine.make_network(&record).await;
+            let made = engine.make_network(&record, &hung_up).await;
             if made.is_err() || hung_up.is_cancelled() {
                 engine.forget_network(&record.id).await?;
             }
@@ -80,17 +84,43 @@ impl Engine {
         .await
     }
 
-    async fn make_network(&self, record: &NetworkRecord) -> Result<(), Error> {
+    async fn make_network(
+        &self,
+        record: &NetworkRecord,
+        hung_up: &CancellationToken,
+    ) -> Result<(), Error> {
         self.0.store.commit(Change::PutNetwork(Box::new(record.clone()))).await?;
         point("network: recorded");
         // The port is made now: with spanning tree it needs half a minute before its first use.
         let Options { interface, mode, .. } = &record.options;
-        self.0.segments.get(interface, mode.access()).await?;
+        let (segment, _) = self.0.segments.get(interface, mode.access()).await?;
         point("network: port made");
         let links = self.0.host.links().await?;
         self.lock().look_at_bridges(&links).into_iter().for_each(|news| self.tell(news));
+        if record.options.validate_dhcp {
+            tokio::select! {
+                valid = self.validate(record, &segment) => valid?,
+                // Nobody waits for it any more.
+                () = hung_up.cancelled() => {}
+            }
+        }
         tracing::info!(network = %record.id, interface, "network made");
         Ok(())
+    }
+
+    /// Fails unless a DHCP server offers an address on the network's segment. None is taken.
+    async fn validate(&self, record: &NetworkRecord, segment: &Segment) -> Result<(), Error> {
+        let (mac, patience) = (random_mac()?, record.options.lease_timeout);
+        let config = Config { classes: self.classes(&record.options.identity), ..Config::new(mac) };
+        match segment.ask_for_an_offer(&EndpointId::from(&record.id), config, patience).await {
+            Ok(()) => Ok(()),
+            Err(AcquireError::TimedOut(progress)) => {
+                Err(self.no_lease(record, segment, None, mac, progress).await)
+            }
+            Err(AcquireError::Abandoned | AcquireError::MacInUse(_)) => {
+                Err(Error::Abandoned(record.id.clone()))
+            }
+        }
     }
 
     /// Forgets a network, and removes the port when no other network uses its bridge. One that

@@ -1,13 +1,16 @@
 //! The options of a network: docker-net-dhcp's, by its names, defaults and meaning.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dhcp::ipv6::Mode as Ipv6Mode;
 use dhcp::v4::{ConflictCheck, OnLoss};
 use serde::{Deserialize, Serialize};
 
+use super::applied::Applied;
 use super::identity::Identity;
+use super::mode::{self, MACVLAN, Mode, other_mode};
 
 /// Names of the options of a network, as `docker network create -o` takes them.
 pub(crate) mod name {
@@ -52,10 +55,21 @@ pub(crate) mod name {
     pub(crate) const CLIENT_ID: &str = "client_id";
     /// The host name that is told to the server: `container` or `none`. For a single endpoint: the name.
     pub(crate) const HOSTNAME: &str = "hostname";
+    /// Whether containers have a default route through the network: `auto` or `never`.
+    pub(crate) const DEFAULT_ROUTE: &str = "default_route";
+    /// The default router, whichever the server names.
+    pub(crate) const GATEWAY: &str = "gateway";
+
+    /// Let containers ask the DNS servers that the LAN names: `false`, `true` or `fallback`.
+    pub(crate) const PROPAGATE_DNS: &str = "propagate_dns";
+    /// Give interfaces the MTU that the server names (option 26); `false`.
+    pub(crate) const PROPAGATE_MTU: &str = "propagate_mtu";
     /// Ask the server to tell the DNS the host name (option 81); `false`.
     pub(crate) const REGISTER_DNS: &str = "register_dns";
     /// The user class (options 77 and 15); none.
     pub(crate) const USER_CLASS: &str = "user_class";
+    /// Make no network where no DHCP server answers; `false`.
+    pub(crate) const VALIDATE_DHCP: &str = "validate_dhcp";
     /// The vendor class (options 60 and 16); `landfall`.
     pub(crate) const VENDOR_CLASS: &str = "vendor_class";
 
@@ -64,7 +78,9 @@ pub(crate) mod name {
         BRIDGE,
         CLIENT_ID,
         CONFLICT_CHECK,
+        DEFAULT_ROUTE,
         DHCP_GUARD,
+        GATEWAY,
         HOSTNAME,
         IGNORE_CONFLICTS,
         INTERFACE_PREFIX,
@@ -79,10 +95,13 @@ pub(crate) mod name {
         NO_SERVER,
         ON_LEASE_LOSS,
         PARENT,
+        PROPAGATE_DNS,
+        PROPAGATE_MTU,
         REGISTER_DNS,
         RELEASE_DELAY,
         SKIP_ROUTES,
         USER_CLASS,
+        VALIDATE_DHCP,
         VENDOR_CLASS,
     ];
 }
@@ -134,9 +153,15 @@ pub(crate) struct Options {
     /// IPv6, if it is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Ipv6Options>,
+    /// Whether the network is not made where no DHCP server answers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) validate_dhcp: bool,
     /// What its endpoints tell DHCP servers of themselves.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) identity: Identity,
+    /// What its endpoints get of what servers say.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) applied: Applied,
 }
 
 /// Whether a record can do without it.
@@ -147,30 +172,6 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// Earlier daemons, and their records, have no networks without.
 pub(crate) fn with_ipv4() -> bool {
     true
-}
-
-/// How containers reach the segment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Mode {
-    /// By veths to a bridge.
-    #[default]
-    Bridge,
-    /// By macvlan children of a parent.
-    Macvlan(MacvlanMode),
-}
-
-/// How containers on one parent reach each other, by iproute2's names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum MacvlanMode {
-    /// Directly, within the parent.
-    #[default]
-    Bridge,
-    /// Not at all.
-    Private,
-    /// Through the switch, which must send back what it gets.
-    Vepa,
 }
 
 /// What a network that wants IPv6 wants of it.
@@ -289,7 +290,7 @@ impl Options {
         }
         let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
 
-        let (mode, (name, interface)) = mode(get)?;
+        let (mode, (name, interface)) = mode::parse(get)?;
         if !is_interface_name(interface) {
             return Err(invalid(name, interface, "that cannot be the name of an interface"));
         }
@@ -305,6 +306,11 @@ impl Options {
             return Err(other_mode(name::DHCP_GUARD, MACVLAN, instead));
         }
         let ipv4 = flag(get(name::IPV4), true)?;
+        let validate_dhcp = flag(get(name::VALIDATE_DHCP), false)?;
+        if validate_dhcp && !ipv4 {
+            let reason = "the network has no IPv4, and so no DHCPv4 server that could be asked";
+            return Err(invalid(name::VALIDATE_DHCP, "true", reason));
+        }
         let mut ipv6 = ipv6(get)?;
         match &mut ipv6 {
             None if !ipv4 => return Err(InvalidOption::NoFamily),
@@ -351,7 +357,9 @@ impl Options {
             ipv4,
             ipv6,
             no_server,
+            validate_dhcp,
             identity: Identity::parse(get)?,
+            applied: Applied::parse(get, ipv4)?,
             release_delay: match get(name::RELEASE_DELAY) {
                 None => default_release_delay(),
                 Some((name, value)) => {
@@ -366,59 +374,6 @@ impl Options {
 
 /// An option as it was given: its name and its value.
 pub(super) type Given<'a> = Option<(&'static str, &'a str)>;
-/// The options that name the bridge or the parent, as a command line has them: what the user wrote of
-/// them, or an example.
-pub(crate) fn uplink(given: &BTreeMap<String, String>) -> String {
-    let get = |name| given.get(name).map(String::as_str);
-    match get(name::MODE) {
-        Some(MACVLAN) => {
-            format!("-o mode=macvlan -o parent={}", get(name::PARENT).unwrap_or("eth0"))
-        }
-        _ => format!("-o bridge={}", get(name::BRIDGE).unwrap_or("br0")),
-    }
-}
-
-/// The mode in which an endpoint is a child of a parent.
-pub(crate) const MACVLAN: &str = "macvlan";
-
-/// The mode, and the interface that it needs, with the name of its option.
-fn mode<'a>(
-    get: impl Fn(&'static str) -> Given<'a>,
-) -> Result<(Mode, (&'static str, &'a str)), InvalidOption> {
-    let macvlan = match get(name::MODE) {
-        None | Some((_, "bridge")) => false,
-        Some((_, MACVLAN)) => true,
-        Some((name, value)) => return Err(invalid(name, value, "bridge or macvlan")),
-    };
-    if !macvlan {
-        if let Some((name, value)) = get(name::PARENT).or_else(|| get(name::MACVLAN_MODE)) {
-            let instead = format!("add `-o mode=macvlan` to `-o {name}={value}`, or leave it out");
-            return Err(other_mode(name, "bridge", &instead));
-        }
-        return Ok((Mode::Bridge, get(name::BRIDGE).ok_or(InvalidOption::NoBridge)?));
-    }
-    if let Some((name, value)) = get(name::BRIDGE) {
-        let instead = format!(
-            "write `-o parent=` with the name of the network card, or leave out mode=macvlan to use the bridge {value}"
-        );
-        return Err(other_mode(name, MACVLAN, &instead));
-    }
-    let mode = match get(name::MACVLAN_MODE) {
-        None | Some((_, "bridge")) => MacvlanMode::Bridge,
-        Some((_, "private")) => MacvlanMode::Private,
-        Some((_, "vepa")) => MacvlanMode::Vepa,
-        Some((name, value @ "passthru")) => {
-            let reason = "it would give the container the parent's own MAC, and the host's network with it; bridge, private or vepa";
-            return Err(invalid(name, value, reason));
-        }
-        Some((name, value)) => return Err(invalid(name, value, "bridge, private or vepa")),
-    };
-    Ok((Mode::Macvlan(mode), get(name::PARENT).ok_or(InvalidOption::NoParent)?))
-}
-
-fn other_mode(name: &'static str, mode: &'static str, instead: &str) -> InvalidOption {
-    InvalidOption::OtherMode { name, mode, instead: instead.to_owned() }
-}
 
 fn ipv6<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Option<Ipv6Options>, InvalidOption> {
     let mode = match get(name::IPV6) {
@@ -504,6 +459,13 @@ fn is_interface_name(text: &str) -> bool {
         && text != "."
         && text != ".."
         && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':')
+}
+
+/// The IPv4 address that a host can have.
+pub(super) fn host_address(text: &str) -> Option<Ipv4Addr> {
+    text.parse::<Ipv4Addr>().ok().filter(|ip| {
+        !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast())
+    })
 }
 
 /// What scripts in containers may take for a name without quoting it.
@@ -647,6 +609,7 @@ mod tests {
             ("release_delay", "25h"),
             ("release_delay", "60"),
             ("ignore_conflicts", ""),
+            ("validate_dhcp", "10s"),
             ("client_id", ""),
             ("user_class", ""),
             ("vendor_class", "a\tb"),
@@ -662,38 +625,6 @@ mod tests {
             }
             let error = parse(&options).unwrap_err();
             assert!(matches!(error, InvalidOption::Value { name: n, .. } if n == name), "{error}");
-        }
-    }
-
-    #[test]
-    fn how_containers_reach_the_lan() {
-        let macvlan = [("mode", "macvlan"), ("parent", "eth0")];
-        for (written, mode) in [
-            ("bridge", MacvlanMode::Bridge),
-            ("private", MacvlanMode::Private),
-            ("vepa", MacvlanMode::Vepa),
-        ] {
-            let options = parse(&[&macvlan[..], &[("macvlan_mode", written)]].concat()).unwrap();
-            assert_eq!((options.interface.as_str(), options.mode), ("eth0", Mode::Macvlan(mode)));
-        }
-        assert_eq!(parse(&macvlan).unwrap().mode, Mode::Macvlan(MacvlanMode::Bridge));
-        assert_eq!(parse(&[("mode", "bridge"), ("bridge", "br0")]).unwrap().mode, Mode::Bridge);
-        assert_eq!(parse(&[("mode", "macvlan")]), Err(InvalidOption::NoParent));
-        let error = parse(&[&macvlan[..], &[("macvlan_mode", "passthru")]].concat()).unwrap_err();
-        assert!(matches!(error, InvalidOption::Value { name: "macvlan_mode", .. }), "{error}");
-        let bridge = ("bridge", "br0");
-        for (written, refused) in [
-            (&[bridge, ("parent", "eth0")][..], "parent"),
-            (&[bridge, ("macvlan_mode", "vepa")], "macvlan_mode"),
-            (&[("parent", "eth0")], "parent"),
-            (&[macvlan[0], macvlan[1], bridge], "bridge"),
-            (&[macvlan[0], macvlan[1], ("dhcp_guard", "true")], "dhcp_guard"),
-        ] {
-            let error = parse(written).unwrap_err();
-            assert!(
-                matches!(error, InvalidOption::OtherMode { name, .. } if name == refused),
-                "{error}"
-            );
         }
     }
 

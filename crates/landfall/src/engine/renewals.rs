@@ -65,9 +65,9 @@ impl Engine {
     }
 
     fn renewed6(&self, id: &EndpointId) -> Option<net::Prolongation6> {
-        let Joined { segment, mac, internal, path, interface, .. } = self.joined(id)?;
+        let Joined { segment, mac, network, path, interface, .. } = self.joined(id)?;
         let (ifindex, interface) = interface?;
-        let wanted = wanted(&segment, mac, internal)?;
+        let wanted = wanted(&segment, mac, &network)?;
         let prolongation = prolongation6(&path, (ifindex, &interface), &wanted).ok()?;
         tracing::debug!(endpoint = %id, %mac, "IPv6 renewed");
         self.keep_later(id);

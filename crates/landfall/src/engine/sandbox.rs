@@ -13,6 +13,7 @@ use wire::MacAddr;
 
 use super::guest::INIT;
 use super::with_prefix;
+use crate::store::NetworkRecord;
 
 /// An endpoint's interface in a container.
 pub(super) struct Sandbox {
@@ -22,6 +23,8 @@ pub(super) struct Sandbox {
     pub(super) ifindex: u32,
     /// The interface's name there.
     pub(super) interface: String,
+    /// Its MTU.
+    pub(super) mtu: u32,
 }
 
 /// By what an endpoint's interface is known in a sandbox, where its name is the engine's choice.
@@ -55,13 +58,19 @@ pub(super) struct Configured {
     pub(super) others: Vec<Route>,
 }
 
-impl Configured {
-    /// What a lease puts on an interface.
-    pub(super) fn of(lease: &Lease) -> Configured {
-        let routes = lease.routes().into_iter().filter_map(|route| {
+impl NetworkRecord {
+    /// The default router of a container of the network that has that lease.
+    pub(super) fn gateway(&self, lease: &Lease) -> Option<Ipv4Addr> {
+        if self.internal { None } else { self.options.applied.gateway(lease) }
+    }
+
+    /// What a lease puts on an interface of the network's.
+    pub(super) fn configured(&self, lease: &Lease) -> Configured {
+        let routes = if self.internal { Vec::new() } else { lease.routes() };
+        let routes = routes.into_iter().filter_map(|route| {
             Some((Ipv4Net::new(route.destination, route.prefix_len).ok()?.trunc(), route.via))
         });
-        let default = lease.gateway().map(|via| (Ipv4Net::default(), Some(via)));
+        let default = self.gateway(lease).map(|via| (Ipv4Net::default(), Some(via)));
         Configured {
             address: Some(with_prefix(lease)),
             // The default route last: its router may be reached through one of the others.
@@ -78,16 +87,22 @@ impl Sandbox {
         let netns = open_netns(path)?;
         let links = Netlink::in_netns(&netns)?;
         let found = links.links().await?.into_iter().find(|link| inside.is(link));
-        Ok(found.map(|link| Sandbox { ifindex: link.index, interface: link.name, links, netns }))
+        Ok(found.map(|link| {
+            let Link { index: ifindex, name: interface, mtu, .. } = link;
+            Sandbox { ifindex, interface, mtu, links, netns }
+        }))
     }
 
-    /// Changes the interface from what an earlier lease put on it to what this one does.
+    /// Changes the interface from what an earlier lease put on it to what this one, `new`, does.
     ///
     /// Routes that are not the lease's (the host's, copied at the start, and those that somebody
     /// made in the container) are put back where the kernel drops them with the old address.
-    pub(super) async fn change(&self, old: &Configured, lease: &Lease) -> net::Result<()> {
-        let new = Configured::of(lease);
-        if *old == new {
+    pub(super) async fn change(
+        &self,
+        old: &Configured,
+        (new, lease): (&Configured, &Lease),
+    ) -> net::Result<()> {
+        if old == new {
             return self.put_address(lease).await;
         }
         let before = self.routes().await?;
@@ -109,12 +124,9 @@ impl Sandbox {
                 self.links.replace_route(&self.route(*destination, *via)).await?;
             }
         }
-        for (destination, via) in old.routes.iter().filter(|route| !new.routes.contains(route)) {
-            let replaced = new.routes.iter().any(|(other, _)| other == destination);
-            if !replaced {
-                gone_is_fine(self.links.delete_route(&self.route(*destination, *via)).await)?;
-            }
-        }
+        let replaced = |to: &Ipv4Net| new.routes.iter().any(|(other, _)| other == to);
+        let gone = old.routes.iter().filter(|(destination, _)| !replaced(destination));
+        self.delete_routes(&before, gone).await?;
         let others = before.iter().chain(&old.others).filter(|route| {
             let of_old = old.routes.contains(&(route.destination, route.gateway));
             let of_new =
@@ -132,12 +144,9 @@ impl Sandbox {
 
     /// Takes away what a lease put on the interface: it has ended. What else went with it is for
     /// [`Sandbox::change`], when there is a lease again.
-    pub(super) async fn withdraw(&self, old: &Lease) -> net::Result<Configured> {
-        let old = Configured::of(old);
+    pub(super) async fn withdraw(&self, old: &Configured) -> net::Result<Configured> {
         let before = self.routes().await?;
-        for (destination, via) in &old.routes {
-            gone_is_fine(self.links.delete_route(&self.route(*destination, *via)).await)?;
-        }
+        self.delete_routes(&before, old.routes.iter()).await?;
         if let Some(address) = old.address {
             self.delete_address(address).await?;
         }
@@ -147,6 +156,19 @@ impl Sandbox {
             !after.contains(route) && !old.routes.contains(&(route.destination, route.gateway))
         });
         Ok(Configured { others, ..Configured::default() })
+    }
+
+    /// Deletes those of a lease's routes that are `there`, whoever made them: the first lease's are Docker's.
+    async fn delete_routes<'a>(
+        &self,
+        there: &[Route],
+        gone: impl Iterator<Item = &'a (Ipv4Net, Option<Ipv4Addr>)>,
+    ) -> net::Result<()> {
+        let gone: Vec<_> = gone.collect();
+        for route in there.iter().filter(|r| gone.contains(&&(r.destination, r.gateway))) {
+            gone_is_fine(self.links.delete_route(route).await)?;
+        }
+        Ok(())
     }
 
     /// Removes the default route through this interface.

@@ -110,7 +110,7 @@ impl Sandbox {
                 use_tempaddr: Some(0),
                 addr_gen_mode: Some(AddressGeneration::NoLinkLocal),
                 hop_limit: new.hop_limit,
-                mtu: new.mtu.map(u32::from),
+                mtu: new.mtu.map(|mtu| self.mtu.min(mtu.into())),
                 ..Ipv6Settings::default()
             };
             ipv6_of(&self.netns, &self.interface, settings).await?;

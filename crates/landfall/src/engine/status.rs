@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::api::{EndpointStatus, NetworkStatus, OFF, StateStatus, Status};
 use super::ids::{EndpointId, NetworkId};
-use super::options::Mode;
+use super::mode::Mode;
 use super::{Endpoint, Engine, host_link, with_prefix};
 use crate::store::Phase;
 
@@ -96,7 +96,7 @@ impl Endpoint {
             interface: self.interface.as_ref().filter(|_| lives).map(|(_, name)| name.to_string()),
             mac: self.mac,
             address,
-            gateway: lease.and_then(|lease| lease.gateway()),
+            gateway: lease.and_then(|lease| self.network.gateway(lease)),
             server: lease.map(|lease| lease.server),
             state: match view.as_ref() {
                 Some(_) if !self.network.options.ipv4 => OFF.to_owned(),

@@ -54,7 +54,7 @@ impl Engine {
                 Ok(None)
             }
             Err(AcquireError::TimedOut(progress)) => {
-                Err(self.no_lease(network, segment, id, mac, progress).await)
+                Err(self.no_lease(network, segment, Some(id), mac, progress).await)
             }
             Err(AcquireError::Abandoned | AcquireError::MacInUse(_)) => Err(busy(network, id)),
         }

@@ -20,7 +20,7 @@ use super::sandbox::{Configured, Inside, Sandbox};
 use super::{Engine, State, ipv6, with_prefix};
 use crate::fault::point;
 use crate::segments::{Ipv6Event, LeaseEvent, Live, Segment};
-use crate::store::Phase;
+use crate::store::{NetworkRecord, Phase};
 
 /// Something about an endpoint's link, or about a bridge.
 #[derive(Debug)]
@@ -117,8 +117,7 @@ pub(super) async fn work(
 pub(super) struct Joined {
     pub(super) segment: Arc<Segment>,
     pub(super) mac: MacAddr,
-    /// Whether its network ends at its subnet.
-    pub(super) internal: bool,
+    pub(super) network: Arc<NetworkRecord>,
     pub(super) path: PathBuf,
     /// By what its interface is known there.
     pub(super) inside: Inside,
@@ -208,7 +207,7 @@ impl Engine {
         Some(Joined {
             segment: endpoint.segment.clone()?,
             mac: endpoint.mac,
-            internal: endpoint.network.internal,
+            network: endpoint.network.clone(),
             path: path.clone(),
             inside: endpoint.inside(),
             live: endpoint.live(),
@@ -225,8 +224,7 @@ impl Engine {
     /// The link is up in its sandbox: from now on unicast frames go there, the address lives as
     /// long as its lease, and the server learns the container's name.
     async fn link_up(&self, id: &EndpointId) {
-        let Some(Joined { segment, mac, internal, path, inside, live, .. }) = self.joined(id)
-        else {
+        let Some(Joined { segment, mac, network, path, inside, live, .. }) = self.joined(id) else {
             return;
         };
         point("join: link up");
@@ -239,17 +237,20 @@ impl Engine {
         };
         let told6 = ipv6::as_told(told6);
         let configured = async {
-            let Some(sandbox) = Sandbox::open(&path, inside).await? else { return Ok(None) };
+            let Some(mut sandbox) = Sandbox::open(&path, inside).await? else { return Ok(None) };
             if let Some(lease) = segment.view(mac).and_then(|view| view.lease) {
+                let new = network.configured(&lease);
                 let old = if told == Some(with_prefix(&lease)) {
-                    Configured::of(&lease)
+                    new.clone()
                 } else {
                     // The lease has changed since Docker was told of it.
                     Configured { address: told, ..Configured::default() }
                 };
-                sandbox.change(&old, &lease).await?;
+                sandbox.change(&old, (&new, &lease)).await?;
+                // What a router says follows with the rest of IPv6.
+                self.apply_mtu(&network, &mut sandbox, &lease, None).await?;
             }
-            self.apply_ipv6(&sandbox, &segment, (mac, internal), &told6, true).await?;
+            self.apply_ipv6(&sandbox, &segment, (mac, &network), &told6, true).await?;
             net::Result::Ok(Some((sandbox.ifindex, sandbox.interface.into())))
         };
         match configured.await {
@@ -263,6 +264,7 @@ impl Engine {
         point("join: configured");
         segment.announce(mac);
         point("join: announced");
+        self.propagate_dns(id);
         if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.confirmed) {
             // Known from before the daemon's restart, and the DHCP client sends the name.
             return;
@@ -349,14 +351,14 @@ impl Engine {
             _ => {}
         }
         let applied = async {
-            let Some(Joined { path, inside, live, .. }) = self.joined(id) else {
+            let Some(Joined { network, path, inside, live, .. }) = self.joined(id) else {
                 return Ok(());
             };
             let found = match Sandbox::open(&path, inside).await {
                 Err(error) if live == Live::Child && error.is_not_found() => None,
                 opened => opened?,
             };
-            let Some(sandbox) = found else {
+            let Some(mut sandbox) = found else {
                 if live == Live::Child {
                     // No link of the host tells of its end.
                     self.tell(LinkNews::Gone(id.clone()));
@@ -364,7 +366,11 @@ impl Engine {
                 return Ok(());
             };
             point("change: known");
-            self.apply(id, &sandbox, &event, lease.as_ref()).await?;
+            self.apply(id, &network, &sandbox, &event, lease.as_ref()).await?;
+            if let Some(lease) = &lease {
+                let of_ipv6 = ipv6::wanted(&segment, mac, &network).and_then(|wanted| wanted.mtu);
+                self.apply_mtu(&network, &mut sandbox, lease, of_ipv6).await?;
+            }
             point("change: applied");
             net::Result::Ok(())
         };
@@ -374,6 +380,7 @@ impl Engine {
                 "the container does not have what its lease says"
             );
         }
+        self.propagate_dns(id);
         let new_address = match &event {
             Event::Bound => true,
             Event::Changed { old } => lease.is_some_and(|lease| lease.address != old.address),
@@ -394,28 +401,34 @@ impl Engine {
     async fn apply(
         &self,
         id: &EndpointId,
+        network: &NetworkRecord,
         sandbox: &Sandbox,
         event: &Event,
         lease: Option<&Lease>,
     ) -> net::Result<()> {
-        match (event, lease) {
-            (Event::Renewed | Event::Overdue, Some(lease)) => {
-                sandbox.change(&Configured::of(lease), lease).await
-            }
-            (Event::Changed { old }, Some(lease)) => {
-                sandbox.change(&Configured::of(old), lease).await
-            }
-            (Event::Bound, Some(lease)) => {
-                let withdrawn = self.withdrawn(id, None);
-                sandbox.change(&withdrawn, lease).await
-            }
-            (Event::Lost { old, .. }, _) => {
-                let withdrawn = sandbox.withdraw(old).await?;
-                self.withdrawn(id, Some(Box::new(withdrawn)));
-                Ok(())
-            }
-            _ => Ok(()),
+        if let Event::Lost { old, .. } = event {
+            let withdrawn = sandbox.withdraw(&network.configured(old)).await?;
+            self.withdrawn(id, Some(Box::new(withdrawn)));
+            return Ok(());
         }
+        let Some(lease) = lease else { return Ok(()) };
+        let new = network.configured(lease);
+        let old = match event {
+            Event::Renewed | Event::Overdue => new.clone(),
+            Event::Changed { old } => network.configured(old),
+            Event::Bound => *self.withdrawn(id, None),
+            _ => return Ok(()),
+        };
+        if old != new
+            && let Some(gateway) = network.options.applied.out_of_reach(lease)
+        {
+            let (address, instead) = (with_prefix(lease), network.gateway(lease));
+            tracing::warn!(
+                endpoint = %id, %gateway, %address, ?instead,
+                "the network's gateway is no router for that address: the server's is used"
+            );
+        }
+        sandbox.change(&old, (&new, lease)).await
     }
 
     /// Learns who lives in the sandbox, and has the DHCP client tell the server.

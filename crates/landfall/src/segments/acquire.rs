@@ -64,6 +64,19 @@ pub(crate) enum AcquireError {
     Abandoned,
 }
 
+/// A client that is there only for a question.
+struct Asked<'a> {
+    segment: &'a Segment,
+    asker: &'a EndpointId,
+    mac: MacAddr,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.segment.forget(self.asker, self.mac);
+    }
+}
+
 /// Those who go on without having asked ask within so many milliseconds.
 const LATER: u64 = 10_000;
 
@@ -140,6 +153,28 @@ impl Segment {
             self.lock().silent = true;
         }
         Ok(lease)
+    }
+
+    /// Asks whether a server offers anything at all, and takes nothing. `asker` is no endpoint of the segment's.
+    pub(crate) async fn ask_for_an_offer(
+        &self,
+        asker: &EndpointId,
+        config: Config,
+        patience: Duration,
+    ) -> Result<(), AcquireError> {
+        let (offered, offer) = oneshot::channel();
+        let mac = config.mac;
+        let waiting = Some(Waiting::Offered(offered));
+        self.insert(asker, Client::new(config, seed()), None, waiting)?;
+        // Also when nobody waits for the answer any more.
+        let _asked = Asked { segment: self, asker, mac };
+        self.with(mac, |client, now| client.start_asking(now));
+        self.hold(mac).await;
+        match tokio::time::timeout(patience, offer).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(AcquireError::Abandoned),
+            Err(_) => Err(AcquireError::TimedOut(self.progress(mac).unwrap_or_default())),
+        }
     }
 
     /// Goes on with a lease of an earlier boot whose turn to ask did not come in time: the servers are silent to those

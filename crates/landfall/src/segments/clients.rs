@@ -49,6 +49,8 @@ pub(super) struct Entry {
 /// Somebody waits for something of a client.
 pub(super) enum Waiting {
     Bound(Box<Starting>),
+    /// A server has offered something.
+    Offered(oneshot::Sender<()>),
     Released {
         /// Its end is what is waited for.
         _done: Option<oneshot::Sender<()>>,
@@ -68,6 +70,15 @@ pub(super) struct Starting {
 }
 
 impl Entry {
+    /// Tells who only wants to know whether there is a server.
+    pub(super) fn tell_offer(&mut self) {
+        let offered = self.client.progress().offers > 0;
+        let asks = |waiting: &mut Waiting| offered && matches!(waiting, Waiting::Offered(_));
+        if let Some(Waiting::Offered(asker)) = self.waiting.take_if(asks) {
+            let _ = asker.send(());
+        }
+    }
+
     /// Tells of a lease that was granted, so that it can be written down while its address is checked.
     pub(super) fn tell_grant(&mut self) {
         let Some(Waiting::Bound(start)) = &mut self.waiting else { return };

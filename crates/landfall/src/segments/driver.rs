@@ -53,6 +53,7 @@ impl Segment {
             state.said.push_back((mac, frame));
         }
         entry.tell_grant();
+        entry.tell_offer();
         let mut ended = false;
         while let Some(event) = entry.client.poll_event() {
             ended |= matches!(event, Event::Released);

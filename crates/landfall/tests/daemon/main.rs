@@ -15,6 +15,7 @@ mod rogue;
 mod server;
 mod site;
 
+mod applied;
 mod bounded;
 mod bridge;
 mod calls;
@@ -46,3 +47,4 @@ mod rights;
 mod routes;
 mod shapes;
 mod state;
+mod validate;

@@ -369,6 +369,18 @@ fn changed_classless_routes() {
     wait_routes(&container, &[by_hand, default]);
 }
 
+/// The first lease's routes are the engine's work.
+#[test]
+fn a_classless_route_that_goes() {
+    let routes = [16, 10, 60, 10, 77, 0, 9, 0, 10, 77, 0, 1];
+    let grant = Grant::new(ADDRESS).times(1, 60, 120);
+    let (_site, server, container) = run_with(grant.clone().option(121, &routes));
+    let default = "default via 10.77.0.1 dev eth0";
+    wait_routes(&container, &["10.60.0.0/16 via 10.77.0.9 dev eth0", default]);
+    change(&server, grant);
+    wait_routes(&container, &[default]);
+}
+
 /// Which of a container's networks has the default route is Docker's choice.
 #[test]
 fn the_default_route_of_another_interface_is_left_alone() {

@@ -10,6 +10,8 @@
 //! | `returns` | containers that come back with the address that they had, and never another's: dockerd restarts, the host boots |
 //! | `networks` | `network connect` and `disconnect`; a container on several networks |
 //! | `identity` | what a container tells the DHCP server of itself, and asks it for |
+//! | `applied` | what a container gets of what servers say: router, MTU |
+//! | `dns` | what a container knows of the LAN's DNS |
 //! | `crowd` | twenty containers at once |
 //! | `compose` | Compose projects |
 //! | `refusals` | what a user sees who asks for what cannot be |
@@ -24,9 +26,11 @@
 mod identities;
 mod site;
 
+mod applied;
 mod compose;
 mod continuity;
 mod crowd;
+mod dns;
 mod firewall;
 mod identity;
 mod ipv6;

@@ -12,6 +12,7 @@ const MAC: &str = "02:00:00:00:00:46";
 fn refusals_say_why_and_leave_nothing() {
     let mut site = Site::new(ServerOptions::default());
     networks_that_cannot_be(&site);
+    a_lan_that_is_looked_at_first(&mut site);
     a_name_that_is_taken(&site);
     a_mac_that_is_taken(&site);
     a_dead_server(&mut site);
@@ -23,6 +24,23 @@ fn refused(site: &Site, args: &[String], words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "{args:?}: no {word:?} in: {said}");
     }
+}
+
+/// A network is made where a server answers, and not where none does.
+fn a_lan_that_is_looked_at_first(site: &mut Site) {
+    let options = ["validate_dhcp=true", "lease_timeout=1s"];
+    site.network("lan", &options);
+    site.no_lease_is_left();
+    site.docker(&["network", "rm", "lan"]);
+    site.server.stop().unwrap();
+    let idle = site.host_links();
+    refused(
+        site,
+        &site.network_args("lan", &options),
+        &["no DHCP server answered on br0 within 1s"],
+    );
+    assert_eq!(site.host_links(), idle);
+    site.server.restart().unwrap();
 }
 
 fn networks_that_cannot_be(site: &Site) {

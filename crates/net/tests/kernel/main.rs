@@ -18,6 +18,7 @@ mod ipv6;
 mod ipv6_settings;
 mod links;
 mod macvlans;
+mod mounted;
 mod namespaces;
 mod neighbour_tables;
 mod packets;
