@@ -11,6 +11,7 @@
 //! | `network` | make and forget networks |
 //! | `asked` | who has the address or identifier that a new endpoint asks for |
 //! | `create` | an endpoint's link and lease, and their undoing |
+//! | `changes` | what differs between two leases, in words |
 //! | `child` | an endpoint's link where it is a macvlan child |
 //! | `unfinished` | endpoints that were never made, or never joined |
 //! | `join` | hand an endpoint over to a sandbox |
@@ -34,10 +35,11 @@ pub(crate) mod api;
 mod asked;
 mod backlog;
 mod bridges;
+mod changes;
 mod child;
 mod client;
 mod conflict;
-mod counters;
+pub(crate) mod counters;
 mod create;
 mod diagnose;
 pub(crate) mod endpoint_options;

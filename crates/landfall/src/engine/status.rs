@@ -37,6 +37,7 @@ impl Engine {
             instance: self.0.instance.clone(),
             uptime_seconds: net::boot_now().saturating_sub(self.0.started).as_secs(),
             leases: state.counters,
+            ipv4_counters: self.0.segments.ipv4_counters(),
             ipv6_counters: self.0.segments.ipv6_counters(),
             state: StateStatus {
                 fault: health.fault,
@@ -98,6 +99,9 @@ impl Endpoint {
             address,
             gateway: lease.and_then(|lease| lease.gateway()),
             server: lease.map(|lease| lease.server),
+            dns: lease.map(|lease| lease.options.dns_servers()).unwrap_or_default(),
+            domain: lease.and_then(|lease| lease.options.domain_name()),
+            search: lease.map(|lease| lease.options.search_list()).unwrap_or_default(),
             state: match view.as_ref() {
                 Some(_) if !self.network.options.ipv4 => OFF.to_owned(),
                 Some(view) => view.state.clone(),
@@ -114,6 +118,7 @@ impl Endpoint {
                 _ => None,
             },
             docker_shows: self.told.filter(|told| lives && address != Some(*told)),
+            ignored: view.map(|view| view.ignored).unwrap_or_default(),
             ipv6: self.ipv6_status(),
         }
     }
