@@ -135,6 +135,31 @@ pub(crate) struct Status {
     pub(crate) endpoints: Vec<EndpointStatus>,
 }
 
+/// How the daemon fares, in short: the answer to `Plugin.Health`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Health {
+    /// Whether it can do all that it is there for: what changes can be written down, and all that was written can be read.
+    pub(crate) healthy: bool,
+    /// As [`Status::instance`].
+    pub(crate) instance_id: String,
+    /// Seconds since the daemon began to serve.
+    pub(crate) uptime_seconds: u64,
+    /// Of the daemon.
+    pub(crate) version: String,
+    /// How many networks there are.
+    pub(crate) networks: usize,
+    /// How many endpoints.
+    pub(crate) endpoints: usize,
+    /// As in [`Status`].
+    pub(crate) state: StateStatus,
+    /// As in [`Status`].
+    pub(crate) leases: Counters,
+    /// As in [`Status`].
+    pub(crate) ipv4_counters: Ipv4Counters,
+    /// As in [`Status`].
+    pub(crate) ipv6_counters: Ipv6Counters,
+}
+
 /// What has become of leases since the daemon began to serve.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
@@ -237,6 +262,8 @@ pub(crate) struct NetworkStatus {
 
 /// The state of an endpoint whose network has no IPv4.
 pub(crate) const OFF: &str = "OFF";
+/// The state of an endpoint without a client.
+pub(crate) const NONE: &str = "NONE";
 
 /// An endpoint as `landfall status` shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use ipnet::Ipv6Net;
 use jiff::Timestamp;
 use wire::MacAddr;
 
-use super::api::{Ipv6AddressStatus, Ipv6Status};
+use super::api::{Ipv6AddressStatus, Ipv6Status, NONE};
 use super::hold::now;
 use super::ids::EndpointId;
 use super::options::InterfaceIdKind;
@@ -194,7 +194,7 @@ impl Endpoint {
         self.network.options.ipv6.as_ref()?;
         let view = self.segment.as_ref().and_then(|segment| segment.ipv6()?.view(self.mac));
         let Some(view) = view else {
-            return Some(Ipv6Status { state: "NONE".into(), ..Ipv6Status::default() });
+            return Some(Ipv6Status { state: NONE.into(), ..Ipv6Status::default() });
         };
         let due = |at: Instant| (at != Instant::NEVER).then(|| wall_clock(at));
         let Configuration { link_local, addresses, routers, delegated, dns, search, .. } =

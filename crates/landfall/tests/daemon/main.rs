@@ -34,6 +34,7 @@ mod ipv6_only;
 mod links;
 mod macvlan;
 mod many;
+mod metrics;
 mod no_lease;
 mod outages;
 mod pace;
