@@ -181,9 +181,9 @@ impl Endpoint {
             Payload::Udp4(datagram) => self.hear_datagram(datagram),
             Payload::Udp6(_) | Payload::Nd(_) => Input::ForAnother,
         };
-        let ignored = self.client.progress().ignored.total();
+        let ignored = self.client.progress().ignored().total();
         let (frames, exchanges) = self.step(now, |client| client.handle_frame(frame, now))?;
-        if self.client.progress().ignored.total() > ignored {
+        if self.client.progress().ignored().total() > ignored {
             input = match input {
                 Input::Offer => Input::OfferIgnored,
                 Input::Ack => Input::AckIgnored,

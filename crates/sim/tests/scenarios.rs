@@ -267,7 +267,7 @@ fn what_cannot_be_a_lease_is_never_one() {
         lan.run_for(HOUR);
         assert_eq!(lan.bound(), 0, "{what}");
         assert_eq!(heard(&lan, server, MessageType::Request), 0, "{what}");
-        let ignored = |e: &sim::Endpoint| e.client.progress().ignored.total();
+        let ignored = |e: &sim::Endpoint| e.client.progress().ignored().total();
         assert!(lan.endpoints().iter().all(|e| ignored(e) > 50), "{what}");
     }
     // In a renewal the lease that there is goes on to its own end.

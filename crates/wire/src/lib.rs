@@ -6,6 +6,7 @@
 //! given, and do no I/O. DHCP is our own code; the frames around it are `smoltcp::wire`, wrapped.
 
 pub mod arp;
+mod described;
 pub mod dhcp4;
 pub mod dhcp6;
 mod error;
@@ -15,5 +16,6 @@ pub mod mld;
 mod names;
 pub mod nd;
 
+pub use described::Value;
 pub use error::Error;
 pub use mac::MacAddr;

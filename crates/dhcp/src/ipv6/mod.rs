@@ -177,6 +177,18 @@ pub enum State {
     Releasing,
 }
 
+impl State {
+    /// All there are.
+    pub const ALL: [State; 6] = [
+        State::Stopped,
+        State::Soliciting,
+        State::Requesting,
+        State::Configured,
+        State::Alone,
+        State::Releasing,
+    ];
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -11,7 +11,7 @@ use wire::frame::{self, Frame, Payload, Udp4};
 use super::arp::Announcement;
 use super::backoff::Backoff;
 use super::conflict::{Check, Trouble};
-use super::lease::Lease;
+use super::lease::{Grant, Lease};
 use super::phase::{Phase, Then, Upkeep};
 use super::progress::{Progress, Reason, bump};
 use super::reply::{Expected, Reply};
@@ -176,7 +176,7 @@ impl Client {
             }
             Payload::Udp4(datagram) if datagram.destination.port() == port::CLIENT => {
                 if let Err(reason) = self.handle_datagram(frame.source, datagram, now) {
-                    self.progress.ignored.count(reason);
+                    self.progress.ignore(reason);
                 }
             }
             Payload::Udp4(_) | Payload::Udp6(_) | Payload::Nd(_) => {}
@@ -194,7 +194,13 @@ impl Client {
             xid: self.phase.exchange().map(|exchange| exchange.xid),
             client_id: &client_id(&self.config),
         };
-        match Reply::parse(source, datagram, &expected)? {
+        let reply = Reply::parse(source, datagram, &expected)?;
+        if let Reply::Offer(Grant { bad_mask: true, .. })
+        | Reply::Ack(Grant { bad_mask: true, .. }) = reply
+        {
+            self.progress.ignore(Reason::BadMask);
+        }
+        match reply {
             Reply::Offer(grant) => self.offered(grant, now),
             Reply::NoAddress(wait) => self.offered_no_address(wait, now),
             Reply::Ack(grant) => self.acknowledged(grant, now),
@@ -276,7 +282,7 @@ impl Client {
                 bump(&mut self.progress.requests);
             }
             Intent::Decline { .. } => bump(&mut self.progress.declines),
-            Intent::Release { .. } => {}
+            Intent::Release { .. } => bump(&mut self.progress.releases),
         }
         let payload = intent.encode(&self.config, xid, secs);
         let frame = frame::udp4(

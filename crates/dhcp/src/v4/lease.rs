@@ -181,6 +181,8 @@ impl Route {
 pub(crate) struct Grant {
     pub(crate) address: Ipv4Addr,
     pub(crate) prefix_len: u8,
+    /// Whether there was a mask (option 1) that is none, so that the prefix is that of the address's class.
+    pub(crate) bad_mask: bool,
     pub(crate) server: Ipv4Addr,
     pub(crate) next_hop: Option<MacAddr>,
     /// Lease time, T1 and T2 in seconds as the server sent them.

@@ -245,6 +245,24 @@ pub enum State {
     V6OnlyWait,
 }
 
+impl State {
+    /// All there are.
+    pub const ALL: [State; 12] = [
+        State::Stopped,
+        State::Init,
+        State::Selecting,
+        State::Requesting,
+        State::Probing,
+        State::Bound,
+        State::Renewing,
+        State::Rebinding,
+        State::Rebooting,
+        State::Confirming,
+        State::Releasing,
+        State::V6OnlyWait,
+    ];
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

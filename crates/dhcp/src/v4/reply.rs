@@ -49,7 +49,7 @@ impl Reply {
         if MacAddr([m0, m1, m2, m3, m4, m5]) != expected.mac {
             return Err(Reason::OtherMachine);
         }
-        let xid = expected.xid.ok_or(Reason::Unexpected)?;
+        let xid = expected.xid.ok_or(Reason::OtherExchange)?;
         if u32::from_be_bytes([x0, x1, x2, x3]) != xid {
             return Err(Reason::OtherExchange);
         }
@@ -86,6 +86,7 @@ fn grant(
     let address = message.yiaddr;
     // A mask of /0 would make the whole Internet a neighbour: as good as none.
     let prefix_len = message.options.prefix_len().filter(|len| (1..=32).contains(len));
+    let bad_mask = prefix_len.is_none() && message.options.get(code::SUBNET_MASK).is_some();
     let prefix_len = prefix_len.unwrap_or_else(|| classful_prefix_len(address));
     if !is_host_in(address, prefix_len) || address == server {
         return Err(Reason::BadAddress);
@@ -101,6 +102,7 @@ fn grant(
     Ok(Grant {
         address,
         prefix_len,
+        bad_mask,
         server,
         next_hop,
         lifetime,

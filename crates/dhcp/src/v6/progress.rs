@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use serde::{Deserialize, Serialize};
 use wire::dhcp6::{Duid, StatusCode};
 
 /// Counters since the client was made, and the last words of the servers.
@@ -45,60 +46,74 @@ pub struct Progress {
     pub last_refusal: Option<Box<Refusal>>,
 }
 
-/// Messages, or parts of them, that were not used, by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Messages, or parts of them, that were not used, by reason. The counters saturate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ignored {
     /// Not a message between a client and a server, or from no host's address.
-    pub malformed: u16,
+    pub malformed: u32,
     /// A message from a client.
-    pub not_a_reply: u16,
+    pub not_a_reply: u32,
     /// A Reconfigure: the client never offers to take one (RFC 8415 §16.11).
-    pub reconfigure: u16,
+    pub reconfigure: u32,
     /// An answer to something else, or too late (transaction).
-    pub other_exchange: u16,
+    pub other_exchange: u32,
     /// No client identifier, or not ours.
-    pub other_client: u16,
+    pub other_client: u32,
     /// No server identifier, or one that cannot be a DUID.
-    pub no_server: u16,
+    pub no_server: u32,
     /// From a server other than the one that was asked.
-    pub other_server: u16,
+    pub other_server: u32,
     /// A message type that has no meaning in the client's state, or a Reply to a Solicit without
     /// Rapid Commit.
-    pub unexpected: u16,
+    pub unexpected: u32,
     /// Nothing in it is for the client's identity associations.
-    pub no_association: u16,
+    pub no_association: u32,
     /// An association with T1 beyond T2.
-    pub bad_times: u16,
+    pub bad_times: u32,
     /// An address or a prefix that no host can have.
-    pub bad_address: u16,
+    pub bad_address: u32,
     /// More addresses or prefixes than a lease holds.
-    pub too_many: u16,
+    pub too_many: u32,
 }
 
 impl Ignored {
     /// All of them together.
     pub fn total(&self) -> u32 {
+        self.by_reason().into_iter().map(|(_, count)| count).fold(0, u32::saturating_add)
+    }
+
+    /// Each count with the name of its reason.
+    pub fn by_reason(mut self) -> [(&'static str, u32); 12] {
+        self.counters().map(|(reason, count)| (reason, *count))
+    }
+
+    /// Adds what was counted between two moments.
+    pub fn add(&mut self, before: Ignored, after: Ignored) {
+        let counted = before.by_reason().into_iter().zip(after.by_reason());
+        for ((_, total), ((_, before), (_, after))) in self.counters().into_iter().zip(counted) {
+            *total = total.saturating_add(after.saturating_sub(before));
+        }
+    }
+
+    fn counters(&mut self) -> [(&'static str, &mut u32); 12] {
         [
-            self.malformed,
-            self.not_a_reply,
-            self.reconfigure,
-            self.other_exchange,
-            self.other_client,
-            self.no_server,
-            self.other_server,
-            self.unexpected,
-            self.no_association,
-            self.bad_times,
-            self.bad_address,
-            self.too_many,
+            ("malformed", &mut self.malformed),
+            ("not_a_reply", &mut self.not_a_reply),
+            ("reconfigure", &mut self.reconfigure),
+            ("other_exchange", &mut self.other_exchange),
+            ("other_client", &mut self.other_client),
+            ("no_server", &mut self.no_server),
+            ("other_server", &mut self.other_server),
+            ("unexpected", &mut self.unexpected),
+            ("no_association", &mut self.no_association),
+            ("bad_times", &mut self.bad_times),
+            ("bad_address", &mut self.bad_address),
+            ("too_many", &mut self.too_many),
         ]
-        .into_iter()
-        .map(u32::from)
-        .sum()
     }
 
     pub(crate) fn count(&mut self, reason: Reason) {
-        let counter = match reason {
+        bump(match reason {
             Reason::Malformed => &mut self.malformed,
             Reason::NotAReply => &mut self.not_a_reply,
             Reason::Reconfigure => &mut self.reconfigure,
@@ -113,8 +128,7 @@ impl Ignored {
             Reason::TooMany => &mut self.too_many,
             // Counted as a refusal.
             Reason::Refused => return,
-        };
-        *counter = counter.saturating_add(1);
+        });
     }
 }
 

@@ -130,7 +130,7 @@ fn an_offer_of_what_was_just_declined_is_not_taken_for_ten_seconds() {
     bench.answer(offer(&asked));
     bench.state(State::Selecting);
     bench.silent();
-    assert_eq!(bench.client.progress().ignored.declined_address, 1);
+    assert_eq!(bench.client.progress().ignored().declined_address, 1);
     bench.until(10.0);
     bench.answer(offer(&asked));
     bench.state(State::Requesting);

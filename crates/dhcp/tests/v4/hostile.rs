@@ -10,7 +10,7 @@ use wire::frame::udp4;
 use super::bench::*;
 
 type Edit = fn(Answer) -> Answer;
-type Counter = fn(&Ignored) -> u16;
+type Counter = fn(&Ignored) -> u32;
 
 /// Each as an OFFER, as an ACK to a new lease and as an ACK to a renewal.
 const BAD: &[(&str, Edit, Counter)] = &[
@@ -55,8 +55,8 @@ fn bad_offers_are_ignored() {
         bench.answer(edit(offer(&discover)));
         bench.state(State::Selecting);
         bench.silent();
-        assert_eq!(counter(&bench.client.progress().ignored), 1, "{what}");
-        assert_eq!(bench.client.progress().ignored.total(), 1, "{what}");
+        assert_eq!(counter(&bench.client.progress().ignored()), 1, "{what}");
+        assert_eq!(bench.client.progress().ignored().total(), 1, "{what}");
         assert_eq!(bench.client.progress().offers, 0, "{what}");
         // The good one after it is taken.
         bench.answer(offer(&discover));
@@ -75,7 +75,7 @@ fn bad_acks_are_ignored() {
         bench.answer(edit(ack(&request)));
         bench.state(State::Requesting);
         bench.silent();
-        assert_eq!(counter(&bench.client.progress().ignored), 1, "{what}");
+        assert_eq!(counter(&bench.client.progress().ignored()), 1, "{what}");
         bench.answer(ack(&request));
         bench.state(State::Bound);
     }
@@ -92,7 +92,7 @@ fn bad_answers_to_a_renewal_leave_the_lease_as_it_is() {
         bench.state(State::Renewing);
         bench.silent();
         assert_eq!(bench.client.lease().cloned(), before, "{what}");
-        assert_eq!(counter(&bench.client.progress().ignored), 1, "{what}");
+        assert_eq!(counter(&bench.client.progress().ignored()), 1, "{what}");
     }
 }
 
@@ -111,7 +111,7 @@ fn bad_naks_take_no_lease_away() {
         let request = bench.request();
         bench.answer(edit(nak(&request)));
         bench.state(State::Renewing);
-        assert_eq!(counter(&bench.client.progress().ignored), 1, "{what}");
+        assert_eq!(counter(&bench.client.progress().ignored()), 1, "{what}");
     }
 }
 
@@ -123,7 +123,7 @@ fn a_nak_while_selecting_refuses_nothing() {
     bench.answer(nak(&discover));
     bench.answer(ack(&discover));
     bench.state(State::Selecting);
-    assert_eq!(bench.client.progress().ignored.unexpected, 2);
+    assert_eq!(bench.client.progress().ignored().unexpected, 2);
     assert_eq!(bench.client.progress().naks, 0);
 }
 
@@ -139,7 +139,7 @@ fn cut_off_messages_are_no_messages() {
         bench.hear(&udp4(SERVER_MAC, MAC, from, to, &whole[..len]));
     }
     bench.state(State::Selecting);
-    assert_eq!(bench.client.progress().ignored.malformed, 35);
+    assert_eq!(bench.client.progress().ignored().malformed, 35);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn other_ports_and_other_peoples_arp_are_not_even_counted() {
     bench.hear(&udp4(SERVER_MAC, MAC, from, to, &offer(&discover).message.emit()));
     bench.hear(&wire::arp::Arp::announcement(SERVER_MAC, SERVER).emit(MacAddr::BROADCAST));
     bench.state(State::Selecting);
-    assert_eq!(bench.client.progress().ignored, Ignored::default());
+    assert_eq!(bench.client.progress().ignored(), Ignored::default());
 }
 
 #[test]
@@ -175,7 +175,31 @@ fn masks_that_mean_nothing_count_as_none() {
             }
         });
         assert_eq!(bench.client.lease().unwrap().prefix_len, prefix_len, "{mask:?} {address}");
+        let ignored = bench.client.progress().ignored();
+        // In the OFFER and in the ACK.
+        let bad = if matches!(mask, Some([0, 0, 0, 0] | [255, 0, 255, 0])) { 2 } else { 0 };
+        assert_eq!((ignored.bad_mask, ignored.total()), (bad, 0), "{mask:?} {address}");
     }
+}
+
+#[test]
+fn every_reason_has_its_name_and_is_added_up() {
+    let names: Vec<String> = serde_json::to_value(Ignored::default())
+        .unwrap()
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    let mut shown = Ignored::default().by_reason().map(|(reason, _)| reason.to_owned()).to_vec();
+    shown.sort();
+    assert_eq!(shown, names);
+    let before = Ignored { malformed: 1, bad_mask: u32::MAX, ..Ignored::default() };
+    let after = Ignored { malformed: 4, unexpected: 2, ..before };
+    let mut total = Ignored { no_server: 5, ..Ignored::default() };
+    total.add(before, after);
+    let expected = Ignored { malformed: 3, unexpected: 2, no_server: 5, ..Ignored::default() };
+    assert_eq!(total, expected);
 }
 
 #[test]
@@ -203,7 +227,7 @@ fn an_ack_that_comes_when_its_lease_is_over_is_none() {
     bench.until(2.0);
     bench.answer(ack(&request).lease(2));
     bench.state(State::Requesting);
-    assert_eq!(bench.client.progress().ignored.bad_lease_time, 1);
+    assert_eq!(bench.client.progress().ignored().bad_lease_time, 1);
 }
 
 #[test]

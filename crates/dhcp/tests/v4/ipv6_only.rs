@@ -83,7 +83,7 @@ fn an_offer_of_no_address_is_enough() {
     other.answer(nothing(&discover).without(code::IPV6_ONLY_PREFERRED));
     other.state(State::Selecting);
     assert_eq!(
-        (other.client.progress().offers, other.client.progress().ignored.bad_address),
+        (other.client.progress().offers, other.client.progress().ignored().bad_address),
         (0, 2)
     );
     other.answer(offer(&discover));

@@ -180,7 +180,7 @@ fn defended_once_an_overdue_address_is_given_up_at_the_second_conflict() {
     conflict(&mut bench);
     bench.answer(offer(&discover));
     bench.state(State::Selecting);
-    assert_eq!(bench.client.progress().ignored.declined_address, 1);
+    assert_eq!(bench.client.progress().ignored().declined_address, 1);
     bench.next_deadline();
     assert_eq!(bench.discover().message.options.requested_address(), None);
 

@@ -17,7 +17,7 @@ fn requesting() -> (Bench, Sent) {
 }
 
 /// What is done to an answer, and where it is counted.
-type Case = (fn(Answer) -> Answer, fn(&Ignored) -> u16);
+type Case = (fn(Answer) -> Answer, fn(&Ignored) -> u32);
 
 #[test]
 fn replies_that_are_not_for_this_exchange_are_ignored() {

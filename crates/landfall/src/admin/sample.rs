@@ -4,8 +4,8 @@ use dhcp::ipv6::{Mode, Origin};
 use jiff::Timestamp;
 
 use crate::engine::api::{
-    Counters, EndpointStatus, Ipv6AddressStatus, Ipv6Counters, Ipv6Status, NetworkStatus,
-    StateStatus, Status,
+    Counters, EndpointStatus, Ipv4Counters, Ipv6AddressStatus, Ipv6Counters, Ipv6Status,
+    NetworkStatus, StateStatus, Status,
 };
 use crate::engine::ids::NetworkId;
 
@@ -45,6 +45,8 @@ fn ipv6() -> Ipv6Status {
         dns: vec!["2001:db8:7::53".parse().unwrap()],
         server: Some("0001000131".to_owned()),
         docker_shows: Some("2001:db8:7::1:20/128".parse().unwrap()),
+        search: vec!["home.example".to_owned()],
+        ignored: dhcp::v6::Ignored { no_association: 1, ..Default::default() },
     }
 }
 
@@ -77,6 +79,10 @@ pub(crate) fn status() -> Status {
         address: Some("192.168.7.20/24".parse().unwrap()),
         gateway: Some("192.168.7.1".parse().unwrap()),
         server: Some("192.168.7.1".parse().unwrap()),
+        dns: vec!["192.168.7.1".parse().unwrap()],
+        domain: Some("home.example".to_owned()),
+        search: vec!["home.example".to_owned()],
+        ignored: dhcp::v4::Ignored { no_server: 2, ..Default::default() },
         state: "BOUND".to_owned(),
         renews_at: Some(time("2026-11-22T08:04:12Z")),
         expires_at: Some(time("2026-11-22T09:59:59Z")),
@@ -115,6 +121,9 @@ pub(crate) fn status() -> Status {
         address: None,
         gateway: None,
         server: None,
+        dns: Vec::new(),
+        domain: None,
+        search: Vec::new(),
         state: "SELECTING".to_owned(),
         renews_at: None,
         expires_at: None,
@@ -142,6 +151,7 @@ pub(crate) fn status() -> Status {
         instance: "7a2c".to_owned(),
         uptime_seconds: 273_906,
         leases: Counters { granted: 5, renewed: 1_318, changed: 1, ..Counters::default() },
+        ipv4_counters: Ipv4Counters { discovers: 5, ..Ipv4Counters::default() },
         ipv6_counters: Ipv6Counters { router_solicitations: 12, ..Ipv6Counters::default() },
         state: StateStatus::default(),
         networks: vec![network(DMZ, "br1", 1), network(LAN, "br0", 4)],

@@ -1,4 +1,4 @@
-//! The daemon's end of the admin socket.
+//! The daemon's end of the admin socket, and of the TCP address for metrics.
 
 use std::time::Duration;
 
@@ -8,23 +8,53 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::Listener;
 use serde::Serialize;
 use serde_json::json;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
+use super::metrics;
+use crate::engine::Engine;
 use crate::engine::api::Status;
 
 /// How long answers under way may take to go out once the daemon stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Answers operators on `listener` until `stop`, with what `status` returns at that moment.
-pub(crate) async fn serve<S>(listener: UnixListener, status: S, stop: CancellationToken)
+/// The daemon as operators see it. A trait, so that the tests of the socket put another behind it; each function does what
+/// [`Engine`]'s of that name does.
+pub(crate) trait Daemon: Clone + Send + Sync + 'static {
+    /// See [`Engine::status`].
+    fn status(&self) -> Status;
+}
+
+impl Daemon for Engine {
+    fn status(&self) -> Status {
+        Engine::status(self)
+    }
+}
+
+/// Answers operators on `listener` until `stop`.
+pub(crate) async fn serve(listener: UnixListener, daemon: impl Daemon, stop: CancellationToken) {
+    serve_on(listener, router(daemon), stop).await;
+}
+
+/// Answers `GET /metrics`, and nothing else, on `listener` until `stop`.
+pub(crate) async fn serve_metrics(
+    listener: TcpListener,
+    daemon: impl Daemon,
+    stop: CancellationToken,
+) {
+    serve_on(listener, fenced(metrics_only(), "/metrics").with_state(daemon), stop).await;
+}
+
+async fn serve_on<L>(listener: L, router: Router, stop: CancellationToken)
 where
-    S: Fn() -> Status + Clone + Send + Sync + 'static,
+    L: Listener,
+    L::Addr: std::fmt::Debug,
 {
-    let served = axum::serve(listener, router(status))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let out_of_patience = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
@@ -36,23 +66,28 @@ where
     }
 }
 
-fn router<S>(status: S) -> Router
-where
-    S: Fn() -> Status + Clone + Send + Sync + 'static,
-{
+fn router<D: Daemon>(daemon: D) -> Router {
+    let router = metrics_only()
+        .route("/v1/status", get(async |State(daemon): State<D>| Json(daemon.status())))
+        .route("/v1/version", get(async || Json(json!({ "version": env!("CARGO_PKG_VERSION") }))));
+    fenced(router, "/v1/status, /v1/version or /metrics").with_state(daemon)
+}
+
+fn metrics_only<D: Daemon>() -> Router<D> {
     Router::new()
-        .route("/v1/status", get(async |State(status): State<S>| Json(status())))
-        .route("/v1/version", get(async || Json(json!({ "version": env!("CARGO_PKG_VERSION") }))))
-        .fallback(async |uri: Uri| {
-            refuse(
-                StatusCode::NOT_FOUND,
-                format!("there is no {:.80}: ask for /v1/status or /v1/version", uri.path()),
-            )
+        .route("/metrics", get(async |State(daemon): State<D>| metrics::page(daemon.status())))
+}
+
+/// With an answer to whatever else is asked; `known`: what there is.
+fn fenced<D: Daemon>(router: Router<D>, known: &'static str) -> Router<D> {
+    router
+        .fallback(async move |uri: Uri| {
+            let error = format!("there is no {:.80}: ask for {known}", uri.path());
+            refuse(StatusCode::NOT_FOUND, error)
         })
         .method_not_allowed_fallback(async || {
             refuse(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET".to_owned())
         })
-        .with_state(status)
 }
 
 /// JSON as `curl` shows it best: indented.

@@ -8,14 +8,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+use super::server::Daemon;
 use super::{client, sample, serve};
+use crate::engine::api::Status;
+
+/// A daemon that answers what the test says.
+#[derive(Clone)]
+struct Fake<S>(S);
+
+impl<S: Fn() -> Status + Clone + Send + Sync + 'static> Daemon for Fake<S> {
+    fn status(&self) -> Status {
+        self.0()
+    }
+}
 
 /// A daemon that answers on `path` with the sample until the returned token is cancelled.
 fn daemon(path: &Path) -> CancellationToken {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let stop = CancellationToken::new();
     let listener = UnixListener::bind(path).unwrap();
-    tokio::spawn(serve(listener, sample::status, stop.clone()));
+    tokio::spawn(serve(listener, Fake(sample::status), stop.clone()));
     stop
 }
 
@@ -93,7 +105,7 @@ async fn a_stop_does_not_wait_for_one_who_does_not_read() {
         status.endpoints[0].host_name = Some("x".repeat(4 << 20));
         status
     };
-    let task = tokio::spawn(serve(listener, long, stop.clone()));
+    let task = tokio::spawn(serve(listener, Fake(long), stop.clone()));
     let mut slow = UnixStream::connect(&path).await.unwrap();
     slow.write_all(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     slow.read_u8().await.unwrap();

@@ -1,7 +1,10 @@
 //! `landfall serve`: the daemon.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -48,10 +51,48 @@ pub(super) struct Args {
     )]
     state_dir: PathBuf,
 
+    /// Answer Prometheus on this TCP address too; a port alone is one of 127.0.0.1. Without it only
+    /// the admin socket has /metrics
+    #[arg(
+        long,
+        env = "LANDFALL_METRICS_LISTEN",
+        value_name = "[ADDRESS:]PORT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    metrics_listen: Listen,
+
     /// What to log: error, warn, info, debug or trace, or `info,landfall::docker=debug` and the
     /// like
     #[arg(long, env = "LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     log_level: logging::Filter,
+}
+
+/// Where to answer over TCP; none: nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listen(Option<SocketAddr>);
+
+/// The text is no address.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no address to listen on: give a port (of 127.0.0.1), or an address and a port, such as \
+     192.168.7.2:9100 or [::1]:9100"
+)]
+struct InvalidAddress(String);
+
+impl FromStr for Listen {
+    type Err = InvalidAddress;
+
+    /// Empty text is what a plugin setting looks like that nobody set.
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        if text.is_empty() {
+            return Ok(Listen(None));
+        }
+        let port = text.strip_prefix(':').unwrap_or(text);
+        let local = port.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let address = local.or_else(|_| text.parse()).map_err(|_| InvalidAddress(text.to_owned()));
+        address.map(|address| Listen(Some(address)))
+    }
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
@@ -91,6 +132,14 @@ async fn daemon(args: Args) -> Result<(), Failure> {
     let (plugin_listener, plugin_file) = bind(&args.plugin_socket)?;
     let (admin_listener, admin_file) = bind(&args.admin_socket)?;
 
+    let metrics_listener = match args.metrics_listen.0 {
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
+            let hint = "give another by --metrics-listen, of this host and above 1023";
+            Failure::Failed(format!("cannot listen on {address} for metrics: {error}; {hint}"))
+        })?),
+        None => None,
+    };
+
     // A mistake on the command line, and not a disk that may come back.
     if std::fs::metadata(&args.state_dir).is_ok_and(|found| !found.is_dir()) {
         let path = args.state_dir.display();
@@ -113,13 +162,14 @@ async fn daemon(args: Args) -> Result<(), Failure> {
     tell_systemd(sd_notify::NotifyState::Ready);
 
     let stop = CancellationToken::new();
-    let status = {
-        let engine = engine.clone();
-        move || engine.status()
-    };
     tokio::join!(
         docker::serve(plugin_listener, engine.clone(), Containers::of_this_host(), stop.clone()),
-        admin::serve(admin_listener, status, stop.clone()),
+        admin::serve(admin_listener, engine.clone(), stop.clone()),
+        async {
+            if let Some(listener) = metrics_listener {
+                admin::serve_metrics(listener, engine.clone(), stop.clone()).await;
+            }
+        },
         async {
             asked_to_stop.any().await;
             info!("stopping");
@@ -163,5 +213,28 @@ impl StopSignals {
 fn tell_systemd(state: sd_notify::NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         warn!("cannot tell systemd: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen(text: &str) -> Result<Option<String>, String> {
+        let parsed = text.parse::<Listen>().map_err(|error| error.to_string())?;
+        Ok(parsed.0.map(|address| address.to_string()))
+    }
+
+    #[test]
+    fn a_port_alone_is_local() {
+        let local = Ok(Some("127.0.0.1:9100".to_owned()));
+        assert_eq!(listen(""), Ok(None));
+        assert_eq!((listen("9100"), listen(":9100")), (local.clone(), local));
+        for address in ["0.0.0.0:9100", "192.168.7.2:1", "[::1]:9100"] {
+            assert_eq!(listen(address), Ok(Some(address.to_owned())));
+        }
+        for wrong in ["localhost:9100", "::1:9100:", "65536", "127.0.0.1", " "] {
+            assert!(listen(wrong).unwrap_err().contains("is no address"), "{wrong}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::body::Argument;
 use super::containers::{Containers, Fingerprint};
 use super::driver::Driver;
 use super::request::{EndpointRef, Ignored};
-use crate::engine::api::{JoinRequest, NewEndpoint, NewNetwork};
+use crate::engine::api::{Health, JoinRequest, NewEndpoint, NewNetwork};
 use crate::engine::ids::NetworkId;
 
 type Result<T> = std::result::Result<Answer<T>, Failure>;
@@ -100,6 +100,11 @@ pub(super) async fn leave<D: Driver>(
 ) -> Result<Done> {
     driver.leave(&network, &endpoint).await.map_err(refused)?;
     Ok(Answer(Done {}))
+}
+
+/// How the daemon fares, for whoever watches it: no call of the engine's.
+pub(super) async fn health<D: Driver>(State(driver): State<D>) -> Answer<Health> {
+    Answer(driver.health())
 }
 
 /// The engine takes 404 for "this driver does not do that".

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::future::Future;
 
-use crate::engine::api::{Attachment, JoinRequest, Joined, NewEndpoint, NewNetwork};
+use crate::engine::api::{Attachment, Health, JoinRequest, Joined, NewEndpoint, NewNetwork};
 use crate::engine::ids::{EndpointId, NetworkId};
 use crate::engine::{self, Engine};
 
@@ -31,6 +31,8 @@ pub(crate) trait Driver: Clone + Send + Sync + 'static {
         network: &NetworkId,
         endpoint: &EndpointId,
     ) -> Vec<(&'static str, String)>;
+    /// See [`Engine::health`].
+    fn health(&self) -> Health;
 }
 
 /// A call of the engine under way; dropping it undoes the call.
@@ -71,5 +73,9 @@ impl Driver for Engine {
         endpoint: &EndpointId,
     ) -> Vec<(&'static str, String)> {
         Engine::endpoint_info(self, network, endpoint)
+    }
+
+    fn health(&self) -> Health {
+        Engine::health(self)
     }
 }

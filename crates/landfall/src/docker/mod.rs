@@ -24,7 +24,7 @@ mod tests;
 use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,7 @@ fn router<D: Driver>(driver: D, containers: Containers, abandon: CancellationTok
         .route("/NetworkDriver.RevokeExternalConnectivity", post(calls::nothing_to_do))
         .route("/NetworkDriver.DiscoverNew", post(calls::nothing_to_do))
         .route("/NetworkDriver.DiscoverDelete", post(calls::nothing_to_do))
+        .route("/Plugin.Health", get(calls::health::<D>).post(calls::health::<D>))
         .fallback(calls::unknown_path)
         .method_not_allowed_fallback(calls::not_post)
         .layer(Extension(containers))

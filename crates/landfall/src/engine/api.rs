@@ -120,6 +120,9 @@ pub(crate) struct Status {
     /// What has become of leases in that time.
     #[serde(default)]
     pub(crate) leases: Counters,
+    /// What was said and heard of DHCPv4 in that time.
+    #[serde(default)]
+    pub(crate) ipv4_counters: Ipv4Counters,
     /// What was said and heard of IPv6 in that time.
     #[serde(default)]
     pub(crate) ipv6_counters: Ipv6Counters,
@@ -130,6 +133,31 @@ pub(crate) struct Status {
     pub(crate) networks: Vec<NetworkStatus>,
     /// All endpoints.
     pub(crate) endpoints: Vec<EndpointStatus>,
+}
+
+/// How the daemon fares, in short: the answer to `Plugin.Health`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Health {
+    /// Whether it can do all that it is there for: what changes can be written down, and all that was written can be read.
+    pub(crate) healthy: bool,
+    /// As [`Status::instance`].
+    pub(crate) instance_id: String,
+    /// Seconds since the daemon began to serve.
+    pub(crate) uptime_seconds: u64,
+    /// Of the daemon.
+    pub(crate) version: String,
+    /// How many networks there are.
+    pub(crate) networks: usize,
+    /// How many endpoints.
+    pub(crate) endpoints: usize,
+    /// As in [`Status`].
+    pub(crate) state: StateStatus,
+    /// As in [`Status`].
+    pub(crate) leases: Counters,
+    /// As in [`Status`].
+    pub(crate) ipv4_counters: Ipv4Counters,
+    /// As in [`Status`].
+    pub(crate) ipv6_counters: Ipv6Counters,
 }
 
 /// What has become of leases since the daemon began to serve.
@@ -153,6 +181,21 @@ pub(crate) struct Counters {
     pub(crate) in_conflict: u64,
     /// Given back, or their RELEASE is on its way.
     pub(crate) released: u64,
+}
+
+/// What was said and heard of DHCPv4 since the daemon began to serve, for all endpoints together: the messages by their names, sent
+/// or received as is their nature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ipv4Counters {
+    pub(crate) discovers: u64,
+    pub(crate) offers: u64,
+    pub(crate) requests: u64,
+    pub(crate) acks: u64,
+    pub(crate) naks: u64,
+    pub(crate) declines: u64,
+    pub(crate) releases: u64,
+    /// Replies that were none, or not to be used, by reason.
+    pub(crate) ignored: dhcp::v4::Ignored,
 }
 
 /// What was said, heard and found of IPv6 since the daemon began to serve, for all endpoints together: the messages of
@@ -179,6 +222,9 @@ pub(crate) struct Ipv6Counters {
     pub(crate) configurations_changed: u64,
     /// Addresses found with another machine.
     pub(crate) duplicates: u64,
+    /// Messages of DHCPv6, or parts of them, that were not used, by reason.
+    #[serde(default)]
+    pub(crate) ignored: dhcp::v6::Ignored,
 }
 
 /// The state folder as `landfall status` shows it.
@@ -216,6 +262,8 @@ pub(crate) struct NetworkStatus {
 
 /// The state of an endpoint whose network has no IPv4.
 pub(crate) const OFF: &str = "OFF";
+/// The state of an endpoint without a client.
+pub(crate) const NONE: &str = "NONE";
 
 /// An endpoint as `landfall status` shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -242,6 +290,15 @@ pub(crate) struct EndpointStatus {
     pub(crate) gateway: Option<Ipv4Addr>,
     /// The DHCP server (option 54).
     pub(crate) server: Option<Ipv4Addr>,
+    /// The DNS servers that it names (option 6), best first.
+    #[serde(default)]
+    pub(crate) dns: Vec<Ipv4Addr>,
+    /// The domain that it names (option 15).
+    #[serde(default)]
+    pub(crate) domain: Option<String>,
+    /// The domains to search that it names (option 119).
+    #[serde(default)]
+    pub(crate) search: Vec<String>,
     /// The state of its DHCP client, by the names of RFC 2131 figure 5.
     pub(crate) state: String,
     /// When the lease is next renewed; none: never. Without one: when it is asked for again, where the LAN would have the
@@ -254,6 +311,9 @@ pub(crate) struct EndpointStatus {
     pub(crate) held_until: Option<jiff::Timestamp>,
     /// The address that Docker was told at the start and still shows, where it is another by now.
     pub(crate) docker_shows: Option<Ipv4Net>,
+    /// Replies of DHCPv4 that were none, or not to be used, since its client was made, by reason.
+    #[serde(default)]
+    pub(crate) ignored: dhcp::v4::Ignored,
     /// Its IPv6; none: its network does not want any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Ipv6Status>,
@@ -274,10 +334,16 @@ pub(crate) struct Ipv6Status {
     pub(crate) prefixes: Vec<Ipv6Net>,
     /// DNS servers that routers and the DHCPv6 server name.
     pub(crate) dns: Vec<Ipv6Addr>,
+    /// Domains to search that they name.
+    #[serde(default)]
+    pub(crate) search: Vec<String>,
     /// The DUID of the DHCPv6 server that leased something, in hexadecimal.
     pub(crate) server: Option<String>,
     /// The address that Docker was told at the start and still shows, where it has gone by now.
     pub(crate) docker_shows: Option<Ipv6Net>,
+    /// Messages of DHCPv6, or parts of them, that were not used since a server was first asked, by reason.
+    #[serde(default)]
+    pub(crate) ignored: dhcp::v6::Ignored,
 }
 
 /// An IPv6 address as `landfall status` shows it.

@@ -1,11 +1,12 @@
-//! Counting what becomes of leases, and what is said of IPv6.
+//! Counting what becomes of leases, and what is said of DHCPv4 and IPv6.
 
-use dhcp::ipv6;
-use dhcp::v4::{Event, Loss};
+use dhcp::v4::{Event, Loss, Progress};
+use dhcp::{ipv6, v4, v6};
+use wire::dhcp4;
 use wire::dhcp6::MessageType;
 
 use super::State;
-use super::api::{Counters, Ipv6Counters};
+use super::api::{Counters, Ipv4Counters, Ipv6Counters};
 
 impl Counters {
     /// Counts what a DHCP client tells of its lease.
@@ -30,6 +31,51 @@ impl State {
     pub(super) fn count(&mut self, event: &Event) {
         self.counters.count(event);
     }
+}
+
+/// What one DHCPv4 client has heard so far.
+#[derive(Clone, Copy)]
+pub(crate) struct Heard {
+    offers: u32,
+    acks: u32,
+    naks: u32,
+    pub(crate) ignored: v4::Ignored,
+}
+
+impl Heard {
+    pub(crate) fn of(progress: &Progress) -> Heard {
+        let Progress { offers, acks, naks, .. } = *progress;
+        Heard { offers, acks, naks, ignored: progress.ignored() }
+    }
+}
+
+impl Ipv4Counters {
+    /// Counts a message that a client has sent.
+    pub(crate) fn count_sent(&mut self, message: &[u8]) {
+        let kind = dhcp4::Message::parse(message).ok().and_then(|sent| sent.message_type());
+        let counter = match kind {
+            Some(dhcp4::MessageType::Discover) => &mut self.discovers,
+            Some(dhcp4::MessageType::Request) => &mut self.requests,
+            Some(dhcp4::MessageType::Decline) => &mut self.declines,
+            Some(dhcp4::MessageType::Release) => &mut self.releases,
+            _ => return,
+        };
+        *counter += 1;
+    }
+
+    /// Counts what a client has made of something that came in.
+    pub(crate) fn count_heard(&mut self, before: &Heard, after: &Heard) {
+        let counted = |before: u32, after: u32| u64::from(after.saturating_sub(before));
+        self.offers += counted(before.offers, after.offers);
+        self.acks += counted(before.acks, after.acks);
+        self.naks += counted(before.naks, after.naks);
+        self.ignored.add(before.ignored, after.ignored);
+    }
+}
+
+/// What a client has not used of what DHCPv6 servers have said to it so far.
+pub(crate) fn ignored6(client: &ipv6::Client) -> v6::Ignored {
+    client.progress().server.map(|server| server.ignored).unwrap_or_default()
 }
 
 impl Ipv6Counters {

@@ -64,7 +64,7 @@ impl fmt::Display for NoLease {
                 );
             }
             write!(f, "{} DISCOVERs sent from {mac}", progress.discovers)?;
-            match progress.ignored.total() {
+            match progress.ignored().total() {
                 0 => write!(f, ", nothing heard. ")?,
                 n => write!(f, ", {n} replies heard that no client may take. ")?,
             }

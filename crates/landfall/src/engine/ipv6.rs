@@ -13,7 +13,7 @@ use ipnet::Ipv6Net;
 use jiff::Timestamp;
 use wire::MacAddr;
 
-use super::api::{Ipv6AddressStatus, Ipv6Status};
+use super::api::{Ipv6AddressStatus, Ipv6Status, NONE};
 use super::hold::now;
 use super::ids::EndpointId;
 use super::options::InterfaceIdKind;
@@ -121,8 +121,8 @@ impl Engine {
     ///
     /// What is not a renewal that went as expected: that is in `renewals`.
     pub(super) async fn ipv6_event(&self, id: &EndpointId, event: Event) {
-        if let Event::Changed { .. } = event {
-            tracing::info!(endpoint = %id, "IPv6 changed");
+        if let Event::Changed { old } = &event {
+            self.log_change6(id, old);
         }
         self.keep_later(id);
         let old = match &event {
@@ -195,10 +195,10 @@ impl Endpoint {
         self.network.options.ipv6.as_ref()?;
         let view = self.segment.as_ref().and_then(|segment| segment.ipv6()?.view(self.mac));
         let Some(view) = view else {
-            return Some(Ipv6Status { state: "NONE".into(), ..Ipv6Status::default() });
+            return Some(Ipv6Status { state: NONE.into(), ..Ipv6Status::default() });
         };
         let due = |at: Instant| (at != Instant::NEVER).then(|| wall_clock(at));
-        let Configuration { link_local, addresses, routers, delegated, dns, .. } =
+        let Configuration { link_local, addresses, routers, delegated, dns, search, .. } =
             view.configuration;
         let told = self.told6.filter(|told| !addresses.iter().any(|a| a.address == told.addr()));
         Some(Ipv6Status {
@@ -219,8 +219,10 @@ impl Endpoint {
                 .filter_map(|d| Ipv6Net::new(d.prefix, d.length).ok())
                 .collect(),
             dns,
+            search: search.into_iter().map(Into::into).collect(),
             server: view.server,
             docker_shows: told,
+            ignored: view.ignored,
         })
     }
 }

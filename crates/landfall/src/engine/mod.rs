@@ -15,6 +15,7 @@
 //! | `asked` | who has the address or identifier that a new endpoint asks for |
 //! | `create` | an endpoint with its link, and their undoing |
 //! | `lease` | the lease of an endpoint that is being made |
+//! | `changes` | what differs between two leases, in words |
 //! | `child` | an endpoint's link where it is a macvlan child |
 //! | `unfinished` | endpoints that were never made, or never joined |
 //! | `join` | hand an endpoint over to a sandbox |
@@ -42,10 +43,11 @@ mod applied;
 mod asked;
 mod backlog;
 mod bridges;
+mod changes;
 mod child;
 mod client;
 mod conflict;
-mod counters;
+pub(crate) mod counters;
 mod create;
 mod diagnose;
 mod dns;

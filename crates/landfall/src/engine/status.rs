@@ -3,19 +3,17 @@
 use dhcp::Instant;
 use jiff::{SignedDuration, Timestamp};
 
-use super::api::{EndpointStatus, NetworkStatus, OFF, StateStatus, Status};
+use super::api::{EndpointStatus, Health, NONE, NetworkStatus, OFF, StateStatus, Status};
 use super::ids::{EndpointId, NetworkId};
 use super::mode::Mode;
-use super::{Endpoint, Engine, host_link, with_prefix};
+use super::{Endpoint, Engine, State, host_link, with_prefix};
 use crate::store::Phase;
 
 impl Engine {
     /// Everything that `landfall status` shows, by network and address.
     pub(crate) fn status(&self) -> Status {
-        let health = self.0.store.health();
+        let Health { instance_id, uptime_seconds, version, state: stored, .. } = self.health();
         let state = self.lock();
-        // What is only there to be given back belongs to nobody.
-        let endpoints = || state.endpoints.iter().filter(|(_, endpoint)| !endpoint.unfinished);
         let mut networks: Vec<NetworkStatus> = state
             .networks
             .values()
@@ -23,29 +21,49 @@ impl Engine {
                 id: network.id.clone(),
                 bridge: network.options.interface.clone(),
                 mode: network.options.mode.name().to_owned(),
-                endpoints: endpoints().filter(|(_, e)| e.network.id == network.id).count(),
+                endpoints: state.shown().filter(|(_, e)| e.network.id == network.id).count(),
                 ipv6: network.options.ipv6.as_ref().map(|ipv6| ipv6.mode),
                 ipv4: network.options.ipv4,
             })
             .collect();
         networks.sort_by(|a, b| a.id.cmp(&b.id));
         let mut endpoints: Vec<EndpointStatus> =
-            endpoints().map(|(id, endpoint)| endpoint.status(id)).collect();
+            state.shown().map(|(id, endpoint)| endpoint.status(id)).collect();
         endpoints.sort_by_key(|e| (e.bridge.clone(), e.address, e.id.clone()));
         Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            instance: self.0.instance.clone(),
-            uptime_seconds: net::boot_now().saturating_sub(self.0.started).as_secs(),
+            version,
+            instance: instance_id,
+            uptime_seconds,
             leases: state.counters,
+            ipv4_counters: self.0.segments.ipv4_counters(),
             ipv6_counters: self.0.segments.ipv6_counters(),
-            state: StateStatus {
-                fault: health.fault,
-                waiting: health.waiting,
-                unreadable: state.unreadable_networks.len() + state.unreadable_endpoints.len(),
-                set_aside: health.set_aside.map(|path| path.display().to_string()),
-            },
+            state: stored,
             networks,
             endpoints,
+        }
+    }
+
+    /// The same without what there is of each network and endpoint.
+    pub(crate) fn health(&self) -> Health {
+        let store = self.0.store.health();
+        let state = self.lock();
+        let unreadable = state.unreadable_networks.len() + state.unreadable_endpoints.len();
+        Health {
+            healthy: store.fault.is_none() && unreadable == 0,
+            instance_id: self.0.instance.clone(),
+            uptime_seconds: net::boot_now().saturating_sub(self.0.started).as_secs(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            networks: state.networks.len(),
+            endpoints: state.shown().count(),
+            state: StateStatus {
+                fault: store.fault,
+                waiting: store.waiting,
+                unreadable,
+                set_aside: store.set_aside.map(|path| path.display().to_string()),
+            },
+            leases: state.counters,
+            ipv4_counters: self.0.segments.ipv4_counters(),
+            ipv6_counters: self.0.segments.ipv6_counters(),
         }
     }
 
@@ -75,6 +93,14 @@ impl Engine {
     }
 }
 
+impl State {
+    /// All endpoints but those that are only there to be given back: they belong to nobody.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&EndpointId, &Endpoint)> {
+        let all = self.endpoints.iter().map(|(id, endpoint)| (id, &**endpoint));
+        all.filter(|(_, endpoint)| !endpoint.unfinished)
+    }
+}
+
 impl Endpoint {
     fn status(&self, id: &EndpointId) -> EndpointStatus {
         let view = self.segment.as_ref().and_then(|segment| segment.view(self.mac));
@@ -98,10 +124,13 @@ impl Endpoint {
             address,
             gateway: lease.and_then(|lease| self.network.gateway(lease)),
             server: lease.map(|lease| lease.server),
+            dns: lease.map(|lease| lease.options.dns_servers()).unwrap_or_default(),
+            domain: lease.and_then(|lease| lease.options.domain_name()),
+            search: lease.map(|lease| lease.options.search_list()).unwrap_or_default(),
             state: match view.as_ref() {
                 Some(_) if !self.network.options.ipv4 => OFF.to_owned(),
                 Some(view) => view.state.clone(),
-                None => "NONE".to_owned(),
+                None => NONE.to_owned(),
             },
             renews_at: match (lease, &view) {
                 (Some(lease), _) => due(lease.renew_at),
@@ -114,6 +143,7 @@ impl Endpoint {
                 _ => None,
             },
             docker_shows: self.told.filter(|told| lives && address != Some(*told)),
+            ignored: view.map(|view| view.ignored).unwrap_or_default(),
             ipv6: self.ipv6_status(),
         }
     }

@@ -215,7 +215,7 @@ impl Engine {
         })
     }
 
-    fn segment_of(&self, id: &EndpointId) -> Option<(Arc<Segment>, MacAddr)> {
+    pub(super) fn segment_of(&self, id: &EndpointId) -> Option<(Arc<Segment>, MacAddr)> {
         let state = self.lock();
         let endpoint = state.endpoints.get(id)?;
         Some((endpoint.segment.clone()?, endpoint.mac))
@@ -317,20 +317,7 @@ impl Engine {
                 let (address, server) = (with_prefix(lease), lease.server);
                 tracing::info!(endpoint = %id, %mac, %address, %server, "a lease again");
             }
-            (Event::Changed { old }, Some(lease)) => {
-                let (before, address) = (with_prefix(old), with_prefix(lease));
-                let server = lease.server;
-                if before == address {
-                    // Servers give back the host name that they were told, for one.
-                    tracing::info!(
-                        endpoint = %id, %mac, %address, %server, "options of the lease changed"
-                    );
-                } else {
-                    tracing::info!(
-                        endpoint = %id, %mac, %before, %address, %server, "address changed"
-                    );
-                }
-            }
+            (Event::Changed { old }, Some(lease)) => self.log_change(id, mac, (old, lease)),
             (Event::Overdue, Some(Lease { address, .. })) => tracing::warn!(
                 endpoint = %id, %mac, %address, "lease expired; its address stays in use"
             ),

@@ -1,7 +1,7 @@
 //! What moves a segment: frames that come in, timers that fire, and what clients say in answer.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use dhcp::Instant;
 use dhcp::v4::Event;
@@ -16,6 +16,8 @@ use super::ear::Ear;
 use super::hearing::Wants;
 use super::segment::{Segment, now};
 use super::wake::{BURST, REST, renews, wake};
+use crate::engine::api::Ipv4Counters;
+use crate::engine::counters::Heard;
 use crate::fault::point;
 
 /// `chaddr` in a BOOTP message (RFC 951 §3).
@@ -156,20 +158,42 @@ impl Segment {
         };
         for mac in concerned.into_iter().filter(|mac| Some(*mac) != sender) {
             if let Some(entry) = state.clients.get_mut(&mac) {
+                let before = Heard::of(entry.client.progress());
                 entry.client.handle_frame(frame, now());
+                if let Payload::Udp4(_) = frame.payload {
+                    self.count_heard(mac, entry, &before);
+                }
                 self.follow(state, mac);
             }
         }
     }
 
+    /// Counts what a client has made of a datagram, and says which was of no use.
+    fn count_heard(&self, mac: MacAddr, entry: &Entry, before: &Heard) {
+        let after = Heard::of(entry.client.progress());
+        self.count(|counters| counters.count_heard(before, &after));
+        let reasons = before.ignored.by_reason().into_iter().zip(after.ignored.by_reason());
+        for (_, (reason, _)) in reasons.filter(|(before, after)| before != after) {
+            let (endpoint, interface) = (&entry.owner, &self.interface);
+            tracing::debug!(%endpoint, %mac, interface, reason, "DHCP reply ignored");
+        }
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Ipv4Counters)) {
+        count(&mut self.counters.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// The port does not hear what it says itself: what one client says by ARP is handed to those
-    /// of its siblings that it concerns.
+    /// of its siblings that it concerns. What it says to servers is counted.
     fn repeat(&self, state: &mut State) {
         while let Some((sender, bytes)) = state.said.pop_front() {
-            if let Ok(frame) = Frame::parse(&bytes, Checksum::Verify)
-                && let Payload::Arp(_) = frame.payload
-            {
-                self.deliver(state, &frame, Some(sender));
+            let Ok(frame) = Frame::parse(&bytes, Checksum::Verify) else { continue };
+            match &frame.payload {
+                Payload::Arp(_) => self.deliver(state, &frame, Some(sender)),
+                Payload::Udp4(datagram) => {
+                    self.count(|counters| counters.count_sent(datagram.payload));
+                }
+                Payload::Udp6(_) | Payload::Nd(_) => {}
             }
         }
     }

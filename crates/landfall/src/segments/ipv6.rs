@@ -27,6 +27,7 @@ use super::neighbours::Hearing;
 use super::schedule::Schedule;
 use super::segment::{Segment, now, seed};
 use crate::engine::api::Ipv6Counters;
+use crate::engine::counters::ignored6;
 use crate::engine::ids::EndpointId;
 
 /// How long a lease may take on its way back.
@@ -49,6 +50,8 @@ pub(crate) struct View {
     pub(crate) state: String,
     /// The DUID of its DHCPv6 server, if it has a lease.
     pub(crate) server: Option<String>,
+    /// What it did not use of what servers said.
+    pub(crate) ignored: dhcp::v6::Ignored,
 }
 
 /// The IPv6 side of a segment.
@@ -297,6 +300,7 @@ impl Ipv6 {
             configuration: client.configuration().clone(),
             state: client.state().to_string(),
             server: client.lease().map(|lease| lease.server.to_string()),
+            ignored: ignored6(client),
         })
     }
 
@@ -483,9 +487,24 @@ impl Ipv6 {
         };
         for mac in concerned.into_iter().filter(|mac| Some(*mac) != sender) {
             if let Some(entry) = state.clients.get_mut(&mac) {
+                let before = ignored6(&entry.client);
                 entry.client.handle_frame(frame, now());
+                if let Payload::Udp6(_) = frame.payload {
+                    self.count_ignored(mac, entry, before);
+                }
                 self.follow(state, mac);
             }
+        }
+    }
+
+    /// Counts what a client has not used of a message, and says so.
+    fn count_ignored(&self, mac: MacAddr, entry: &Entry, before: dhcp::v6::Ignored) {
+        let after = ignored6(&entry.client);
+        self.count(|counters| counters.ignored.add(before, after));
+        let reasons = before.by_reason().into_iter().zip(after.by_reason());
+        for (_, (reason, _)) in reasons.filter(|(before, after)| before.1 < after.1) {
+            let (endpoint, interface) = (&entry.owner, &self.interface);
+            tracing::debug!(%endpoint, %mac, interface, reason, "DHCPv6 message ignored");
         }
     }
 

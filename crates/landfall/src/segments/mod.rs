@@ -29,7 +29,7 @@ pub(crate) use ipv6::{Ipv6, Ipv6Event};
 pub(crate) use port::PortError;
 pub(crate) use segment::Segment;
 
-use crate::engine::api::Ipv6Counters;
+use crate::engine::api::{Ipv4Counters, Ipv6Counters};
 use crate::engine::ids::EndpointId;
 
 /// What kind of link a segment is reached by.
@@ -79,6 +79,7 @@ pub(crate) struct Segments {
     instance: String,
     events: mpsc::UnboundedSender<LeaseEvent>,
     ipv6_events: mpsc::UnboundedSender<Ipv6Event>,
+    ipv4_counters: Arc<std::sync::Mutex<Ipv4Counters>>,
     ipv6_counters: Arc<std::sync::Mutex<Ipv6Counters>>,
     open: Mutex<HashMap<u32, Arc<Segment>>>,
 }
@@ -100,6 +101,7 @@ impl Segments {
             instance: instance.to_owned(),
             events,
             ipv6_events,
+            ipv4_counters: Arc::default(),
             ipv6_counters: Arc::default(),
             open: Mutex::default(),
         })
@@ -136,7 +138,8 @@ impl Segments {
         };
         let timer = BootTimer::new()
             .map_err(|source| PortError::Kernel { interface: link.name.clone(), source })?;
-        let segment = Segment::start(&link, port, self.host.clone(), self.events.clone(), timer);
+        let (host, events) = (self.host.clone(), self.events.clone());
+        let segment = Segment::start(&link, port, host, events, self.ipv4_counters.clone(), timer);
         open.insert(link.index, segment.clone());
         Ok((segment, link))
     }
@@ -165,6 +168,11 @@ impl Segments {
             made.stop();
         }
         Ok(first.clone())
+    }
+
+    /// What was said and heard of DHCPv4 on all segments so far.
+    pub(crate) fn ipv4_counters(&self) -> Ipv4Counters {
+        *self.ipv4_counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was said, heard and found of IPv6 on all segments so far.

@@ -26,6 +26,7 @@ use super::pace::Pace;
 use super::port::Port;
 use super::schedule::Schedule;
 use super::{LeaseEvent, Live};
+use crate::engine::api::Ipv4Counters;
 use crate::engine::ids::EndpointId;
 
 /// After a boot all containers come back at once, and a server's queue is short.
@@ -49,6 +50,8 @@ pub(crate) struct Segment {
     pub(super) line: Line,
     pub(super) timer: BootTimer,
     pub(super) events: mpsc::UnboundedSender<LeaseEvent>,
+    /// Of all segments together.
+    pub(super) counters: Arc<Mutex<Ipv4Counters>>,
     /// Leases on their way back.
     releasing: TaskTracker,
     /// How many may ask at a time whether their lease of an earlier boot is still right.
@@ -67,6 +70,8 @@ pub(crate) struct View {
     pub(crate) lease: Option<Lease>,
     /// Its state by the RFC's name.
     pub(crate) state: String,
+    /// Replies that it did not use.
+    pub(crate) ignored: dhcp::v4::Ignored,
     /// When it looks for one again, if it goes without because the LAN would have it so (RFC 8925).
     pub(crate) without_until: Option<Instant>,
 }
@@ -77,6 +82,7 @@ impl Segment {
         port: Port,
         host: Netlink,
         events: mpsc::UnboundedSender<LeaseEvent>,
+        counters: Arc<Mutex<Ipv4Counters>>,
         timer: BootTimer,
     ) -> Arc<Segment> {
         let segment = Arc::new_cyclic(|me| Segment {
@@ -89,6 +95,7 @@ impl Segment {
             line: port.line,
             timer,
             events,
+            counters,
             releasing: TaskTracker::new(),
             reboots: Semaphore::new(REBOOTS_AT_ONCE),
             ipv6: OnceLock::new(),
@@ -337,6 +344,7 @@ impl Segment {
         Some(View {
             lease: client.lease().cloned(),
             state: client.state().to_string(),
+            ignored: client.progress().ignored(),
             without_until: client.poll_timeout().filter(|_| client.state() == State4::V6OnlyWait),
         })
     }

@@ -3,11 +3,12 @@
 use std::net::Ipv4Addr;
 
 use lab::Lan;
+use serde_json::{Value, json};
 use wire::MacAddr;
 use wire::dhcp4::MessageType;
 
 use crate::server::{Grant, Reply, Request, Server};
-use crate::site::{SOON, Site, endpoint_argument};
+use crate::site::{SOON, Site, endpoint_argument, id};
 
 /// Where options begin in a message.
 const OPTIONS: usize = 240;
@@ -100,6 +101,29 @@ fn nonsense_is_ignored_and_the_good_lease_wins() {
     let container = site.run("lan", "web", "");
     assert_eq!(container.endpoint.address, "10.77.1.5/16");
     assert_eq!(server.count(MessageType::Discover), 1);
+
+    // Each is counted with the endpoint that it was for, once in the OFFER's place and once in the ACK's.
+    let ignored = |status: &Value| {
+        let reasons = status["ignored"].as_object().unwrap();
+        let mut counts = reasons.clone();
+        counts.retain(|_, count| *count != 0);
+        Value::from(counts)
+    };
+    let expected = json!({
+        // Those that are cut off in their header name no client.
+        "malformed": 2 * 11, "not_a_reply": 2 * 2, "other_exchange": 2,
+        "other_client_id": 2, "no_server": 2 * 4, "bad_address": 2 * 6, "bad_lease_time": 2, "unexpected": 2,
+    });
+    assert_eq!(ignored(&site.shown("web")), expected);
+    let counters = site.status()["ipv4_counters"].clone();
+    assert_eq!(ignored(&counters), expected);
+    let said =
+        ["discovers", "offers", "requests", "acks", "naks"].map(|name| counters[name].clone());
+    assert_eq!(said, [1, 1, 1, 1, 0]);
+    let log = site.landfall.log();
+    let of_no_server = log.grep("reason=\"no_server\"");
+    assert_eq!(of_no_server.len(), 2 * 4);
+    assert!(of_no_server.iter().all(|line| line.contains(&id("web")[..12])), "{of_no_server:?}");
 
     // The same in answer to renewals.
     for _ in 0..2 {

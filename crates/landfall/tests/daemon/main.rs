@@ -36,6 +36,7 @@ mod ipv6_only;
 mod links;
 mod macvlan;
 mod many;
+mod metrics;
 mod no_lease;
 mod outages;
 mod pace;

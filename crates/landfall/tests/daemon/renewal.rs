@@ -12,7 +12,7 @@ use wire::dhcp4::MessageType;
 
 use crate::container::Container;
 use crate::server::{Grant, Reply, Request, Server, nak};
-use crate::site::{SOON, Site, eventually, host_link, ip_json, same};
+use crate::site::{SOON, Site, eventually, host_link, id, ip_json, same};
 
 const MAC: &str = "02:00:00:00:00:42";
 const ADDRESS: [u8; 4] = [10, 77, 1, 5];
@@ -313,6 +313,35 @@ fn a_changed_router() {
     });
     container.move_out(&site);
     container.delete(&site);
+}
+
+#[test]
+fn what_has_changed_is_in_the_log_with_what_it_was() {
+    let dns = |last| Grant::new(ADDRESS).option(6, &[10, 77, 0, last]);
+    let site = Site::new();
+    let server = Server::granting(&site.lan, dns(1).option(15, b"home.example").times(2, 60, 120));
+    site.network("lan", &[]);
+    let _container = site.run("lan", "web", MAC);
+    let shown = site.shown("web");
+    assert_eq!((&shown["dns"], &shown["domain"]), (&json!(["10.77.0.1"]), &json!("home.example")));
+    let mask = Some(Ipv4Addr::new(255, 255, 255, 0));
+    let routers = vec![Lan::LAPTOP];
+    let next = Grant { mask, routers, ..dns(9).times(60, 90, 120) }.option(42, &[10, 77, 0, 4]);
+    change(&server, Grant { address: [10, 77, 0, 6].into(), ..next });
+    let line = site.landfall.log().wait_for("lease changed: ", SOON).unwrap().text;
+    for part in [
+        "address 10.77.1.5/16 -> 10.77.0.6/24",
+        "router 10.77.0.1 -> 10.77.0.9",
+        "DNS servers 10.77.0.1 -> 10.77.0.9",
+        "domain name home.example -> none",
+        "NTP servers none -> 10.77.0.4",
+        &format!("network={}", &id("lan")[..12]),
+        &format!("endpoint={}", &id("web")[..12]),
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let shown = site.shown("web");
+    assert_eq!((&shown["dns"], &shown["domain"]), (&json!(["10.77.0.9"]), &Value::Null));
 }
 
 #[test]

@@ -193,14 +193,9 @@ impl Site {
 
     /// What `landfall status --json` shows, from the socket where that asks.
     pub(crate) fn status(&self) -> Value {
-        let mut stream = UnixStream::connect(self.landfall.admin_socket()).unwrap();
-        let request = "GET /v1/status HTTP/1.1\r\nHost: landfall\r\nConnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
-        serde_json::from_str(body).unwrap()
+        let (head, body) = get(self.landfall.admin_socket(), "/v1/status");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}{body}");
+        serde_json::from_str(&body).unwrap()
     }
 
     /// An endpoint as `landfall status` shows it; null if it does not.
@@ -263,6 +258,21 @@ impl Site {
         };
         (keys("networks"), keys("endpoints"))
     }
+}
+
+/// The head and the body of the answer to a GET.
+pub(crate) fn get(socket: &Path, path: &str) -> (String, String) {
+    exchange(UnixStream::connect(socket).unwrap(), path)
+}
+
+/// The same on any connection.
+pub(crate) fn exchange(mut stream: impl Read + Write, path: &str) -> (String, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: landfall\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
 }
 
 /// A call that was begun.

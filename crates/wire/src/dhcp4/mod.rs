@@ -21,6 +21,7 @@
 //! ```
 
 pub mod code;
+mod described;
 mod field;
 mod fqdn;
 mod message;
@@ -29,6 +30,7 @@ mod options_serde;
 mod readers;
 mod routes;
 
+pub use described::{option_name, option_value};
 pub use fqdn::fqdn_wish;
 pub use message::{Message, MessageType, Op};
 pub use options::Options;

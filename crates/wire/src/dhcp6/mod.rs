@@ -23,6 +23,7 @@
 
 mod builder;
 pub mod code;
+mod described;
 mod duid;
 mod ia;
 mod message;
@@ -33,6 +34,7 @@ mod status;
 use std::net::Ipv6Addr;
 
 pub use builder::Builder;
+pub use described::{option_name, option_value};
 pub use duid::Duid;
 pub use ia::{Ia, IaAddress, IaPrefix};
 pub use message::{Message, MessageType};

@@ -11,6 +11,7 @@ mod allocation;
 mod captured;
 mod captured6;
 mod common;
+mod described;
 mod differential;
 mod frames;
 mod frames6;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 use crate::docker::driver::{Driver, Reply};
-use crate::engine::api::{Attachment, JoinRequest, Joined, NewEndpoint, NewNetwork};
+use crate::engine::api::{Attachment, Health, JoinRequest, Joined, NewEndpoint, NewNetwork};
 use crate::engine::ids::{EndpointId, NetworkId};
 
 /// What every call comes to.
@@ -125,5 +125,9 @@ impl Driver for Fake {
             Does::Panic => panic!("as the script says"),
             Does::Refuse(_) | Does::Hang => Vec::new(),
         }
+    }
+
+    fn health(&self) -> Health {
+        Health { healthy: true, instance_id: "7a2c".to_owned(), ..Health::default() }
     }
 }
