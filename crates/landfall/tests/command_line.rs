@@ -109,9 +109,9 @@ fn version() {
 #[test]
 fn help() {
     let mut all = String::new();
-    for arguments in
-        [&["--help"][..], &["serve", "--help"], &["status", "--help"], &["doctor", "--help"]]
-    {
+    let commands: [&[&str]; 4] = [&["serve"], &["status"], &["doctor"], &["network", "create"]];
+    for command in [&[][..]].into_iter().chain(commands) {
+        let arguments = &[command, &["--help"]].concat();
         let (code, text, _) = run(&mut landfall(arguments));
         assert_eq!(code, Some(0));
         all += &format!("$ landfall {}\n{text}\n", arguments.join(" "));

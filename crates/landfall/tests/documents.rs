@@ -167,3 +167,30 @@ fn the_conformance_tables_say_what_they_must_and_add_up() {
     }
     assert_eq!(promised, counted, "the sums at the top, and those of the rows");
 }
+
+/// Each entry of the page begins with words that a test has seen Landfall print.
+#[test]
+fn what_the_troubleshooting_page_explains_is_printed() {
+    let mut tests = String::new();
+    let mut folders = vec![repository().join("crates/landfall/tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(rust) if rust == "rs" => tests += &fs::read_to_string(path).unwrap(),
+                _ => {}
+            }
+        }
+    }
+    let page = read("docs/troubleshooting.md");
+    let of_line = |line: &str| {
+        let quoted = line.strip_prefix("## `").or_else(|| line.strip_prefix("- **`"))?;
+        quoted.split('`').next().map(str::to_owned)
+    };
+    let explained: Vec<String> = page.lines().filter_map(of_line).collect();
+    assert!(explained.len() > 15, "{explained:?}");
+    for words in explained {
+        assert!(tests.contains(&words), "no test has seen Landfall print {words:?}");
+    }
+}

@@ -3,6 +3,7 @@
 mod doctor;
 mod humane;
 mod logging;
+mod network;
 mod serve;
 mod socket;
 mod status;
@@ -36,6 +37,7 @@ enum Command {
     Serve(serve::Args),
     Status(status::Args),
     Doctor(doctor::Args),
+    Network(network::Args),
     /// Print this binary's version
     ///
     /// Example: landfall version
@@ -63,6 +65,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Status(args) => status::run(&args),
         Command::Doctor(args) => return doctor::run(args),
+        Command::Network(args) => network::run(args),
         Command::Version => print(&format!("landfall {}\n", env!("CARGO_PKG_VERSION"))),
     };
     let (code, reason) = match done {

@@ -119,6 +119,13 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_all_of_them() {
+        let mut all = [ALL, &["com.docker.network.endpoint.ifname"]].concat();
+        all.sort_unstable();
+        assert_eq!(super::super::options::listed("| driver option "), all);
+    }
+
+    #[test]
     fn a_misspelt_option_names_the_nearest() {
         let error = parse(&[("hostnme", "web")]).unwrap_err().to_string();
         assert!(error.contains("did you mean \"hostname\"?"), "{error}");

@@ -484,6 +484,18 @@ pub(super) fn nearest(wrong: &str, all: &[&'static str]) -> Option<&'static str>
         .map(|(_, name)| name)
 }
 
+/// The names in the first column of the README's table that begins with these words, sorted.
+#[cfg(test)]
+pub(super) fn listed(head: &str) -> Vec<String> {
+    let readme = include_str!("../../../../README.md");
+    let table = readme.lines().skip_while(|line| !line.starts_with(head)).skip(2);
+    let rows = table.take_while(|line| line.starts_with("| `"));
+    let mut names: Vec<String> =
+        rows.filter_map(|row| Some(row.split('`').nth(1)?.to_owned())).collect();
+    names.sort();
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -516,6 +528,11 @@ mod tests {
         assert_eq!(options.lease_timeout, Duration::from_secs(90));
         assert!(options.ignore_conflicts && options.skip_routes);
         assert_eq!(options.interface_prefix, "lan");
+    }
+
+    #[test]
+    fn the_readme_lists_all_of_them() {
+        assert_eq!(listed("| option (`-o`)"), name::ALL);
     }
 
     #[test]

@@ -27,7 +27,7 @@ networks:
       name: my-dhcp-net
 ";
 
-/// Two services on a network of the project's own.
+/// Two services on a network of the project's own, with the options of docker-net-dhcp's README.
 const OWN: &str = "
 version: '3'
 services:
@@ -49,7 +49,7 @@ networks:
     driver: landfall
     driver_opts:
       bridge: br0
-      ipv6: 'false'
+      ipv6: 'true'
       ignore_conflicts: 'false'
       skip_routes: 'false'
     ipam:
@@ -64,7 +64,7 @@ fn compose_projects() {
 }
 
 /// Whether this engine's Debian has docker-compose 2: from trixie on.
-fn has_compose(site: &Site) -> bool {
+pub(crate) fn has_compose(site: &Site) -> bool {
     Path::new(&site.engine.machine().path("/usr/bin/docker-compose")).exists()
 }
 
@@ -136,7 +136,7 @@ fn on_a_network_of_its_own(site: &Site) {
     if with_compose {
         compose(site, OWN, &["up", "-d"]);
     } else {
-        let more = ["ipv6=false", "ignore_conflicts=false", "skip_routes=false"];
+        let more = ["ipv6=true", "ignore_conflicts=false", "skip_routes=false"];
         let mut args = site.network_args("proj_dhcp", &more);
         for label in ["com.docker.compose.project=proj", "com.docker.compose.network=dhcp"] {
             args.splice(2..2, ["--label".into(), label.into()]);

@@ -14,12 +14,14 @@
 //! | `dns` | what a container knows of the LAN's DNS |
 //! | `crowd` | twenty containers at once |
 //! | `compose` | Compose projects |
+//! | `examples` | the Compose files in `examples/` |
 //! | `refusals` | what a user sees who asks for what cannot be |
 //! | `macvlan` | containers on a network card, without a bridge |
 //! | `ipv6` | the addresses of a LAN with IPv6 |
 //! | `firewall` | br_netfilter and Docker's FORWARD policy |
 //! | `continuity` | Landfall and dockerd restart under running containers |
 //! | `plugin` | the managed plugin |
+//! | `swarm` | a service of a swarm of one node |
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
@@ -31,6 +33,7 @@ mod compose;
 mod continuity;
 mod crowd;
 mod dns;
+mod examples;
 mod firewall;
 mod identity;
 mod ipv6;
@@ -41,3 +44,4 @@ mod plugin;
 mod refusals;
 mod restarts;
 mod returns;
+mod swarm;

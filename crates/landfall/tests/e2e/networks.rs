@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Lease, Namespace, ServerOptions};
 
-use crate::site::{SOON, Site, default_routes, inside, ip_json, network_args};
+use crate::site::{SOON, Site, default_routes, inside, ip_json};
 
 /// The router of a second LAN, behind the Docker host's bridge `br1`.
 const FAR_ROUTER: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
@@ -29,8 +29,13 @@ fn containers_join_and_leave_networks() {
     let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
     let site = Site::on(lan, server, &[]);
     site.network("lan", &[]);
-    let args = network_args("landfall", "far", ["bridge=br1", "release_delay=0"].iter());
-    site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    // By the command that knows what Docker must be told.
+    let create = ["network", "create", "far", "--bridge", "br1", "-o", "release_delay=0"];
+    assert_eq!(
+        site.landfall_says(&[&create[..], &["--print"]].concat()),
+        "docker network create -d landfall --ipam-driver null -o bridge=br1 -o release_delay=0 far\n"
+    );
+    site.landfall_says(&create);
 
     connected_and_disconnected(&site);
     on_two_lans(&site, &far, &far_server);

@@ -14,17 +14,23 @@ use crate::site::{
 };
 
 /// A managed plugin is a driver by its whole name.
-const DRIVER: &str = "landfall:latest";
+pub(crate) const DRIVER: &str = "landfall:latest";
 /// Another version of it.
 const NEXT: &str = "localhost:5000/landfall:next";
 const MAC: &str = "02:00:00:00:00:48";
 const LEASE: u32 = 120;
 const T1: u32 = 4;
 
-#[test]
-fn the_managed_plugin() {
+/// What `make plugin` has made.
+pub(crate) fn folder() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../dist/plugin");
     assert!(folder.join("rootfs/landfall").is_file(), "dist/plugin is missing: `make plugin`");
+    folder
+}
+
+#[test]
+fn the_managed_plugin() {
+    let folder = folder();
     let (lan, server) =
         lan_with_dnsmasq(ServerOptions { lease: LEASE, renew: Some(T1), ..Default::default() });
     let mut site = Site::without_landfall(lan, server, &[], &[]);
@@ -35,7 +41,13 @@ fn the_managed_plugin() {
 
     let _registry = a_registry_has_another_version(&site);
 
-    network(&site, "lan", "release_delay=0");
+    // The command finds out what Docker calls the plugin.
+    let create = ["network", "create", "lan", "--bridge", "br0", "-o", "release_delay=0"];
+    assert!(
+        site.landfall_says(&[&create[..], &["--print"]].concat())
+            .contains(&format!("-d {DRIVER} "))
+    );
+    site.landfall_says(&create);
     let idle = site.host_links();
     site.run("web", &["--network", "lan", "--hostname", "web", "--mac-address", MAC]);
 
