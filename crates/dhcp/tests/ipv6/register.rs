@@ -152,26 +152,6 @@ fn while_a_lease_is_given_back_nothing_else_is_told() {
 }
 
 #[test]
-fn what_was_doubted_before_a_boot_is_told_if_nobody_says_anything_else() {
-    let mut before = registered();
-    before.run(|client, now| client.confirm(now, now));
-    let saved = before.client.saved();
-    let mut bench = Bench::of(Client::reboot(Config::new(MAC), saved, 2, at(0.0)));
-    bench.until(0.3);
-    let solicit = bench.asked(MessageType::Solicit);
-    let solicit = Message::parse(&solicit).unwrap();
-    let wants = Builder::new(MessageType::Advertise, solicit.xid)
-        .option(code::CLIENT_ID, solicit.options.client_id().unwrap())
-        .option(code::SERVER_ID, &SERVER_DUID)
-        .option(code::ADDR_REG_ENABLE, &[])
-        .finish();
-    bench.answer(&wants);
-    bench.until(20.0);
-    assert_eq!(bench.addresses(), [ADDRESS]);
-    assert_eq!(told(&bench)[0].1, ADDRESS);
-}
-
-#[test]
 fn a_restarted_daemon_knows_that_somebody_wants_to_know() {
     let saved = registered().client.saved();
     assert!(saved.registers);
