@@ -187,8 +187,9 @@ impl<A: Host> Database<A> {
 /// The addresses of a pool, from its address number `from` on.
 fn all<A: Host>(pool: &RangeInclusive<A>, from: u32) -> impl Iterator<Item = A> + use<A> {
     let first = *pool.start();
-    let last = pool.end().behind(first);
-    (from..=last).map(move |number| first.plus(number))
+    let last = if pool.is_empty() { None } else { Some(pool.end().behind(first)) };
+    let numbers = last.into_iter().flat_map(move |last| from..=last);
+    numbers.map(move |number| first.plus(number))
 }
 
 #[cfg(test)]
@@ -233,6 +234,15 @@ mod tests {
         assert_eq!(choose(&database, b"c", 5), None, "exhausted");
         assert_eq!(choose(&database, b"c", 11), Some(address(1)));
         assert_eq!(choose(&database, b"b", 11), Some(address(2)));
+    }
+
+    #[test]
+    fn a_pool_with_nothing_in_it_gives_nothing() {
+        let mut database = Database::default();
+        let nothing = address(2)..=address(1);
+        assert_eq!(database.choose(b"a", None, &nothing, at(0)), None);
+        database.grant(b"a", address(1), at(0), at(10));
+        assert_eq!(database.choose(b"a", Some(address(1)), &nothing, at(0)), None);
     }
 
     #[test]

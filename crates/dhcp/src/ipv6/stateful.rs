@@ -184,11 +184,10 @@ impl Client {
             let mut lease = server.lease().into_iter().flat_map(|lease| &lease.addresses);
             lease.any(|leased| leased.address == address)
         };
-        if let Some(server) = &mut self.server {
-            server.forget(address);
-            if leased(server) {
-                server.decline(address, now);
-            }
+        if let Some(server) = &mut self.server
+            && leased(server)
+        {
+            server.decline(address, now);
         }
         self.kept.retain(|kept| *kept != address);
         self.emit(Event::Duplicate { address, holder, given_up });

@@ -176,6 +176,7 @@ impl Host {
     /// Takes up what was learnt before the machine booted, as no router says anything else.
     pub fn recall(&mut self, mut learned: Learned, now: Instant) {
         learned.attempt = self.learned.attempt;
+        learned.doubt(false);
         learned.expire(now);
         self.learned = learned;
         self.changed = true;

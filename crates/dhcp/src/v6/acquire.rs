@@ -1,6 +1,7 @@
 //! From nothing to a lease: Solicit, Advertise, Request, Reply (RFC 8415 §18.2.1, §18.2.2).
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use wire::dhcp6::{Duid, MessageType, StatusCode};
 
@@ -19,6 +20,9 @@ use crate::Instant;
 const AT_ONCE: u8 = 255;
 /// Solicits in a row that nobody has answered, at 0, 1, 3, 7, … 255 s, when the next one is due.
 const IN_VAIN: u8 = 9;
+/// While somebody waits, who offers a part of what is asked for is taken after this, if nobody has
+/// offered all of it.
+const PART_KEPT: Duration = Duration::from_millis(300);
 
 impl Client {
     /// Forgets what was and asks for offers, first at `at`.
@@ -93,8 +97,8 @@ impl Client {
         }
     }
 
-    /// An Advertise. While somebody waits the first that gives something is taken; else, for the
-    /// time of the first wait, the best one.
+    /// An Advertise. While somebody waits the first that gives all that is asked for is taken; else,
+    /// for the time of the first wait, the best one.
     pub(crate) fn advertised(&mut self, answer: &Answer<'_>, now: Instant) -> Result<(), Reason> {
         let grant = Grant::read(answer.options, &self.config, &mut self.progress);
         let refused = refusal(answer);
@@ -116,9 +120,17 @@ impl Client {
         let Phase::Soliciting(soliciting) = &mut self.phase else {
             return Err(Reason::Unexpected);
         };
-        if self.eager || preference == AT_ONCE || soliciting.exchange.sent > 1 {
+        let asked = u8::from(self.config.address) + u8::from(self.config.prefix.is_some());
+        let complete = offer.rank.1 == asked;
+        let exchange = &mut soliciting.exchange;
+        if (self.eager && complete) || preference == AT_ONCE || exchange.sent > 1 {
             self.request(offer, now);
-        } else if soliciting.best.as_ref().is_none_or(|best| offer.rank > best.rank) {
+            return Ok(());
+        }
+        if self.eager {
+            exchange.at = exchange.at.min(now + PART_KEPT);
+        }
+        if soliciting.best.as_ref().is_none_or(|best| offer.rank > best.rank) {
             soliciting.best = Some(offer);
         }
         Ok(())

@@ -10,6 +10,7 @@ use super::Config;
 use super::lease::{Lease, LeasedAddress, LeasedPrefix};
 use super::progress::{Progress, Reason, bump};
 use crate::Instant;
+use crate::nd::Prefix;
 
 /// T1 and T2 come up to this part of themselves earlier, so that endpoints that started together
 /// do not renew together for ever.
@@ -309,7 +310,9 @@ fn span(seconds: u32) -> Duration {
 /// Whether a host can have the address, or a site the prefix.
 fn is_usable(granted: &Granted) -> bool {
     let address = granted.address;
-    granted.length > 0
+    let prefix = Prefix::of(address, granted.length);
+    // A short one may hold what no site has: links' own addresses, groups.
+    (granted.length == 128 || (granted.length > 0 && prefix.is_for_hosts()))
         && !(address.is_unspecified()
             || address.is_loopback()
             || address.is_multicast()

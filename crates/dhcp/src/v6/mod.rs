@@ -26,9 +26,10 @@
 //! # Choices within the RFC
 //!
 //! - **Eager start**: while somebody waits for the first lease the first Solicit goes at once, and not
-//!   within a second (SOL_MAX_DELAY), the first Advertise that gives something is taken, and not the
-//!   best of the first second, and a Request is repeated four times, not ten. A container's start
-//!   waits for it. Where nobody waits all is as in §18.2.1.
+//!   within a second (SOL_MAX_DELAY), the first Advertise that gives all that is asked for is taken (the
+//!   best one 0.3 s after the first that gives a part), and not the best of the first second, and a
+//!   Request is repeated four times, not ten. A container's start waits for it. Where nobody waits all is
+//!   as in §18.2.1.
 //! - **Preferred lifetime beyond the valid one**: it is cut there and counted ([`Progress::capped`]).
 //!   §21.6 has the address thrown away, but Kea 2.2 sends it so, and again each time: a client that
 //!   heeds the RFC there solicits for ever.

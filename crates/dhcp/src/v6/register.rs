@@ -147,13 +147,6 @@ impl Client {
         self.register_timeout(now);
     }
 
-    /// Another machine has `address`: nothing may come from it, not even that it is given up.
-    pub fn forget(&mut self, address: Ipv6Addr) {
-        if let Some(all) = &mut self.registrations {
-            all.list.retain(|known| known.address != address);
-        }
-    }
-
     /// Whether a server of this link wants to know of addresses that the endpoint made itself.
     pub fn registers(&self) -> bool {
         self.registrations.as_ref().is_some_and(|all| all.wanted)

@@ -141,6 +141,34 @@ fn while_somebody_waits_the_first_advertise_wins() {
     bench.state(State::Bound);
 }
 
+#[test]
+fn while_somebody_waits_a_part_of_what_is_asked_for_waits_a_moment_for_all_of_it() {
+    let part = |solicit: &Sent| {
+        advertise(solicit).server(other_server()).set(code::PREFERENCE, &[9]).pd(|ia| {
+            ia.contents.clear();
+            ia.status = Some(StatusCode::NoPrefixAvail);
+        })
+    };
+    let mut bench = Bench::started(with_prefix());
+    let solicit = bench.asked(MessageType::Solicit);
+    bench.answer(part(&solicit));
+    bench.silent();
+    bench.answer(advertise(&solicit));
+    let request = bench.asked(MessageType::Request);
+    assert_eq!(request.message().options.server_id(), Some(&server()[..]));
+
+    // A part is better than nothing.
+    let mut bench = Bench::started(with_prefix());
+    let solicit = bench.asked(MessageType::Solicit);
+    bench.until(0.1);
+    bench.answer(part(&solicit));
+    bench.until(0.39);
+    bench.silent();
+    bench.until(0.41);
+    let request = bench.asked(MessageType::Request);
+    assert_eq!(request.message().options.server_id(), Some(&other_server()[..]));
+}
+
 /// A client whose lease has run out: nobody waits for its next one.
 fn patient() -> (Bench, Sent) {
     let mut bench = Bench::bound();
@@ -344,6 +372,7 @@ fn a_server_may_give_a_part_of_what_is_asked_for() {
         })
     };
     bench.answer(no_prefix(advertise(&solicit)));
+    bench.next_deadline();
     let request = bench.asked(MessageType::Request);
     // It is asked for all the same.
     assert_eq!((request.addresses(), request.prefixes()), (Some(vec![ADDRESS]), Some(vec![])));

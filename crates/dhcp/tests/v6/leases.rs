@@ -137,6 +137,13 @@ fn addresses_that_no_host_can_have_are_left_out() {
         })
     });
     assert_eq!(bench.client.lease().unwrap().prefixes.len(), 1);
+    // Nor short ones that hold what no site has.
+    for (bad, length) in [("8000::", 1), ("fe00::", 7), ("f000::", 4), ("fe80::", 9), ("::", 3)] {
+        let mut bench = Bench::started(with_prefix());
+        let bad: Ipv6Addr = bad.parse().unwrap();
+        bench.bind(|answer| answer.pd(|ia| ia.contents.insert(0, (bad, length, PREFERRED, VALID))));
+        assert_eq!(bench.client.lease().unwrap().prefixes.len(), 1, "{bad}/{length}");
+    }
 }
 
 #[test]

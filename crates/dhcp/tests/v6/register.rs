@@ -180,17 +180,6 @@ fn an_address_that_is_given_up_is_told_with_lifetimes_of_zero() {
 }
 
 #[test]
-fn nothing_more_is_told_of_an_address_that_is_forgotten() {
-    let mut bench = informed(true);
-    register(&mut bench, 100.0, 200.0);
-    bench.sent();
-    bench.run(|client, _| client.forget(OWN));
-    bench.run(|client, now| client.unregister(OWN, now));
-    bench.until(300.0);
-    bench.silent();
-}
-
-#[test]
 fn after_a_restart_addresses_are_told_within_ten_seconds_at_a_random_moment() {
     let moment = |seed| {
         let mut bench = Bench::of(Client::new(plain(), seed));

@@ -168,7 +168,7 @@ impl Rules {
         else {
             return;
         };
-        if client != duid {
+        if client != duid || !matches!(message.kind, MessageType::Advertise | MessageType::Reply) {
             return;
         }
         let last = self.asked.back().map(|last| last.xid);

@@ -102,8 +102,9 @@ impl Kind {
             Kind::Release => (8, 3600),
             // Five for an address, and a conflict in 10 s.
             Kind::Decline => (12, 2),
-            // Three for an address, whose end a router may move.
-            Kind::Registration => (48, 10),
+            // Three for an address, of which a minute may bring sixteen; how often for one, see
+            // `registrations`.
+            Kind::Registration => (48, 1),
             // RFC 7559: 4 s between two, but for the first of a start.
             Kind::RouterSolicitation => (8, 4),
             // Twice for an address, of which a minute may bring sixteen from routers and some more

@@ -412,3 +412,21 @@ fn a_machine_that_boots_where_its_prefix_is_not_known_gets_another_at_once() {
         assert_eq!(addresses(&lan), before);
     }
 }
+
+#[test]
+fn a_server_that_gives_all_that_is_asked_for_is_taken_before_one_that_gives_a_part() {
+    sim::seeds("a part, or all", 0..3, |seed| {
+        for lacks_addresses in [false, true] {
+            let mut partial = Server::second();
+            match lacks_addresses {
+                true => partial.terms.pool = nothing(&partial.terms.pool),
+                false => partial.terms.sites = nothing(&partial.terms.sites),
+            }
+            let (mut lan, _, id) = delegating(seed, Server::new(), 20, 56);
+            lan.server_mut(id).delay = SECOND / 20;
+            lan.add_server(partial);
+            lan.run_for(2 * MINUTE);
+            assert_eq!((count(&lan, Origin::Dhcp), lan.delegated()), (20, 20));
+        }
+    });
+}
