@@ -33,6 +33,7 @@ struct Life {
     keep: bool,
     broadcast: bool,
     ipv6_only: bool,
+    rapid_commit: bool,
     unfiltered: bool,
     steps: Vec<Step>,
 }
@@ -85,6 +86,8 @@ struct Answer {
     lease_time: Option<u32>,
     timers: Option<(u16, u16)>,
     mask: Option<u8>,
+    /// The lease is there at once (option 80).
+    rapid: bool,
     /// It need not have an address (option 108), and may get none.
     without: Option<(u16, bool)>,
     /// Options that replace the others: code and data.
@@ -128,6 +131,7 @@ impl World {
             on_loss: if life.keep { OnLoss::Keep } else { OnLoss::Drop },
             broadcast: life.broadcast,
             ipv6_only: life.ipv6_only,
+            rapid_commit: life.rapid_commit,
             ..Config::new(MAC)
         };
         let now = Instant::from_boot(Duration::from_secs(1000));
@@ -233,7 +237,7 @@ impl World {
         // Mostly what fits to the question.
         let kind = match (answer.kind % 8, asked.message_type()) {
             (choice @ 0..3, _) => kinds[usize::from(choice)],
-            (_, Some(MessageType::Discover)) => MessageType::Offer,
+            (_, Some(MessageType::Discover)) if !answer.rapid => MessageType::Offer,
             _ => MessageType::Ack,
         };
         let options = &mut message.options;
@@ -243,6 +247,9 @@ impl World {
         if let Some((t1, t2)) = answer.timers {
             options.set(code::RENEWAL_TIME, &u32::from(t1).to_be_bytes());
             options.set(code::REBINDING_TIME, &u32::from(t2).to_be_bytes());
+        }
+        if answer.rapid {
+            options.set(code::RAPID_COMMIT, &[]);
         }
         let mask = u32::MAX << (answer.mask.unwrap_or(8) % 32);
         options.set(code::SUBNET_MASK, &mask.to_be_bytes());

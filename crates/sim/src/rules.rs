@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dhcp::Instant;
 use dhcp::v4::{Client, Event, Lease, OnLoss, State};
-use wire::dhcp4::{Message, MessageType, Op, port};
+use wire::dhcp4::{Message, MessageType, Op, code, port};
 use wire::frame::{Checksum, Frame, Payload};
 
 use crate::coverage::STATES;
@@ -25,6 +25,8 @@ const COMMAND: f64 = 17.0;
 pub struct Rules {
     /// REQUESTs lately: the transaction, and when it was asked last.
     asked: VecDeque<(u32, Instant)>,
+    /// DISCOVERs that ask for a lease at once (RFC 4039), in the same way: when each was sent first.
+    at_once: VecDeque<(u32, Instant)>,
     /// What DHCPACKs to them granted.
     told: VecDeque<Grant>,
     /// The one that the client has made a lease of.
@@ -107,6 +109,7 @@ impl Rules {
         let purses = STATES.map(|state| Purse { frames: budget(state).burst, filled: now });
         Rules {
             asked: VecDeque::new(),
+            at_once: VecDeque::new(),
             told: VecDeque::new(),
             used: None,
             address: None,
@@ -154,7 +157,10 @@ impl Rules {
         if message.op != Op::BootReply || message.message_type() != Some(MessageType::Ack) {
             return;
         }
-        let asked = self.asked.iter().rev().find(|(xid, _)| *xid == message.xid);
+        let rapid = message.options.get(code::RAPID_COMMIT).is_some();
+        let answered = |(xid, _): &&(u32, Instant)| *xid == message.xid;
+        let asked = self.asked.iter().rev().find(answered);
+        let asked = asked.or_else(|| self.at_once.iter().find(answered).filter(|_| rapid));
         let (Some((_, asked)), Some(seconds)) = (asked, message.options.lease_time()) else {
             return;
         };
@@ -226,6 +232,13 @@ impl Rules {
                 let may = before == Some(source) || leased || unbound || spared;
                 if !(source.is_unspecified() || may) {
                     return Err(format!("sends from {source}, which it has not"));
+                }
+                let rapid = message.options.get(code::RAPID_COMMIT).is_some();
+                if rapid && message.message_type() != Some(MessageType::Discover) {
+                    return Err("asks for a lease at once, and not in a DISCOVER".to_owned());
+                }
+                if rapid && self.at_once.iter().all(|(xid, _)| *xid != message.xid) {
+                    remember(&mut self.at_once, (message.xid, now));
                 }
                 if message.message_type() == Some(MessageType::Request) {
                     begins = self.asked.back().is_none_or(|(xid, _)| *xid != message.xid);

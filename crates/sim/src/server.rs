@@ -89,6 +89,8 @@ pub struct Server {
     pub moves_clients: bool,
     /// It gives this address to everybody.
     pub gives_to_all: Option<Ipv4Addr>,
+    /// It grants what it would offer to those who take it at once (option 80, RFC 4039).
+    pub rapid_commit: bool,
     /// It would have those who ask for it do without IPv4 for so many seconds (option 108, RFC 8925).
     pub prefers_ipv6: Option<u32>,
     /// It has no address for them either: what it offers is 0.0.0.0.
@@ -143,6 +145,7 @@ impl Server {
             anonymous: false,
             moves_clients: false,
             gives_to_all: None,
+            rapid_commit: false,
             prefers_ipv6: None,
             spares_addresses: false,
             asks_arp: false,
@@ -365,8 +368,26 @@ impl Server {
         }
         let wanted = message.options.requested_address();
         let address = self.database.choose(client, wanted, &self.terms.pool, now)?;
+        if self.rapid_commit
+            && message.options.get(code::RAPID_COMMIT).is_some()
+            && let Some(lifetime) = self.lifetime()
+            && self.database.grant(client, address, now, now + lifetime)
+        {
+            let mut ack = self.grant(message, MessageType::Ack, address);
+            ack.options.set(code::RAPID_COMMIT, &[]);
+            return Some(ack);
+        }
         self.database.offer(client, address, now);
         Some(self.grant(message, MessageType::Offer, address))
+    }
+
+    /// How long it grants; none: a lease of no time.
+    fn lifetime(&self) -> Option<Duration> {
+        match self.terms.lease_time {
+            u32::MAX => Some(Duration::MAX),
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds.into())),
+        }
     }
 
     /// RFC 2131 §4.3.2.
@@ -405,15 +426,11 @@ impl Server {
         } else if known.is_some_and(|known| known != address) {
             return Some(self.refusal(message, "wrong address"));
         }
-        let lifetime = match self.terms.lease_time {
-            u32::MAX => Duration::MAX,
+        let lifetime = self.lifetime().unwrap_or_else(|| {
             // Nobody can tell how long that is: until the lease that there is ends, or not at all.
-            0 => {
-                self.honest = false;
-                Duration::ZERO
-            }
-            seconds => Duration::from_secs(seconds.into()),
-        };
+            self.honest = false;
+            Duration::ZERO
+        });
         let in_pool = self.terms.pool.contains(&granted);
         if in_pool && self.database.grant(client, granted, now, now + lifetime) {
             Some(self.grant(message, MessageType::Ack, granted))

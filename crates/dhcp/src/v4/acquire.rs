@@ -30,6 +30,7 @@ impl Client {
             exchange: Exchange::new(&mut self.rng, began, now),
             timer: Retransmission::new(self.pace(), now),
             secs: 0,
+            rapid: false,
             offer: None,
         };
         self.acquire_timeout(now);
@@ -58,6 +59,7 @@ impl Client {
         let requests = if self.eager { EAGER_REQUESTS } else { REQUESTS };
         let wanted = self.wanted;
         let taken = self.noted_holder();
+        let at_once = self.asks_for_rapid_commit();
         let (intent, xid, secs) = match &mut self.phase {
             Phase::Init { until, began } => {
                 let began = *began;
@@ -72,10 +74,14 @@ impl Client {
                 }
                 return;
             }
-            Phase::Selecting { exchange, timer, secs, .. } if now >= timer.at => {
+            Phase::Selecting { exchange, timer, secs, rapid, .. } if now >= timer.at => {
                 timer.step(now, &mut self.rng);
                 *secs = exchange.secs(now);
-                (Intent::Discover { wanted }, exchange.xid, *secs)
+                if at_once {
+                    exchange.begin_anew_if_old(&mut self.rng, now);
+                    *rapid = true;
+                }
+                (Intent::Discover { wanted, rapid: at_once }, exchange.xid, *secs)
             }
             Phase::Requesting { timer, offer, .. }
                 if now >= timer.at
@@ -179,7 +185,10 @@ impl Client {
 
     /// A DHCPACK: there is a lease now, or the one there is goes on.
     pub(crate) fn acknowledged(&mut self, grant: Grant, now: Instant) -> Result<(), Reason> {
-        let Exchange { asked, began, .. } = self.requested_of(grant.server)?;
+        let Exchange { asked, began, .. } = match self.committed_rapidly(&grant) {
+            Some(exchange) => exchange,
+            None => self.requested_of(grant.server)?,
+        };
         let wait = self.v6only_wait(&grant);
         let lease = grant.into_lease(asked, &mut self.rng);
         if lease.expires_at <= now {

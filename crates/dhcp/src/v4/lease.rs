@@ -18,7 +18,7 @@ const FUZZ: f64 = 0.05;
 
 /// Options that say something about the message or the lease's times and nothing about how the
 /// endpoint is to be configured.
-const NO_CONFIGURATION: [u8; 11] = [
+const NO_CONFIGURATION: [u8; 12] = [
     code::MESSAGE_TYPE,
     code::SERVER_ID,
     code::LEASE_TIME,
@@ -27,6 +27,7 @@ const NO_CONFIGURATION: [u8; 11] = [
     code::REQUESTED_ADDRESS,
     code::MESSAGE,
     code::CLIENT_ID,
+    code::RAPID_COMMIT,
     RELAY_AGENT,
     // The mask is in `prefix_len`.
     code::SUBNET_MASK,
@@ -60,7 +61,7 @@ pub struct Lease {
     /// From here on the address must not be used; [`Instant::NEVER`] for an infinite lease.
     pub expires_at: Instant,
     /// The configuration that came with it, without what only concerns the message or the fields
-    /// above (options 1, 50, 51, 53, 54, 56, 58, 59, 61, 82, 108).
+    /// above (options 1, 50, 51, 53, 54, 56, 58, 59, 61, 80, 82, 108).
     pub options: Options,
 }
 

@@ -9,6 +9,7 @@
 //! | `confirm` | INIT-REBOOT with a lease in hand |
 //! | `conflict` | nobody else has the address: probing, DHCPDECLINE, defence (RFC 5227) |
 //! | `release` | RELEASING |
+//! | `rapid_commit` | a lease of two messages (RFC 4039) |
 //! | `ipv6_only` | doing without IPv4 (RFC 8925) |
 //! | `lease` | what an ACK grants: address, times, routes |
 //! | `reply` | is this message for us, and can it be trusted: one place that says no |
@@ -37,6 +38,8 @@
 //! - **Conflicts**: the RFC's pause of 10 s before the next DISCOVER (§3.1, step 5) is left out after
 //!   the first conflict and is 1 s after the second, as long as somebody waits for the first lease.
 //!   An OFFER of an address that was declined less than 10 s ago is ignored.
+//! - **Rapid Commit** (RFC 4039) is asked for only where the caller says so, and never together with
+//!   [`Client::start_asking`] or [`Client::demand`]. An OFFER is answered as ever, whichever comes first.
 //! - **Option 108** (RFC 8925) ends the search for a lease in OFFERs, and in ACKs before there is a lease in use, which is
 //!   then given back. A lease in use goes on, whatever its server says of the option.
 
@@ -52,6 +55,7 @@ mod lease;
 mod next_hop;
 mod phase;
 mod progress;
+mod rapid_commit;
 mod release;
 mod reply;
 mod request;
@@ -98,6 +102,9 @@ pub struct Config {
     pub on_loss: OnLoss,
     /// Whether the endpoint can do without IPv4, so that servers are asked whether it should (option 108, RFC 8925).
     pub ipv6_only: bool,
+    /// Whether servers may grant a lease in answer to a DISCOVER (option 80, RFC 4039). Each server that does so commits
+    /// an address, and only one is taken: for LANs with one server.
+    pub rapid_commit: bool,
 }
 
 /// How a new address is checked for other users (RFC 5227 §2.1).
@@ -162,6 +169,7 @@ impl Config {
             defence: Defence::default(),
             on_loss: OnLoss::default(),
             ipv6_only: false,
+            rapid_commit: false,
         }
     }
 }

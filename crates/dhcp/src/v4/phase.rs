@@ -70,6 +70,8 @@ pub(crate) enum Phase {
         timer: Retransmission,
         /// `secs` of the last DISCOVER, which the REQUEST must repeat (RFC 2131 §4.4.1).
         secs: u16,
+        /// Whether a lease was asked for at once (RFC 4039), so that an ACK may come.
+        rapid: bool,
         /// The first valid offer, while none may be taken.
         offer: Option<Box<Grant>>,
     },

@@ -35,7 +35,8 @@ const MAX_MESSAGE_SIZE: u16 = 1500;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Intent {
     /// Who has an address? If possible this one.
-    Discover { wanted: Option<Ipv4Addr> },
+    /// `rapid`: I take it at once (RFC 4039).
+    Discover { wanted: Option<Ipv4Addr>, rapid: bool },
     /// SELECTING: I take this server's offer.
     Select { server: Ipv4Addr, address: Ipv4Addr },
     /// INIT-REBOOT: is this address still right for me?
@@ -83,7 +84,7 @@ impl Intent {
     fn options(self, config: &Config) -> Options {
         let mut options = Options::default();
         let (kind, server, address) = match self {
-            Intent::Discover { wanted } => (MessageType::Discover, None, wanted),
+            Intent::Discover { wanted, .. } => (MessageType::Discover, None, wanted),
             Intent::Select { server, address } => {
                 (MessageType::Request, Some(server), Some(address))
             }
@@ -101,6 +102,9 @@ impl Intent {
         }
         if let Some(server) = server {
             options.set(code::SERVER_ID, &server.octets());
+        }
+        if let Intent::Discover { rapid: true, .. } = self {
+            options.set(code::RAPID_COMMIT, &[]);
         }
         if let Intent::Decline { holder, .. } = self {
             let message = format!("address in use by {holder}");

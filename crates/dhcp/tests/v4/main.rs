@@ -24,6 +24,7 @@ mod keep_address;
 mod leases;
 mod next_hop;
 mod properties;
+mod rapid_commit;
 mod reboot;
 mod release;
 mod requests;

@@ -54,6 +54,7 @@ impl Engine {
             },
             on_loss: options.on_lease_loss,
             ipv6_only: options.ipv6.is_some(),
+            rapid_commit: options.rapid_commit,
             ..Config::new(endpoint.mac)
         }
     }

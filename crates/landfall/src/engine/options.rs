@@ -53,6 +53,8 @@ pub(crate) mod name {
 
     /// The client identifier (option 61) of every container; its MAC. For a single endpoint too.
     pub(crate) const CLIENT_ID: &str = "client_id";
+    /// Take leases in answer to a DISCOVER (option 80); `false`.
+    pub(crate) const RAPID_COMMIT: &str = "rapid_commit";
     /// The host name that is told to the server: `container` or `none`. For a single endpoint: the name.
     pub(crate) const HOSTNAME: &str = "hostname";
     /// Whether containers have a default route through the network: `auto` or `never`.
@@ -97,6 +99,7 @@ pub(crate) mod name {
         PARENT,
         PROPAGATE_DNS,
         PROPAGATE_MTU,
+        RAPID_COMMIT,
         REGISTER_DNS,
         RELEASE_DELAY,
         SKIP_ROUTES,
@@ -156,6 +159,9 @@ pub(crate) struct Options {
     /// Whether the network is not made where no DHCP server answers.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) validate_dhcp: bool,
+    /// Whether servers may grant leases in answer to a DISCOVER (RFC 4039).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) rapid_commit: bool,
     /// What its endpoints tell DHCP servers of themselves.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) identity: Identity,
@@ -358,6 +364,7 @@ impl Options {
             ipv6,
             no_server,
             validate_dhcp,
+            rapid_commit: flag(get(name::RAPID_COMMIT), false)?,
             identity: Identity::parse(get)?,
             applied: Applied::parse(get, ipv4)?,
             release_delay: match get(name::RELEASE_DELAY) {
@@ -627,6 +634,7 @@ mod tests {
             ("release_delay", "60"),
             ("ignore_conflicts", ""),
             ("validate_dhcp", "10s"),
+            ("rapid_commit", "fast"),
             ("client_id", ""),
             ("user_class", ""),
             ("vendor_class", "a\tb"),

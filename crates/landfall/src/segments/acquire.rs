@@ -122,6 +122,11 @@ impl Segment {
             }
             Begin::Fresh | Begin::Known => None,
         };
+        if config.rapid_commit {
+            // Its first word may bring a lease.
+            start.recorded().await?;
+        }
+        let rapid = config.rapid_commit;
         let (bound, lease) = oneshot::channel();
         let waiting = Starting { bound, granted: start.granted.clone(), told: None };
         let waiting = Some(Waiting::Bound(Box::new(waiting)));
@@ -131,7 +136,10 @@ impl Segment {
             self.hold(mac).await;
         }
         self.with(mac, |client, now| {
+            // Before the first word of one that begins with nothing.
+            client.demand();
             match begin {
+                Begin::Fresh | Begin::Known if rapid => client.start(now),
                 Begin::Fresh | Begin::Known => client.start_asking(now),
                 Begin::With(lease) => {
                     *client = Client::reboot_with_lease(config, lease, seed(), now);

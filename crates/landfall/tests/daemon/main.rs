@@ -41,6 +41,7 @@ mod no_lease;
 mod outages;
 mod pace;
 mod places;
+mod rapid_commit;
 mod reboot;
 mod renewal;
 mod restart;

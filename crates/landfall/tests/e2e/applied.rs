@@ -1,8 +1,8 @@
 //! What containers get of what the LAN's servers say, where a network's options decide about it.
 
-use lab::{Lan, Place, ServerOptions};
+use lab::{Capture, Lan, Place, ServerOptions};
 
-use crate::site::{Site, default_routes, inside, ip_json, network_args, run_args};
+use crate::site::{Site, default_routes, inside, ip_json, messages, network_args, run_args};
 
 /// The user's router, then none: no way out by Docker's own bridge (`docker_gwbridge`) either.
 #[test]
@@ -59,6 +59,22 @@ fn wrong_choices_are_refused_when_the_network_is_made() {
             assert!(said.contains(word), "{options:?}: no {word:?} in: {said}");
         }
     }
+}
+
+/// A start of two packets.
+#[test]
+fn a_lease_in_answer_to_the_first_packet() {
+    let extra = vec!["--dhcp-rapid-commit".into()];
+    let site = Site::new(ServerOptions { extra, ..ServerOptions::default() });
+    site.network("lan", &["rapid_commit=true"]);
+    let capture = Capture::start(site.lan.router_ns(), "eth0").unwrap();
+    site.run("web", &["--network", "lan"]);
+    let shown = site.shown("web", "lan");
+    let said = messages(&capture, &shown.mac).into_iter().map(|(_, message)| message.kind);
+    assert_eq!(said.take(2).collect::<Vec<_>>(), [1, 5], "DISCOVER and ACK");
+    site.reached(shown.address);
+    site.docker(&["rm", "-f", "web"]);
+    site.no_lease_is_left();
 }
 
 /// The container's end only, from its first packet on; and what the LAN carries comes through.

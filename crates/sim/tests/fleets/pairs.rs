@@ -7,7 +7,8 @@ use sim::Input::{self, *};
 /// The pairs that cannot be, with the reason.
 const CANNOT: [(&[State], &[Input], &str); 5] = [
     (&[Stopped, Init, Bound, Releasing, V6OnlyWait], &[Offer, Ack, Nak], "no answer is waited for"),
-    (&[Selecting], &[Ack, Nak], "nothing was requested"),
+    // An ACK may come where the client asks for a lease at once (RFC 4039).
+    (&[Selecting], &[Nak], "nothing was requested"),
     (&[Probing, Renewing, Rebinding, Rebooting, Confirming], &[Offer], "no DISCOVER was sent"),
     (
         &[Stopped, Releasing, V6OnlyWait],

@@ -116,11 +116,13 @@ impl World {
         let mut first = if rng.u8(..4) == 0 { Server::remote() } else { Server::home_router() };
         first.asks_arp = rng.u8(..4) == 0;
         first.unknown = unknown;
+        first.rapid_commit = seed.is_multiple_of(2);
         first.terms = terms(2, lease_time);
         let mut servers = vec![(lan.add_server(first.clone()), first.terms)];
         if rng.u8(..3) == 0 {
             let mut second = Server::second();
             second.terms = terms(6, lease_time);
+            second.rapid_commit = seed.is_multiple_of(4);
             // What one grants the other does not know.
             second.unknown = Unknown::Ignored;
             servers.push((lan.add_server(second.clone()), second.terms));
@@ -319,6 +321,7 @@ fn config(number: usize, rng: &mut Rng) -> Config {
         client_id: (rng.u8(..3) == 0).then(|| [&[0][..], b"fleet", &mac.0].concat().into()),
         broadcast: rng.bool(),
         ipv6_only: rng.bool(),
+        rapid_commit: number.is_multiple_of(2),
         conflict_check: choose(rng, &checks),
         defence: choose(rng, &[Defence::Once, Defence::Always]),
         on_loss: choose(rng, &[OnLoss::Drop, OnLoss::Keep]),

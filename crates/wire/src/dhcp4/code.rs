@@ -44,6 +44,8 @@ pub const VENDOR_CLASS: u8 = 60;
 pub const CLIENT_ID: u8 = 61;
 /// Classes of the client's user (RFC 3004 §4).
 pub const USER_CLASS: u8 = 77;
+/// The client would have a lease in two messages, or has it (RFC 4039 §4); empty.
+pub const RAPID_COMMIT: u8 = 80;
 /// The client's name, and who tells the DNS (RFC 4702 §2).
 pub const CLIENT_FQDN: u8 = 81;
 /// The client can do without IPv4 (RFC 8925 §3.1).
