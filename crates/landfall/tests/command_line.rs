@@ -109,9 +109,13 @@ fn version() {
 #[test]
 fn help() {
     let mut all = String::new();
-    for arguments in
-        [&["--help"][..], &["serve", "--help"], &["status", "--help"], &["doctor", "--help"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["status", "--help"],
+        &["lease", "show", "--help"],
+        &["doctor", "--help"],
+    ] {
         let (code, text, _) = run(&mut landfall(arguments));
         assert_eq!(code, Some(0));
         all += &format!("$ landfall {}\n{text}\n", arguments.join(" "));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics;
 use crate::engine::Engine;
-use crate::engine::api::Status;
+use crate::engine::api::{LeaseDetails, Status};
 
 /// How long answers under way may take to go out once the daemon stops.
 const GRACE: Duration = Duration::from_secs(1);
@@ -26,11 +26,17 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) trait Daemon: Clone + Send + Sync + 'static {
     /// See [`Engine::status`].
     fn status(&self) -> Status;
+    /// See [`Engine::lease_details`].
+    fn lease_details(&self, who: &str) -> Vec<LeaseDetails>;
 }
 
 impl Daemon for Engine {
     fn status(&self) -> Status {
         Engine::status(self)
+    }
+
+    fn lease_details(&self, who: &str) -> Vec<LeaseDetails> {
+        Engine::lease_details(self, who)
     }
 }
 
@@ -69,8 +75,22 @@ where
 fn router<D: Daemon>(daemon: D) -> Router {
     let router = metrics_only()
         .route("/v1/status", get(async |State(daemon): State<D>| Json(daemon.status())))
+        .route("/v1/leases/{who}", get(leases::<D>))
         .route("/v1/version", get(async || Json(json!({ "version": env!("CARGO_PKG_VERSION") }))));
-    fenced(router, "/v1/status, /v1/version or /metrics").with_state(daemon)
+    fenced(router, "/v1/status, /v1/leases/NAME, /v1/version or /metrics").with_state(daemon)
+}
+
+async fn leases<D: Daemon>(State(daemon): State<D>, Path(who): Path<String>) -> Response {
+    match daemon.lease_details(&who) {
+        found if found.is_empty() => {
+            let error = format!(
+                "no endpoint is meant by {who:.80?}: name a container, its id or host name, an endpoint's id, a MAC or an \
+                 address; `landfall status` shows them"
+            );
+            refuse(StatusCode::NOT_FOUND, error)
+        }
+        found => Json(found).into_response(),
+    }
 }
 
 fn metrics_only<D: Daemon>() -> Router<D> {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::server::Daemon;
 use super::{client, sample, serve};
-use crate::engine::api::Status;
+use crate::engine::api::{LeaseDetails, Status};
 
 /// A daemon that answers what the test says.
 #[derive(Clone)]
@@ -19,6 +19,10 @@ struct Fake<S>(S);
 impl<S: Fn() -> Status + Clone + Send + Sync + 'static> Daemon for Fake<S> {
     fn status(&self) -> Status {
         self.0()
+    }
+
+    fn lease_details(&self, who: &str) -> Vec<LeaseDetails> {
+        if who == "web 1/2%" { sample::leases() } else { Vec::new() }
     }
 }
 
@@ -52,30 +56,53 @@ async fn the_document_of_v1() {
     insta::assert_snapshot!(String::from_utf8(answer.document.into()).unwrap());
 }
 
+fn fields(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                into.insert(name.clone());
+                fields(value, into);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| fields(item, into)),
+        _ => {}
+    }
+}
+
+/// The fields that a document describes.
+fn described(schema: &str) -> BTreeSet<String> {
+    let rows = schema.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(name, _)| name.to_owned()).collect()
+}
+
 /// Every field that the daemon sends is described, and every one described is sent.
 #[test]
-fn the_schema_tells_all_fields() {
-    fn fields(value: &Value, into: &mut BTreeSet<String>) {
-        match value {
-            Value::Object(object) => {
-                for (name, value) in object {
-                    into.insert(name.clone());
-                    fields(value, into);
-                }
-            }
-            Value::Array(items) => items.iter().for_each(|item| fields(item, into)),
-            _ => {}
-        }
-    }
+fn the_schemas_tell_all_fields() {
     let mut sent = BTreeSet::new();
     fields(&serde_json::to_value(sample::status()).unwrap(), &mut sent);
-    let schema = include_str!("../../../../docs/status-schema.md");
-    let described: BTreeSet<String> = schema
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    assert_eq!(sent, described);
+    assert_eq!(sent, described(include_str!("../../../../docs/status-schema.md")));
+    let mut sent = BTreeSet::new();
+    let mut leases = serde_json::to_value(sample::leases()).unwrap();
+    // As the other document has it.
+    leases[0]["endpoint"] = Value::Null;
+    fields(&leases, &mut sent);
+    assert_eq!(sent, described(include_str!("../../../../docs/lease-schema.md")));
+}
+
+#[tokio::test]
+async fn leases_by_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.sock");
+    daemon(&path);
+    let ask = async |who| {
+        let of = format!("/v1/leases/{}", client::encoded(who));
+        client::get(&of, Some(&path), Path::new("/")).await
+    };
+    let found = ask("web 1/2%").await.unwrap();
+    let found: Vec<LeaseDetails> = serde_json::from_slice(&found.document).unwrap();
+    assert_eq!(found[0].options, sample::leases()[0].options);
+    let error = ask("nobody").await.unwrap_err().to_string();
+    assert!(error.starts_with("no endpoint is meant by \"nobody\": name a container"), "{error}");
 }
 
 #[tokio::test]

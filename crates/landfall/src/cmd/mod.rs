@@ -2,6 +2,7 @@
 
 mod doctor;
 mod humane;
+mod lease;
 mod logging;
 mod serve;
 mod socket;
@@ -35,6 +36,7 @@ Exit codes:
 enum Command {
     Serve(serve::Args),
     Status(status::Args),
+    Lease(lease::Args),
     Doctor(doctor::Args),
     /// Print this binary's version
     ///
@@ -62,6 +64,7 @@ pub(crate) fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Lease(args) => lease::run(&args),
         Command::Doctor(args) => return doctor::run(args),
         Command::Version => print(&format!("landfall {}\n", env!("CARGO_PKG_VERSION"))),
     };

@@ -29,6 +29,7 @@
 //! | `recover` | go on where an earlier run stopped |
 //! | `diagnose` | why there is no lease |
 //! | `status` | what people see |
+//! | `lease_details` | the same of one endpoint, with all that its servers said |
 //! | `counters` | how often what became of leases, and what was said of IPv6 |
 
 pub(crate) mod api;
@@ -50,6 +51,7 @@ pub(crate) mod identity;
 pub(crate) mod ids;
 mod ipv6;
 mod join;
+mod lease_details;
 mod leave;
 mod network;
 pub(crate) mod options;

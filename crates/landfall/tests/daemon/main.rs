@@ -31,6 +31,7 @@ mod ipv6;
 mod ipv6_faults;
 mod ipv6_mostly;
 mod ipv6_only;
+mod lease;
 mod links;
 mod macvlan;
 mod many;
