@@ -114,6 +114,7 @@ fn help() {
         &["serve", "--help"],
         &["status", "--help"],
         &["lease", "show", "--help"],
+        &["events", "--help"],
         &["doctor", "--help"],
     ] {
         let (code, text, _) = run(&mut landfall(arguments));

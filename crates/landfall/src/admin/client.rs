@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 
 use super::NAME_AMONG_PLUGINS;
 
@@ -122,6 +123,71 @@ pub(crate) async fn get(path: &str, named: Option<&Path>, root: &Path) -> Result
             Some((socket, words)) => NoAnswer::NotFound { socket, words },
             None => NotReachable { tried, named: named.is_some() }.into(),
         }),
+    }
+}
+
+/// A document without end: lines as they come.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    body: Incoming,
+    connection: JoinHandle<()>,
+    /// What has come of a line that has not ended yet, or of several that have.
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line, without its end; `None` when the daemon has ended.
+    pub(crate) async fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let mut line: Vec<u8> = self.rest.drain(..=end).collect();
+                line.pop();
+                return Some(line);
+            }
+            let frame = self.body.frame().await?.ok()?;
+            self.rest.extend(frame.into_data().unwrap_or_default());
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// Follows what the daemon tells at `path`, in the same way; none of it is waited for.
+pub(crate) async fn follow(
+    path: &str,
+    named: Option<&Path>,
+    root: &Path,
+) -> Result<Lines, NotReachable> {
+    let sockets = named.map_or_else(|| candidates(root), |socket| vec![socket.to_owned()]);
+    let mut tried = Vec::new();
+    for socket in sockets {
+        let opened = tokio::time::timeout(PATIENCE, open(&socket, path));
+        match opened.await.unwrap_or(Err(Failure::Silent)) {
+            Ok(lines) => return Ok(lines),
+            Err(failure) => tried.push((socket, failure)),
+        }
+    }
+    Err(NotReachable { tried, named: named.is_some() })
+}
+
+async fn open(socket: &Path, path: &str) -> Result<Lines, Failure> {
+    let stream = UnixStream::connect(socket).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(async move {
+        // How it ended is told by the body.
+        let _ = connection.await;
+    });
+    let request = Request::get(path).header(HOST, "landfall").body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| io::Error::other(error.to_string()))?;
+    let response = sender.send_request(request).await?;
+    match response.status() {
+        StatusCode::OK => Ok(Lines { body: response.into_body(), connection, rest: Vec::new() }),
+        status => Err(Failure::Status(status)),
     }
 }
 

@@ -15,6 +15,7 @@ use super::api::{Attachment, Container, NewEndpoint};
 use super::asked::{Asked, only_others_offered};
 use super::diagnose::{NoLease, find_obstacle};
 use super::endpoint_options::EndpointOptions;
+use super::events::Kind;
 use super::ids::EndpointId;
 use super::options::{Mode, NoServer, Options};
 use super::reboot::Remembered;
@@ -150,6 +151,10 @@ impl Engine {
             }
             Err(error) => {
                 undo.now().await;
+                self.happened_on(&network, Kind::EndpointFailed, |event| {
+                    (event.endpoint, event.mac) = (Some(new.id.clone()), Some(mac));
+                    event.reason = Some(error.to_string());
+                });
                 Err(error)
             }
         }
@@ -248,6 +253,12 @@ impl Engine {
                 network = %network.id, endpoint = %id, bridge = bridge.name, %mac,
                 "endpoint made without an address: nobody gives it one yet"
             ),
+        }
+        self.happened(id, Kind::EndpointMade);
+        match (&lease, origin) {
+            (None, _) => {}
+            (_, Origin::Held(_)) => self.happened(id, Kind::LeaseHandedOver),
+            _ => self.happened(id, Kind::LeaseGranted),
         }
         Ok(Attachment { mac, address, address6 })
     }

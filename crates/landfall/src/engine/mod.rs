@@ -30,13 +30,14 @@
 //! | `diagnose` | why there is no lease |
 //! | `status` | what people see |
 //! | `lease_details` | the same of one endpoint, with all that its servers said |
+//! | `events` | telling whoever follows what happens |
 //! | `counters` | how often what became of leases, and what was said of IPv6 |
 
 pub(crate) mod api;
 mod asked;
 mod backlog;
 mod bridges;
-mod changes;
+pub(crate) mod changes;
 mod child;
 mod client;
 mod conflict;
@@ -45,6 +46,7 @@ mod create;
 mod diagnose;
 pub(crate) mod endpoint_options;
 mod error;
+pub(crate) mod events;
 mod guest;
 mod hold;
 pub(crate) mod identity;
@@ -114,6 +116,7 @@ struct Inner {
     secret: Secret,
     started: Duration,
     news: mpsc::UnboundedSender<LinkNews>,
+    events: events::Events,
     /// What is done to its end, whatever becomes of its caller; the process waits for it.
     unfinished: TaskTracker,
     /// Whenever an endpoint has been removed.
@@ -205,6 +208,7 @@ impl Engine {
             secret: Secret::in_folder(dir),
             started: net::boot_now(),
             news,
+            events: events::Events::default(),
             unfinished: TaskTracker::new(),
             removed: Notify::new(),
             turn_over: Notify::new(),

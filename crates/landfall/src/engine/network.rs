@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::NewNetwork;
 use super::conflict;
+use super::events::Kind;
 use super::ids::NetworkId;
 use super::options::{self, Options};
 use super::{Engine, Error};
@@ -85,6 +86,7 @@ impl Engine {
         let links = self.0.host.links().await?;
         self.lock().look_at_bridges(&links).into_iter().for_each(|news| self.tell(news));
         tracing::info!(network = %record.id, interface, "network made");
+        self.happened_on(record, Kind::NetworkMade, |_| {});
         Ok(())
     }
 
@@ -136,6 +138,7 @@ impl Engine {
             point("forget: port removed");
         }
         tracing::info!(network = %id, interface = network.options.interface, "network forgotten");
+        self.happened_on(&network, Kind::NetworkRemoved, |_| {});
         Ok(())
     }
 }

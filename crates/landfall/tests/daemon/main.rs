@@ -21,6 +21,7 @@ mod conflicts;
 mod delegation;
 mod doctor;
 mod doctor_ipv6;
+mod events;
 mod hang_up;
 mod hold;
 mod hostile;
