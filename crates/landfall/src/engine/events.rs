@@ -235,7 +235,7 @@ impl Events {
         Follower(self.0.subscribe())
     }
 
-    /// Whether anybody would hear of it.
+    /// Whether anybody follows.
     fn is_heard(&self) -> bool {
         self.0.receiver_count() > 0
     }
@@ -260,16 +260,16 @@ impl Engine {
 
     /// The same with more to say; `more` is not asked if nobody would hear it.
     pub(super) fn happened_with(&self, id: &EndpointId, kind: Kind, more: impl FnOnce(&mut Event)) {
-        let mut event = {
+        let (network, mut event) = {
             let state = self.lock();
             let Some(endpoint) = state.endpoints.get(id) else { return };
-            if !self.0.events.is_heard() {
+            if !self.is_heard(&endpoint.network) {
                 return;
             }
-            Event::of_endpoint(kind, id, endpoint)
+            (endpoint.network.clone(), Event::of_endpoint(kind, id, endpoint))
         };
         more(&mut event);
-        self.0.events.tell(event);
+        self.tell_of(&network, event);
     }
 
     /// Tells of an endpoint that is no more, or of what became of a network.
@@ -279,11 +279,26 @@ impl Engine {
         kind: Kind,
         more: impl FnOnce(&mut Event),
     ) {
-        if self.0.events.is_heard() {
+        if self.is_heard(network) {
             let mut event = Event { network: Some(network.id.clone()), ..Event::of(kind) };
             more(&mut event);
-            self.0.events.tell(event);
+            self.tell_of(network, event);
         }
+    }
+
+    /// Whether anybody would hear of what happens on a network.
+    fn is_heard(&self, network: &NetworkRecord) -> bool {
+        network.options.audit_log || self.0.events.is_heard()
+    }
+
+    fn tell_of(&self, network: &NetworkRecord, event: Event) {
+        if network.options.audit_log {
+            match serde_json::to_string(&event) {
+                Ok(line) => self.0.audit.write(line),
+                Err(error) => tracing::error!(%error, ?event, "not in the audit log"),
+            }
+        }
+        self.0.events.tell(event);
     }
 
     /// Tells what a DHCPv4 client has told of its lease.

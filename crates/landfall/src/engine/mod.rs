@@ -87,7 +87,7 @@ pub(crate) use error::Error;
 
 use crate::segments::{Access, Live, Segment, Segments};
 use crate::store::{
-    Change, EndpointRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6, StoredLease,
+    Audit, Change, EndpointRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6, StoredLease,
     Unreadable,
 };
 use endpoint_options::EndpointOptions;
@@ -117,6 +117,7 @@ struct Inner {
     started: Duration,
     news: mpsc::UnboundedSender<LinkNews>,
     events: events::Events,
+    audit: Audit,
     /// What is done to its end, whatever becomes of its caller; the process waits for it.
     unfinished: TaskTracker,
     /// Whenever an endpoint has been removed.
@@ -209,6 +210,7 @@ impl Engine {
             started: net::boot_now(),
             news,
             events: events::Events::default(),
+            audit: Audit::in_folder(dir),
             unfinished: TaskTracker::new(),
             removed: Notify::new(),
             turn_over: Notify::new(),
@@ -234,6 +236,7 @@ impl Engine {
         if tokio::time::timeout(FINISHING, self.0.unfinished.wait()).await.is_err() {
             tracing::warn!("something is half undone: the next start goes on with it");
         }
+        self.0.audit.flush().await;
         if let Err(error) = self.0.store.flush().await {
             tracing::error!(%error, "the last changes are not on the disk");
         }

@@ -272,7 +272,9 @@ impl Engine {
         point("join: configured");
         segment.announce(mac);
         point("join: announced");
-        self.happened(id, Kind::LinkUp);
+        if self.joined(id).is_some() {
+            self.happened(id, Kind::LinkUp);
+        }
         if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.confirmed) {
             // Known from before the daemon's restart, and the DHCP client sends the name.
             return;

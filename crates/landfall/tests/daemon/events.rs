@@ -1,6 +1,8 @@
 //! `landfall events` and `landfall status --watch`: what happens, as it happens.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -81,6 +83,38 @@ fn the_life_of_a_container() {
         }
     };
     assert_eq!((&failed["endpoint"], &failed["reason"]), (&json!(id("none")), &json!(refusal)));
+}
+
+#[test]
+fn an_audit_log_has_what_happens_on_networks_that_want_one() {
+    let mut site = Site::new();
+    let _server = Server::granting(&site.lan, Grant::new([10, 77, 1, 5]));
+    site.network("lan", &[("audit_log", "true")]);
+    site.network("other", &[]);
+    let mut events = Events::follow(&site);
+    let container = site.run("lan", "web", MAC);
+    // What it is busy with while the container leaves again is told later.
+    while events.next()["event"] != "link_up" {}
+    container.stop(&site);
+    site.run("other", "db", "02:00:00:00:00:43").stop(&site);
+    assert!(site.landfall.stop().unwrap().success());
+    let file = site.machine().path("/var/lib/landfall/audit.jsonl");
+    let log = fs::read_to_string(&file).unwrap();
+    let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let life = ["endpoint_made", "lease_granted", "link_up", "lease_released", "endpoint_removed"];
+    assert_eq!(kinds, [&["network_made"][..], &life].concat());
+    assert!(events.iter().all(|event| event["network"] == id("lan")), "{log}");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+    // The next run goes on with it, and the network is remembered to want it.
+    site.landfall.restart().unwrap();
+    site.delete_network("lan");
+    assert!(site.landfall.stop().unwrap().success());
+    let more = fs::read_to_string(&file).unwrap();
+    let last: Value = serde_json::from_str(more.lines().last().unwrap()).unwrap();
+    assert!(more.starts_with(&log));
+    assert_eq!(last["event"], "network_removed");
 }
 
 #[test]
