@@ -109,7 +109,14 @@ fn version() {
 #[test]
 fn help() {
     let mut all = String::new();
-    let commands: [&[&str]; 4] = [&["serve"], &["status"], &["doctor"], &["network", "create"]];
+    let commands: [&[&str]; 6] = [
+        &["serve"],
+        &["status"],
+        &["lease", "show"],
+        &["events"],
+        &["doctor"],
+        &["network", "create"],
+    ];
     for command in [&[][..]].into_iter().chain(commands) {
         let arguments = &[command, &["--help"]].concat();
         let (code, text, _) = run(&mut landfall(arguments));

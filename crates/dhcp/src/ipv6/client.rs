@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 
 use fastrand::Rng;
+use wire::dhcp6::KeptOptions;
 use wire::frame::{Frame, Payload};
 
 use super::ready::Waiting;
@@ -354,6 +355,12 @@ impl Client {
     pub fn progress(&self) -> Progress<'_> {
         let server = self.server.as_ref().map(|server| server.progress());
         Progress { host: self.host.progress(), server }
+    }
+
+    /// What the DHCPv6 server's last Reply said beside addresses, prefixes and DNS.
+    pub fn server_options(&self) -> Option<&KeptOptions> {
+        let lease = self.lease().map(|lease| &lease.options);
+        lease.or_else(|| self.information().map(|information| &information.options))
     }
 
     /// What the client was made with, and the host name that was set since.

@@ -9,8 +9,9 @@ use wire::dhcp4::{Message, MessageType, Op, Options, code, fqdn_wish};
 use super::Config;
 use crate::Classes;
 
-/// What is asked for (option 55). RFC 3442: the classless routes before the routers.
-const PARAMETERS: [u8; 15] = [
+/// What is asked for (option 55). RFC 3442: the classless routes before the routers. From the NTP servers on, what containers may want to
+/// know: nothing is done about it.
+const PARAMETERS: [u8; 23] = [
     code::SUBNET_MASK,
     code::CLASSLESS_ROUTES,
     code::CLASSLESS_ROUTES_MICROSOFT,
@@ -20,12 +21,20 @@ const PARAMETERS: [u8; 15] = [
     code::DOMAIN_NAME,
     code::INTERFACE_MTU,
     code::BROADCAST_ADDRESS,
-    code::NTP_SERVER,
     code::LEASE_TIME,
     code::SERVER_ID,
     code::RENEWAL_TIME,
     code::REBINDING_TIME,
     code::DOMAIN_SEARCH,
+    code::NTP_SERVER,
+    code::LOG_SERVER,
+    code::VENDOR_OPTIONS,
+    code::TFTP_SERVER_NAME,
+    code::BOOT_FILE,
+    code::TIME_ZONE_POSIX,
+    code::TIME_ZONE_NAME,
+    code::TFTP_SERVERS,
+    code::WPAD,
 ];
 /// Option 57: the longest datagram, headers included, that an Ethernet frame holds (RFC 3442,
 /// "Requirements to Avoid Sizing Constraints").

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use fastrand::Rng;
-use wire::dhcp6::{Duid, INFINITY, Ia, Options, StatusCode};
+use wire::dhcp6::{Duid, INFINITY, Ia, KeptOptions, Options, StatusCode, code};
 
 use super::Config;
 use super::lease::{Lease, LeasedAddress, LeasedPrefix};
@@ -20,6 +20,8 @@ const FUZZ: f64 = 0.05;
 const T1_FLOOR: Duration = Duration::from_secs(10);
 /// Most name servers that are kept.
 const MOST_SERVERS: usize = 8;
+/// Most bytes of all other options that are kept: more than a server has to say, and less than a frame.
+const MOST_OPTIONS: usize = 1024;
 
 /// An address (length 128) or a prefix with its lifetimes in seconds, the preferred one not beyond
 /// the valid one.
@@ -63,6 +65,7 @@ pub(crate) struct Grant {
     t2: Option<u32>,
     dns: Vec<Ipv6Addr>,
     search: Vec<Box<str>>,
+    options: KeptOptions,
     /// The first status of an association that is no success.
     pub(crate) status: Option<(StatusCode, Option<Box<str>>)>,
 }
@@ -77,6 +80,7 @@ impl Grant {
             t2: None,
             dns: dns(options),
             search: search(options),
+            options: kept(options),
             status: None,
         };
         if config.address {
@@ -202,6 +206,7 @@ impl Grant {
             t2_at: Instant::NEVER,
             dns: self.dns,
             search: self.search,
+            options: self.options,
         };
         for granted in &self.addresses.granted {
             let (preferred_until, valid_until) = granted.until(start);
@@ -341,4 +346,25 @@ pub(crate) fn search(options: Options<'_>) -> Vec<Box<str>> {
     let mut domains: Vec<_> = options.domain_list().into_iter().map(Into::into).collect();
     domains.shrink_to_fit();
     domains
+}
+
+/// All other options that concern an endpoint and not the message.
+pub(crate) fn kept(options: Options<'_>) -> KeptOptions {
+    const OF_MESSAGE: [u16; 13] = [
+        code::CLIENT_ID,
+        code::SERVER_ID,
+        code::IA_NA,
+        code::IA_TA,
+        code::IA_PD,
+        code::PREFERENCE,
+        code::STATUS_CODE,
+        code::RAPID_COMMIT,
+        code::SOL_MAX_RT,
+        code::INF_MAX_RT,
+        code::INFORMATION_REFRESH_TIME,
+        // Kept as what they mean.
+        code::DNS_SERVERS,
+        code::DOMAIN_LIST,
+    ];
+    KeptOptions::new(options, MOST_OPTIONS, |code| !OF_MESSAGE.contains(&code))
 }

@@ -4,12 +4,12 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use wire::dhcp6::{Duid, INFINITY, MessageType};
+use wire::dhcp6::{Duid, INFINITY, KeptOptions, MessageType};
 
 use super::Event;
 use super::client::{Client, refusal};
 use super::exchange::{Exchange, Pace, first_delay};
-use super::grant::{dns, search};
+use super::grant::{dns, kept, search};
 use super::phase::Phase;
 use super::progress::{Reason, bump};
 use super::reply::Answer;
@@ -29,6 +29,9 @@ pub struct Information {
     pub dns: Vec<Ipv6Addr>,
     /// Domains to search (option 24).
     pub search: Vec<Box<str>>,
+    /// All other options of the last Reply that concern an endpoint and not the message.
+    #[serde(default, skip_serializing_if = "KeptOptions::is_empty")]
+    pub options: KeptOptions,
     /// When it is asked for anew (option 32): a day later if the server does not say, ten minutes
     /// at least.
     pub refresh_at: Instant,
@@ -88,6 +91,7 @@ impl Client {
             server: Duid::new(answer.server).ok_or(Reason::NoServer)?,
             dns: dns(options),
             search: search(options),
+            options: kept(options),
             refresh_at,
             registers: options.addr_reg_enable(),
         }));

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use wire::dhcp6::Duid;
+use wire::dhcp6::{Duid, KeptOptions};
 
 use crate::Instant;
 
@@ -29,6 +29,9 @@ pub struct Lease {
     pub dns: Vec<Ipv6Addr>,
     /// Domains to search (option 24).
     pub search: Vec<Box<str>>,
+    /// All other options of the last Reply that concern an endpoint and not the message.
+    #[serde(default, skip_serializing_if = "KeptOptions::is_empty")]
+    pub options: KeptOptions,
 }
 
 /// An address of a lease. It has no prefix length: what is on the link, routers say.

@@ -10,6 +10,15 @@ use super::lease::Lease;
 /// What is asked for (option 6) together with leases.
 const PARAMETERS: [u16; 4] =
     [code::DNS_SERVERS, code::DOMAIN_LIST, code::SOL_MAX_RT, code::ADDR_REG_ENABLE];
+/// What is asked for in either case, as containers may want to know it: nothing is done about it.
+const FOR_CONTAINERS: [u16; 6] = [
+    code::VENDOR_OPTIONS,
+    code::SNTP_SERVERS,
+    code::TIME_ZONE_POSIX,
+    code::TIME_ZONE_NAME,
+    code::NTP_SERVERS,
+    code::BOOT_FILE_URL,
+];
 /// What is asked for without them (RFC 8415 §18.2.6).
 const INFORMATION: [u16; 5] = [
     code::DNS_SERVERS,
@@ -130,7 +139,8 @@ impl Question<'_> {
 
 fn option_request(message: Builder, codes: &[u16], name: bool) -> Builder {
     let name = name.then_some(code::CLIENT_FQDN);
-    let codes: Vec<u8> = codes.iter().copied().chain(name).flat_map(u16::to_be_bytes).collect();
+    let codes = codes.iter().copied().chain(FOR_CONTAINERS).chain(name);
+    let codes: Vec<u8> = codes.flat_map(u16::to_be_bytes).collect();
     message.option(code::OPTION_REQUEST, &codes)
 }
 

@@ -172,5 +172,9 @@ fn the_classless_routes_are_asked_for_before_the_routers() {
     assert!(place(code::CLASSLESS_ROUTES) < place(code::ROUTER));
     let mut sorted = list.to_vec();
     sorted.sort_unstable();
-    assert_eq!(sorted, [1, 3, 6, 12, 15, 26, 28, 42, 51, 54, 58, 59, 119, 121, 249]);
+    let mut expected = vec![1, 3, 6, 12, 15, 26, 28, 51, 54, 58, 59, 119, 121, 249];
+    // For people and what runs in containers.
+    expected.extend([7, 42, 43, 66, 67, 100, 101, 150, 252]);
+    expected.sort_unstable();
+    assert_eq!(sorted, expected);
 }

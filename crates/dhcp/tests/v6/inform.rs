@@ -16,6 +16,7 @@ fn answer_to(asked: &Sent) -> Answer {
     Answer::to(asked, MessageType::Reply)
         .set(code::DNS_SERVERS, &DNS.octets())
         .set(code::DOMAIN_LIST, b"\x03lan\x00\x04home\x04arpa\x00")
+        .set(code::TIME_ZONE_NAME, b"Europe/Berlin")
 }
 
 #[test]
@@ -33,6 +34,8 @@ fn two_messages_make_information() {
         code::INFORMATION_REFRESH_TIME,
         code::INF_MAX_RT,
         code::ADDR_REG_ENABLE,
+        code::NTP_SERVERS,
+        code::TIME_ZONE_NAME,
     ] {
         assert!(codes.contains(&code), "{codes:?}");
     }
@@ -46,6 +49,9 @@ fn two_messages_make_information() {
     assert_eq!(information.search, ["lan".into(), "home.arpa".into()]);
     assert_eq!(information.server, server());
     assert!(!information.registers);
+    // All else that concerns the endpoint, and nothing twice.
+    let others: Vec<_> = information.options.options().iter().collect();
+    assert_eq!(others, [(code::TIME_ZONE_NAME, &b"Europe/Berlin"[..])]);
     assert_eq!(bench.client.lease(), None);
 }
 

@@ -3,6 +3,8 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/status` | what `landfall status --json` prints; `docs/status-schema.md` has its fields |
+//! | `GET /v1/leases/NAME` | what `landfall lease show NAME --json` prints; `docs/lease-schema.md` has its fields |
+//! | `GET /v1/events` | what happens from now on, a line of JSON each, without end; `docs/events.md` has them |
 //! | `GET /metrics` | counters and gauges for Prometheus; `docs/metrics.md` has them; asked for, on a TCP address too |
 //! | `GET /v1/version` | `{"version": "0.1.0"}`, the daemon's |
 //!

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::engine::api::{
     Counters, EndpointStatus, Ipv4Counters, Ipv6AddressStatus, Ipv6Counters, Ipv6Status,
-    NetworkStatus, StateStatus, Status,
+    LeaseDetails, NetworkStatus, ReplyOption, StateStatus, Status,
 };
 use crate::engine::ids::NetworkId;
 
@@ -157,4 +157,34 @@ pub(crate) fn status() -> Status {
         networks: vec![network(DMZ, "br1", 1), network(LAN, "br0", 4)],
         endpoints: vec![web, moved, held, starting, alone],
     }
+}
+
+/// The leases of a container with a server that says much, with IPv6.
+pub(crate) fn leases() -> Vec<LeaseDetails> {
+    let options = [
+        (3, &[192, 168, 7, 1][..]),
+        (6, &[192, 168, 7, 1, 9, 9, 9, 9]),
+        (43, &[1, 2, 0xff]),
+        (101, b"Europe/Berlin"),
+        (224, &[7]),
+    ];
+    let option = |code: u16, name: Option<&str>, value, data: &[u8]| ReplyOption {
+        code,
+        name: name.map(Into::into),
+        value,
+        data: data.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    let options = options.map(|(code, data)| {
+        let (name, value) = (wire::dhcp4::option_name(code), wire::dhcp4::option_value(code, data));
+        option(code.into(), name, value, data)
+    });
+    let endpoint = EndpointStatus { ipv6: Some(ipv6()), ..status().endpoints.swap_remove(0) };
+    let zone = Some(wire::Value::Text("Europe/Berlin".to_owned()));
+    vec![LeaseDetails {
+        name: Some("web-1".to_owned()),
+        endpoint,
+        lease_seconds: Some(7200),
+        options: options.into(),
+        ipv6_options: vec![option(42, Some("time zone"), zone, b"Europe/Berlin")],
+    }]
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::server::Daemon;
 use super::{client, sample, serve};
-use crate::engine::api::Status;
+use crate::engine::api::{LeaseDetails, Status};
+use crate::engine::changes::Change;
+use crate::engine::events::{Event, Events, Follower, Kind};
+use crate::engine::ids::NetworkId;
+
+static EVENTS: LazyLock<Events> = LazyLock::new(Events::default);
 
 /// A daemon that answers what the test says.
 #[derive(Clone)]
@@ -19,6 +25,14 @@ struct Fake<S>(S);
 impl<S: Fn() -> Status + Clone + Send + Sync + 'static> Daemon for Fake<S> {
     fn status(&self) -> Status {
         self.0()
+    }
+
+    fn lease_details(&self, who: &str) -> Vec<LeaseDetails> {
+        if who == "web 1/2%" { sample::leases() } else { Vec::new() }
+    }
+
+    fn follow(&self) -> Follower {
+        EVENTS.follow()
     }
 }
 
@@ -52,30 +66,112 @@ async fn the_document_of_v1() {
     insta::assert_snapshot!(String::from_utf8(answer.document.into()).unwrap());
 }
 
+fn fields(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                into.insert(name.clone());
+                fields(value, into);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| fields(item, into)),
+        _ => {}
+    }
+}
+
+/// The fields that a document describes.
+fn described(schema: &str) -> BTreeSet<String> {
+    let rows = schema.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(name, _)| name.to_owned()).collect()
+}
+
 /// Every field that the daemon sends is described, and every one described is sent.
 #[test]
-fn the_schema_tells_all_fields() {
-    fn fields(value: &Value, into: &mut BTreeSet<String>) {
-        match value {
-            Value::Object(object) => {
-                for (name, value) in object {
-                    into.insert(name.clone());
-                    fields(value, into);
-                }
-            }
-            Value::Array(items) => items.iter().for_each(|item| fields(item, into)),
-            _ => {}
-        }
-    }
+fn the_schemas_tell_all_fields() {
     let mut sent = BTreeSet::new();
     fields(&serde_json::to_value(sample::status()).unwrap(), &mut sent);
-    let schema = include_str!("../../../../docs/status-schema.md");
-    let described: BTreeSet<String> = schema
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    assert_eq!(sent, described);
+    assert_eq!(sent, described(include_str!("../../../../docs/status-schema.md")));
+    let mut sent = BTreeSet::new();
+    let mut leases = serde_json::to_value(sample::leases()).unwrap();
+    // As the other document has it.
+    leases[0]["endpoint"] = Value::Null;
+    fields(&leases, &mut sent);
+    assert_eq!(sent, described(include_str!("../../../../docs/lease-schema.md")));
+}
+
+#[tokio::test]
+async fn leases_by_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.sock");
+    daemon(&path);
+    let ask = async |who| {
+        let of = format!("/v1/leases/{}", client::encoded(who));
+        client::get(&of, Some(&path), Path::new("/")).await
+    };
+    let found = ask("web 1/2%").await.unwrap();
+    let found: Vec<LeaseDetails> = serde_json::from_slice(&found.document).unwrap();
+    assert_eq!(found[0].options, sample::leases()[0].options);
+    let error = ask("nobody").await.unwrap_err().to_string();
+    assert!(error.starts_with("no endpoint is meant by \"nobody\": name a container"), "{error}");
+}
+
+/// A page has every kind of event and every field, and no others.
+#[test]
+fn the_page_about_events_has_all() {
+    let id = || "e1".to_owned();
+    let event = Event {
+        network: Some(NetworkId::new("n1").unwrap()),
+        endpoint: Some(id().try_into().unwrap()),
+        name: Some("web".into()),
+        container: Some("c1".into()),
+        host_name: Some("web".into()),
+        mac: Some("02:00:00:00:00:42".parse().unwrap()),
+        address: Some(id()),
+        server: Some(std::net::Ipv4Addr::LOCALHOST),
+        holder: Some("02:00:00:00:00:43".parse().unwrap()),
+        changes: vec![Change { what: id(), before: None, now: Some(id()) }],
+        reason: Some(id()),
+        missed: Some(7),
+        ..Event::of(Kind::Missed)
+    };
+    let mut expected = BTreeSet::new();
+    fields(&serde_json::to_value(event).unwrap(), &mut expected);
+    let kinds = Kind::ALL.map(|kind| serde_json::to_value(kind).unwrap());
+    expected.extend(kinds.iter().map(|kind| kind.as_str().unwrap().to_owned()));
+    assert_eq!(described(include_str!("../../../../docs/events.md")), expected);
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_how_much_it_missed_and_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.sock");
+    let stop = daemon(&path);
+    let mut lines = client::follow("/v1/events", Some(&path), Path::new("/")).await.unwrap();
+    let read = async |lines: &mut client::Lines| -> Option<Event> {
+        Some(serde_json::from_slice(&lines.next().await?).unwrap())
+    };
+    assert_eq!(read(&mut lines).await.unwrap().event, Kind::Following);
+    // More than all buffers on the way take, and nobody reads: the daemon's part is done at once.
+    let reason = Some("x".repeat(1000));
+    for _ in 0..10_000 {
+        EVENTS.tell(Event { reason: reason.clone(), ..Event::of(Kind::LeaseRenewed) });
+        tokio::task::yield_now().await;
+    }
+    EVENTS.tell(Event::of(Kind::NetworkMade));
+    let (mut seen, mut missed) = (0, 0);
+    loop {
+        let event = read(&mut lines).await.unwrap();
+        match event.event {
+            Kind::NetworkMade => break,
+            Kind::Missed => missed += event.missed.unwrap(),
+            _ => seen += 1,
+        }
+    }
+    assert!(missed > 0 && seen > 100, "{seen} seen");
+    assert_eq!(seen + missed, 10_000);
+    // It ends with the daemon.
+    stop.cancel();
+    assert!(read(&mut lines).await.is_none());
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
 //! The command line.
 
 mod doctor;
+mod events;
 mod humane;
+mod lease;
 mod logging;
 mod network;
 mod serve;
 mod socket;
 mod status;
 mod table;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -36,6 +39,8 @@ Exit codes:
 enum Command {
     Serve(serve::Args),
     Status(status::Args),
+    Lease(lease::Args),
+    Events(events::Args),
     Doctor(doctor::Args),
     Network(network::Args),
     /// Print this binary's version
@@ -64,6 +69,8 @@ pub(crate) fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Events(args) => events::run(&args),
+        Command::Lease(args) => lease::run(&args),
         Command::Doctor(args) => return doctor::run(args),
         Command::Network(args) => network::run(args),
         Command::Version => print(&format!("landfall {}\n", env!("CARGO_PKG_VERSION"))),
@@ -79,12 +86,17 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+/// Says whether anybody reads still.
+fn print_on(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Failed(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::Failed(format!("cannot write to standard output: {error}"))),
     }
+}
+
+/// The same for what is all there is to print.
+fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(drop)
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{EXIT_CODES, Failure, print, table};
-use crate::admin::client;
+use super::{EXIT_CODES, Failure, print, table, watch};
+use crate::admin::client::{self, Answer};
 use crate::engine::api::{StateStatus, Status};
 
 /// Show the containers on the LAN, their addresses and leases
@@ -27,6 +27,10 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Show the table anew whenever something happens, and every five seconds, until Ctrl-C
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+
     /// Print the rows of the table only
     #[arg(long, conflicts_with = "json")]
     no_headers: bool,
@@ -36,9 +40,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Set but empty is what a setting looks like that nobody made.
     let named = args.admin_socket.as_deref().filter(|path| !path.as_os_str().is_empty());
-    let answer = runtime
-        .block_on(client::status(named, Path::new("/")))
-        .map_err(|error| Failure::NotReachable(error.to_string()))?;
+    if args.watch {
+        return runtime.block_on(watch::watch(named, !args.no_headers));
+    }
+    let answer = runtime.block_on(ask(named))?;
     for other in &answer.others {
         eprintln!(
             "landfall: this is the daemon on {}; another answers on {other} (--admin-socket)",
@@ -49,22 +54,38 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.json {
         return print(&String::from_utf8_lossy(&answer.document));
     }
-    let status: Status = serde_json::from_slice(&answer.document).map_err(|error| {
+    let status = read(&answer)?;
+    for trouble in troubles(&status.state) {
+        eprintln!("landfall: {trouble}");
+    }
+    print(&shown(&status, !args.no_headers))
+}
+
+/// The daemon's answer.
+pub(super) async fn ask(named: Option<&Path>) -> Result<Answer, Failure> {
+    let answer = client::status(named, Path::new("/")).await;
+    answer.map_err(|error| Failure::NotReachable(error.to_string()))
+}
+
+/// What it says.
+pub(super) fn read(answer: &Answer) -> Result<Status, Failure> {
+    serde_json::from_slice(&answer.document).map_err(|error| {
         Failure::Failed(format!(
             "the daemon on {} answers what this version of the command does not understand \
              ({error}); its own `landfall status`, or --json, does",
             answer.socket.display()
         ))
-    })?;
-    for trouble in troubles(&status.state) {
-        eprintln!("landfall: {trouble}");
-    }
+    })
+}
+
+/// The table, as wide as the terminal.
+pub(super) fn shown(status: &Status, headers: bool) -> String {
     // Text for a pipe, a file or a script is as wide as it must be.
-    let width = (io::stdout().is_terminal() && !args.no_headers)
+    let width = (io::stdout().is_terminal() && headers)
         .then(terminal_size::terminal_size)
         .flatten()
         .map(|(terminal_size::Width(columns), _)| columns);
-    print(&table::render(&status, Timestamp::now(), width, !args.no_headers))
+    table::render(status, Timestamp::now(), width, headers)
 }
 
 /// What is wrong with the state folder, a line each.

@@ -202,7 +202,7 @@ fn ipv6(endpoint: &EndpointStatus) -> Vec<String> {
 
 /// The host name and the container's short id, as far as they are known. The host name that Docker
 /// gives by itself is the short id already.
-fn name(endpoint: &EndpointStatus) -> String {
+pub(super) fn name(endpoint: &EndpointStatus) -> String {
     let id = endpoint.container.as_ref().map(|id| id.chars().take(12).collect::<String>());
     let (host, id) = (endpoint.host_name.as_deref().map(plain), id.as_deref().map(plain));
     match (host, id) {
@@ -213,7 +213,7 @@ fn name(endpoint: &EndpointStatus) -> String {
 }
 
 /// Text that a container chose must not steer the terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

@@ -346,6 +346,35 @@ pub(crate) struct Ipv6Status {
     pub(crate) ignored: dhcp::v6::Ignored,
 }
 
+/// An endpoint with all that the last replies of its DHCP servers said, as `landfall lease show` shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LeaseDetails {
+    /// The container's name, if it is known.
+    pub(crate) name: Option<String>,
+    /// What `landfall status` shows of it.
+    pub(crate) endpoint: EndpointStatus,
+    /// For how many seconds the DHCPv4 lease was granted; none: for ever, or there is no lease.
+    pub(crate) lease_seconds: Option<u64>,
+    /// All options of the last DHCPACK that are not in fields (1, 51, 54, 58, 59) and do not only concern the message (50, 53,
+    /// 56, 61, 82), by code.
+    pub(crate) options: Vec<ReplyOption>,
+    /// All options of the last DHCPv6 Reply that are not in fields and do not only concern the message.
+    pub(crate) ipv6_options: Vec<ReplyOption>,
+}
+
+/// An option as a server sent it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReplyOption {
+    /// Its code.
+    pub(crate) code: u16,
+    /// What the registries call it; none: it is a site's own, or hardly ever seen.
+    pub(crate) name: Option<String>,
+    /// What it says; none: it is not known how to read it.
+    pub(crate) value: Option<wire::Value>,
+    /// Its data in hexadecimal digits.
+    pub(crate) data: String,
+}
+
 /// An IPv6 address as `landfall status` shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ipv6AddressStatus {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 use wire::dhcp4::{code, option_name, option_value};
 
+use super::events::Kind;
 use super::ids::EndpointId;
 use super::{Engine, with_prefix};
 
@@ -110,6 +111,12 @@ fn change_of_list<T: Display>(
 }
 
 impl Engine {
+    /// How an endpoint's lease differs from what it was.
+    pub(super) fn changes_of(&self, id: &EndpointId, old: &Lease) -> Vec<Change> {
+        let lease = self.segment_of(id).and_then(|(segment, mac)| segment.view(mac)?.lease);
+        lease.map(|new| of_lease(old, &new)).unwrap_or_default()
+    }
+
     /// Tells the log how a lease has changed.
     pub(super) fn log_change(&self, id: &EndpointId, mac: MacAddr, (old, new): (&Lease, &Lease)) {
         let network = self.network_of(id);
@@ -120,14 +127,16 @@ impl Engine {
         );
     }
 
-    /// The same for IPv6.
+    /// The same for IPv6; followers are told as well.
     pub(super) fn log_change6(&self, id: &EndpointId, old: &Configuration) {
         let Some((segment, mac)) = self.segment_of(id) else { return };
         let Some(view) = segment.ipv6().and_then(|ipv6| ipv6.view(mac)) else { return };
-        let network = self.network_of(id);
-        tracing::info!(
-            %network, endpoint = %id, %mac, "IPv6 changed: {}", listed(&of_ipv6(old, &view.configuration))
-        );
+        let (network, changes) = (self.network_of(id), of_ipv6(old, &view.configuration));
+        tracing::info!(%network, endpoint = %id, %mac, "IPv6 changed: {}", listed(&changes));
+        self.happened_with(id, Kind::Ipv6Changed, |event| {
+            (event.address, event.server) = (None, None);
+            event.changes = changes;
+        });
     }
 
     /// The identifier of an endpoint's network, for the log.

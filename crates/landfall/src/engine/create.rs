@@ -9,6 +9,7 @@ use wire::MacAddr;
 use super::api::{Attachment, Container, NewEndpoint};
 use super::asked::Asked;
 use super::endpoint_options::{EndpointOptions, IDENTITY};
+use super::events::Kind;
 use super::ids::EndpointId;
 use super::mode::Mode;
 use super::options::{Options, invalid};
@@ -165,6 +166,10 @@ impl Engine {
             }
             Err(error) => {
                 undo.now().await;
+                self.happened_on(&network, Kind::EndpointFailed, |event| {
+                    (event.endpoint, event.mac) = (Some(new.id.clone()), Some(mac));
+                    event.reason = Some(error.to_string());
+                });
                 Err(error)
             }
         }
@@ -275,6 +280,12 @@ impl Engine {
                 network = %network.id, endpoint = %id, bridge = bridge.name, %mac,
                 "endpoint made without an address: nobody gives it one yet"
             ),
+        }
+        self.happened(id, Kind::EndpointMade);
+        match (&lease, origin) {
+            (None, _) => {}
+            (_, Origin::Held(_)) => self.happened(id, Kind::LeaseHandedOver),
+            _ => self.happened(id, Kind::LeaseGranted),
         }
         Ok(Attachment { mac, address, address6 })
     }

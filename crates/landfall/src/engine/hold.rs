@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use wire::MacAddr;
 
 use super::api::Container;
+use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
 use super::{Endpoint, Engine, Error, State};
 use crate::fault::point;
@@ -61,6 +62,7 @@ impl Engine {
         point("hold: recorded");
         segment.link_down(mac).await;
         point("hold: place taken");
+        self.happened(id, Kind::LeaseHeld);
         self.hold_for(id, delay);
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use net::process;
 use tokio::sync::oneshot::error::TryRecvError;
 
+use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
 use super::sandbox::{Inside, Sandbox, open_netns};
 use super::{Endpoint, Engine, Error, container_link, host_link};
@@ -138,7 +139,7 @@ impl Engine {
         id: &EndpointId,
         is_so: impl Fn(&Endpoint) -> bool,
     ) -> bool {
-        let (segment, mac) = {
+        let (segment, mac, leased) = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id).filter(|e| is_so(e)) else {
                 return false;
@@ -153,8 +154,12 @@ impl Engine {
             let Some(segment) = endpoint.segment.clone() else { return true };
             let (leased, mac) = (endpoint.lease().is_some(), endpoint.mac);
             state.counters.released += u64::from(leased);
-            (segment, mac)
+            (segment, mac, leased)
         };
+        if leased {
+            tracing::info!(endpoint = %id, %mac, "its lease is given back");
+            self.happened(id, Kind::LeaseReleased);
+        }
         point("leave: known");
         if let Err(error) = self.keep(id).await {
             // The RELEASE goes out all the same: a lease too few in the store is found out at
@@ -190,6 +195,11 @@ impl Engine {
         tracing::info!(
             network = %endpoint.network.id, endpoint = %id, mac = %endpoint.mac, "endpoint removed"
         );
+        self.happened_on(&endpoint.network, Kind::EndpointRemoved, |event| {
+            (event.endpoint, event.mac) = (Some(id.clone()), Some(endpoint.mac));
+            (event.name, event.host_name) = (endpoint.name.clone(), endpoint.host_name.clone());
+            event.container = endpoint.container.clone();
+        });
         let forget = Change::DeleteEndpoint(id.clone());
         if let Some(mut released) = endpoint.released
             && matches!(released.try_recv(), Err(TryRecvError::Empty))

@@ -36,6 +36,8 @@
 //! | `recover` | go on where an earlier run stopped |
 //! | `diagnose` | why there is no lease |
 //! | `status` | what people see |
+//! | `lease_details` | the same of one endpoint, with all that its servers said |
+//! | `events` | telling whoever follows what happens |
 //! | `counters` | how often what became of leases, and what was said of IPv6 |
 
 pub(crate) mod api;
@@ -43,7 +45,7 @@ mod applied;
 mod asked;
 mod backlog;
 mod bridges;
-mod changes;
+pub(crate) mod changes;
 mod child;
 mod client;
 mod conflict;
@@ -53,6 +55,7 @@ mod diagnose;
 mod dns;
 pub(crate) mod endpoint_options;
 mod error;
+pub(crate) mod events;
 mod guest;
 mod hold;
 pub(crate) mod identity;
@@ -60,6 +63,7 @@ pub(crate) mod ids;
 mod ipv6;
 mod join;
 mod lease;
+mod lease_details;
 mod leave;
 pub(crate) mod mode;
 mod mtu;
@@ -97,7 +101,7 @@ pub(crate) use error::Error;
 
 use crate::segments::{Access, Live, Segment, Segments};
 use crate::store::{
-    Change, EndpointRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6, StoredLease,
+    Audit, Change, EndpointRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6, StoredLease,
     Unreadable,
 };
 use endpoint_options::EndpointOptions;
@@ -126,6 +130,8 @@ struct Inner {
     secret: Secret,
     started: Duration,
     news: mpsc::UnboundedSender<LinkNews>,
+    events: events::Events,
+    audit: Audit,
     /// What is done to its end, whatever becomes of its caller; the process waits for it.
     unfinished: TaskTracker,
     /// Held by who writes what a container knows of DNS.
@@ -219,6 +225,8 @@ impl Engine {
             secret: Secret::in_folder(dir),
             started: net::boot_now(),
             news,
+            events: events::Events::default(),
+            audit: Audit::in_folder(dir),
             unfinished: TaskTracker::new(),
             dns: tokio::sync::Mutex::default(),
             removed: Notify::new(),
@@ -245,6 +253,7 @@ impl Engine {
         if tokio::time::timeout(FINISHING, self.0.unfinished.wait()).await.is_err() {
             tracing::warn!("something is half undone: the next start goes on with it");
         }
+        self.0.audit.flush().await;
         if let Err(error) = self.0.store.flush().await {
             tracing::error!(%error, "the last changes are not on the disk");
         }

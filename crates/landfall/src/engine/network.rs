@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::NewNetwork;
 use super::conflict;
 use super::create::random_mac;
+use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
 use super::mode;
 use super::options::{self, Options};
@@ -105,6 +106,7 @@ impl Engine {
             }
         }
         tracing::info!(network = %record.id, interface, "network made");
+        self.happened_on(record, Kind::NetworkMade, |_| {});
         Ok(())
     }
 
@@ -171,6 +173,7 @@ impl Engine {
             point("forget: port removed");
         }
         tracing::info!(network = %id, interface = network.options.interface, "network forgotten");
+        self.happened_on(&network, Kind::NetworkRemoved, |_| {});
         Ok(())
     }
 }

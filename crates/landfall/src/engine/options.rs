@@ -14,6 +14,8 @@ use super::mode::{self, MACVLAN, Mode, other_mode};
 
 /// Names of the options of a network, as `docker network create -o` takes them.
 pub(crate) mod name {
+    /// Keep a log of what happens to the network's endpoints in the state folder; `false`.
+    pub(crate) const AUDIT_LOG: &str = "audit_log";
     /// The bridge that is the LAN's port on this host. Required, except with `mode=macvlan`.
     pub(crate) const BRIDGE: &str = "bridge";
     /// How containers reach the segment: `bridge` or `macvlan`.
@@ -77,6 +79,7 @@ pub(crate) mod name {
 
     /// All of a network's, sorted.
     pub(crate) const ALL: &[&str] = &[
+        AUDIT_LOG,
         BRIDGE,
         CLIENT_ID,
         CONFLICT_CHECK,
@@ -150,6 +153,9 @@ pub(crate) struct Options {
     /// Whether a container's DHCP server and router messages are dropped at its port.
     #[serde(default)]
     pub(crate) dhcp_guard: bool,
+    /// Whether what happens to its endpoints is kept in a file.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) audit_log: bool,
     /// Whether containers have IPv4. If not, they have IPv6.
     #[serde(default = "with_ipv4")]
     pub(crate) ipv4: bool,
@@ -360,6 +366,7 @@ impl Options {
                 Some((name, value)) => return Err(invalid(name, value, "drop or keep")),
             },
             dhcp_guard,
+            audit_log: flag(get(name::AUDIT_LOG), false)?,
             ipv4,
             ipv6,
             no_server,
@@ -517,7 +524,7 @@ mod tests {
         assert_eq!(options.interface, "br0");
         assert_eq!(options.lease_timeout, Duration::from_secs(10));
         assert_eq!(options.interface_prefix, "eth");
-        assert!(!options.ignore_conflicts && !options.skip_routes);
+        assert!(!options.ignore_conflicts && !options.skip_routes && !options.audit_log);
     }
 
     #[test]
@@ -527,13 +534,14 @@ mod tests {
             ("mode", "bridge"),
             ("lease_timeout", "1m30s"),
             ("ignore_conflicts", "true"),
+            ("audit_log", "true"),
             ("skip_routes", "1"),
             ("ipv6", "false"),
             ("interface_prefix", "lan"),
         ])
         .unwrap();
         assert_eq!(options.lease_timeout, Duration::from_secs(90));
-        assert!(options.ignore_conflicts && options.skip_routes);
+        assert!(options.ignore_conflicts && options.skip_routes && options.audit_log);
         assert_eq!(options.interface_prefix, "lan");
     }
 

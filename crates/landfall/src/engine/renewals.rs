@@ -59,6 +59,7 @@ impl Engine {
         tracing::debug!(endpoint = %id, %mac, address = %lease.address, "lease renewed");
         point("renew: acknowledged");
         self.lock().count(&v4::Event::Renewed);
+        self.lease_happened(id, &v4::Event::Renewed);
         self.keep_later(id);
         point("renew: kept");
         Some(prolongation)

@@ -102,7 +102,7 @@ impl State {
 }
 
 impl Endpoint {
-    fn status(&self, id: &EndpointId) -> EndpointStatus {
+    pub(super) fn status(&self, id: &EndpointId) -> EndpointStatus {
         let view = self.segment.as_ref().and_then(|segment| segment.view(self.mac));
         let lease = view.as_ref().and_then(|view| view.lease.as_ref());
         let address = lease.map(with_prefix);

@@ -14,6 +14,7 @@ use wire::MacAddr;
 
 use super::backlog::Backlog;
 use super::bridges::BridgeNews;
+use super::events::Kind;
 use super::guest::{self, Guest};
 use super::ids::EndpointId;
 use super::sandbox::{Configured, Inside, Sandbox};
@@ -89,7 +90,7 @@ pub(super) async fn work(
     let mut backlog = Backlog::default();
     loop {
         while let Ok(event) = ipv6.try_recv() {
-            backlog.add(event);
+            engine.note(&mut backlog, event);
         }
         tokio::select! {
             Some(news) = queue.recv() => match news {
@@ -104,7 +105,7 @@ pub(super) async fn work(
             1.. = leases.recv_many(&mut events, MOST_EVENTS) => {
                 engine.lease_events(&mut events).await;
             }
-            Some(event) = ipv6.recv() => backlog.add(event),
+            Some(event) = ipv6.recv() => engine.note(&mut backlog, event),
             () = std::future::ready(()), if !backlog.is_empty() => {
                 engine.ipv6_events(backlog.take(MOST_EVENTS)).await;
             }
@@ -149,6 +150,14 @@ impl Engine {
         {
             self.tell(LinkNews::Astray(id.clone()));
         }
+    }
+
+    /// Something has happened to an endpoint's IPv6, and is followed in its turn.
+    fn note(&self, backlog: &mut Backlog, event: Ipv6Event) {
+        if let dhcp::ipv6::Event::Duplicate { address, holder, .. } = &event.event {
+            self.duplicate_happened(&event.endpoint, (*address).into(), *holder);
+        }
+        backlog.add(event);
     }
 
     fn link_removed(&self, index: u32) {
@@ -265,6 +274,9 @@ impl Engine {
         segment.announce(mac);
         point("join: announced");
         self.propagate_dns(id);
+        if self.joined(id).is_some() {
+            self.happened(id, Kind::LinkUp);
+        }
         if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.confirmed) {
             // Known from before the daemon's restart, and the DHCP client sends the name.
             return;
@@ -307,6 +319,7 @@ impl Engine {
             return self.see_to_an_address(id);
         }
         self.lock().count(&event);
+        self.lease_happened(id, &event);
         self.keep_later(id);
         let lease = segment.view(mac).and_then(|view| view.lease);
         match (&event, &lease) {

@@ -14,7 +14,7 @@ use net::{BootTimer, Netns};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use wire::MacAddr;
-use wire::dhcp6::port;
+use wire::dhcp6::{KeptOptions, port};
 use wire::frame::{Checksum, Frame, Payload};
 use wire::nd::Message;
 
@@ -302,6 +302,11 @@ impl Ipv6 {
             server: client.lease().map(|lease| lease.server.to_string()),
             ignored: ignored6(client),
         })
+    }
+
+    /// What its DHCPv6 server's last Reply said beside addresses, prefixes and DNS.
+    pub(crate) fn server_options(&self, mac: MacAddr) -> Option<KeptOptions> {
+        self.lock().clients.get(&mac)?.client.server_options().cloned()
     }
 
     /// What is to be stored of it.

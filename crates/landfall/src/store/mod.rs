@@ -17,6 +17,7 @@
 //! | `secret` | what makes stable addresses this machine's own |
 //! | `writer` | the thread that writes |
 
+mod audit;
 mod copy;
 mod encoding;
 mod file;
@@ -35,6 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
+pub(crate) use audit::Audit;
 pub(crate) use encoding::Unreadable;
 pub(crate) use load::Loaded;
 pub(crate) use record::{EndpointRecord, NetworkRecord, Phase, StoredIpv6, StoredLease};

@@ -8,6 +8,8 @@ pub const SUBNET_MASK: u8 = 1;
 pub const ROUTER: u8 = 3;
 /// Domain name servers, best first (RFC 2132 §3.8).
 pub const DNS_SERVER: u8 = 6;
+/// Log servers (RFC 2132 §3.9).
+pub const LOG_SERVER: u8 = 7;
 /// The client's host name (RFC 2132 §3.14).
 pub const HOST_NAME: u8 = 12;
 /// The domain the client resolves names in (RFC 2132 §3.17).
@@ -16,6 +18,8 @@ pub const DOMAIN_NAME: u8 = 15;
 pub const INTERFACE_MTU: u8 = 26;
 /// Broadcast address of the subnet (RFC 2132 §5.3).
 pub const BROADCAST_ADDRESS: u8 = 28;
+/// Options of a vendor's own (RFC 2132 §8.4).
+pub const VENDOR_OPTIONS: u8 = 43;
 /// NTP servers, best first (RFC 2132 §8.3).
 pub const NTP_SERVER: u8 = 42;
 /// The address a client asks for (RFC 2132 §9.1).
@@ -42,19 +46,31 @@ pub const REBINDING_TIME: u8 = 59;
 pub const VENDOR_CLASS: u8 = 60;
 /// Client identifier (RFC 2132 §9.14, RFC 4361 §6.1).
 pub const CLIENT_ID: u8 = 61;
+/// The name of a TFTP server (RFC 2132 §9.4).
+pub const TFTP_SERVER_NAME: u8 = 66;
+/// The name of a boot file (RFC 2132 §9.5).
+pub const BOOT_FILE: u8 = 67;
 /// Classes of the client's user (RFC 3004 §4).
 pub const USER_CLASS: u8 = 77;
 /// The client would have a lease in two messages, or has it (RFC 4039 §4); empty.
 pub const RAPID_COMMIT: u8 = 80;
 /// The client's name, and who tells the DNS (RFC 4702 §2).
 pub const CLIENT_FQDN: u8 = 81;
+/// The time zone in POSIX's words (RFC 4833 §2).
+pub const TIME_ZONE_POSIX: u8 = 100;
+/// The time zone by its name in the TZ database (RFC 4833 §2).
+pub const TIME_ZONE_NAME: u8 = 101;
 /// The client can do without IPv4 (RFC 8925 §3.1).
 pub const IPV6_ONLY_PREFERRED: u8 = 108;
 /// Domains to search, compressed as in DNS (RFC 3397 §2).
 pub const DOMAIN_SEARCH: u8 = 119;
 /// Classless static routes (RFC 3442).
 pub const CLASSLESS_ROUTES: u8 = 121;
+/// Addresses of TFTP servers (RFC 5859 §3).
+pub const TFTP_SERVERS: u8 = 150;
 /// Microsoft's number for the same contents as 121, from before RFC 3442.
 pub const CLASSLESS_ROUTES_MICROSOFT: u8 = 249;
+/// Where browsers find their proxy (WPAD; a site's own number that all use).
+pub const WPAD: u8 = 252;
 /// End of a field's options, has no length (RFC 2132 §3.2).
 pub const END: u8 = 255;

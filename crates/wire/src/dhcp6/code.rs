@@ -26,6 +26,8 @@ pub const USER_CLASS: u16 = 15;
 pub const VENDOR_CLASS: u16 = 16;
 /// The client takes Reconfigure messages (RFC 8415 §21.20).
 pub const RECONFIGURE_ACCEPT: u16 = 20;
+/// Options of a vendor's own (RFC 8415 §21.17).
+pub const VENDOR_OPTIONS: u16 = 17;
 /// Domain name servers, best first (RFC 3646 §3).
 pub const DNS_SERVERS: u16 = 23;
 /// Domains to search (RFC 3646 §4).
@@ -34,10 +36,20 @@ pub const DOMAIN_LIST: u16 = 24;
 pub const IA_PD: u16 = 25;
 /// A prefix, within an IA_PD (RFC 8415 §21.22).
 pub const IA_PREFIX: u16 = 26;
+/// SNTP servers (RFC 4075 §4).
+pub const SNTP_SERVERS: u16 = 31;
 /// When to ask for information anew (RFC 8415 §21.23).
 pub const INFORMATION_REFRESH_TIME: u16 = 32;
 /// The client's name, and who tells the DNS (RFC 4704 §4).
 pub const CLIENT_FQDN: u16 = 39;
+/// The time zone in POSIX's words (RFC 4833 §3).
+pub const TIME_ZONE_POSIX: u16 = 41;
+/// The time zone by its name in the TZ database (RFC 4833 §3).
+pub const TIME_ZONE_NAME: u16 = 42;
+/// NTP servers (RFC 5908 §4).
+pub const NTP_SERVERS: u16 = 56;
+/// Where a boot file is (RFC 5970 §3.1).
+pub const BOOT_FILE_URL: u16 = 59;
 /// Longest time between two Solicits (RFC 8415 §21.24).
 pub const SOL_MAX_RT: u16 = 82;
 /// Longest time between two Information-requests (RFC 8415 §21.25).
