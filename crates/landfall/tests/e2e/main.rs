@@ -21,7 +21,6 @@
 //! | `firewall` | br_netfilter and Docker's FORWARD policy |
 //! | `continuity` | Landfall and dockerd restart under running containers |
 //! | `plugin` | the managed plugin |
-//! | `swarm` | a service of a swarm of one node |
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
@@ -44,4 +43,3 @@ mod plugin;
 mod refusals;
 mod restarts;
 mod returns;
-mod swarm;
