@@ -56,6 +56,8 @@ pub(super) struct Configured {
     pub(super) routes: Vec<(Ipv4Net, Option<Ipv4Addr>)>,
     /// Routes that are not the lease's and that went with its address.
     pub(super) others: Vec<Route>,
+    /// Whether the container's default route went with it.
+    pub(super) had_default: bool,
 }
 
 impl NetworkRecord {
@@ -76,6 +78,7 @@ impl NetworkRecord {
             // The default route last: its router may be reached through one of the others.
             routes: routes.chain(default).collect(),
             others: Vec::new(),
+            had_default: false,
         }
     }
 }
@@ -115,7 +118,8 @@ impl Sandbox {
         }
         self.put_address(lease).await?;
         let anybodys_default = self.links.routes_v4().await?.iter().any(is_default);
-        let our_default = before.iter().any(is_default);
+        // Or was, before the last lease ended: another interface has only stood in for it.
+        let our_default = old.had_default || before.iter().any(is_default);
         for (destination, via) in &new.routes {
             let default = destination.prefix_len() == 0;
             // Which interface has the default route is Docker's choice among a container's
@@ -146,6 +150,7 @@ impl Sandbox {
     /// [`Sandbox::change`], when there is a lease again.
     pub(super) async fn withdraw(&self, old: &Configured) -> net::Result<Configured> {
         let before = self.routes().await?;
+        let had_default = before.iter().any(is_default);
         self.delete_routes(&before, old.routes.iter()).await?;
         if let Some(address) = old.address {
             self.delete_address(address).await?;
@@ -155,7 +160,7 @@ impl Sandbox {
         others.retain(|route| {
             !after.contains(route) && !old.routes.contains(&(route.destination, route.gateway))
         });
-        Ok(Configured { others, ..Configured::default() })
+        Ok(Configured { others, had_default, ..Configured::default() })
     }
 
     /// Deletes those of a lease's routes that are `there`, whoever made them: the first lease's are Docker's.

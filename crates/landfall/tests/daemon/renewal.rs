@@ -410,6 +410,29 @@ fn a_classless_route_that_goes() {
     wait_routes(&container, &[default]);
 }
 
+/// While a lease is away another interface may stand in; with the next lease the choice is Docker's again.
+#[test]
+fn the_default_route_comes_back_to_the_interface_that_had_it() {
+    let (site, server, container) = run_with(Grant::new(ADDRESS).times(1, 60, 120));
+    let held: Ipv4Addr = ADDRESS.into();
+    server.behave(move |request| {
+        let refused = request.message.ciaddr == held;
+        if refused { vec![nak(request, Lan::ROUTER, "no more")] } else { Vec::new() }
+    });
+    wait_routes(&container, &[]);
+    container
+        .ns
+        .ip_batch(
+            "link add eth1 type veth peer name eth1x\nlink set eth1 up\nlink set eth1x up\n\
+             addr add 10.88.0.2/32 dev eth1\nroute add 10.88.0.0/16 dev eth1\n\
+             route add default via 10.88.0.1 dev eth1\n",
+        )
+        .unwrap();
+    server.grant(Grant::new([10, 77, 1, 6]).times(60, 90, 120));
+    wait_routes(&container, &["10.88.0.0/16 dev eth1", "default via 10.77.0.1 dev eth0"]);
+    assert_eq!(site.shown("web")["gateway"], "10.77.0.1");
+}
+
 /// Which of a container's networks has the default route is Docker's choice.
 #[test]
 fn the_default_route_of_another_interface_is_left_alone() {

@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Lease, Namespace, ServerOptions};
+use lab::{DhcpServer, Dnsmasq, EngineVersion, Lan, LanOptions, Lease, Namespace, ServerOptions};
 
-use crate::site::{SOON, Site, default_routes, inside, ip_json};
+use crate::site::{SOON, Site, default_routes, inside, ip_json, network_args, until};
 
 /// The router of a second LAN, behind the Docker host's bridge `br1`.
 const FAR_ROUTER: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
@@ -39,6 +39,78 @@ fn containers_join_and_leave_networks() {
 
     connected_and_disconnected(&site);
     on_two_lans(&site, &far, &far_server);
+}
+
+/// One default route, where the engine has put it, whatever becomes of either lease; on subnets that overlap there can be
+/// no two interfaces, and the engine says so.
+#[test]
+fn one_network_of_two_has_the_default_route() {
+    let lan =
+        Lan::new(LanOptions { extra_bridge: Some("br1".into()), ..Default::default() }).unwrap();
+    let far = far_router(&lan);
+    let near_options =
+        |router| ServerOptions { renew: Some(3), router: Some(router), ..Default::default() };
+    let pool = (Ipv4Addr::new(10, 78, 1, 1), Ipv4Addr::new(10, 78, 20, 254));
+    let far_options = |router| ServerOptions { pool, ..near_options(router) };
+    let mut far_server = Dnsmasq::start(&far, "eth0", far_options(FAR_ROUTER)).unwrap();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", near_options(Lan::ROUTER)).unwrap();
+    let mut site = Site::on(lan, server, &[]);
+    site.network("lan", &[]);
+    let args = network_args("landfall", "far", ["bridge=br1", "release_delay=0"].iter());
+    site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let newest = EngineVersion::from_env().unwrap() == EngineVersion::V28;
+    // By name, or as the user says where the engine knows how.
+    let first = if newest { "lan" } else { "far" };
+    let mut create = vec!["create", "--name", "both", "--stop-signal", "KILL"];
+    create.extend(if newest {
+        ["--network", "name=lan,gw-priority=10"]
+    } else {
+        ["--network", "lan"]
+    });
+    create.extend(["busybox", "sleep", "infinity"]);
+    site.docker(&create);
+    site.docker(&["network", "connect", "far", "both"]);
+    site.docker(&["start", "both"]);
+    let sandbox = site.sandbox("both");
+    let (near_router, far_router) = (Lan::ROUTER.to_string(), FAR_ROUTER.to_string());
+    assert_eq!(gateway(&sandbox), if first == "lan" { near_router } else { far_router });
+
+    // Either server names another router, and one of both is of use.
+    let (near_next, far_next) = (Lan::LAPTOP, Ipv4Addr::new(10, 78, 0, 9));
+    site.server.reconfigure("eth0", near_options(near_next)).unwrap();
+    far_server.reconfigure("eth0", far_options(far_next)).unwrap();
+    let next = if first == "lan" { near_next } else { far_next };
+    until("the next router", SOON, || (gateway(&sandbox) == next.to_string()).then_some(()));
+    let followed = |network: &str, router: Ipv4Addr| {
+        let address = site.address("both", network);
+        let of = |e: &&serde_json::Value| {
+            e["address"].as_str().unwrap_or_default() == format!("{address}/16")
+        };
+        let endpoints = site.endpoints();
+        let endpoint = endpoints.iter().find(of)?;
+        (endpoint["gateway"] == router.to_string()).then_some(())
+    };
+    until("the word of the near server", SOON, || followed("lan", near_next));
+    until("the word of the far server", SOON, || followed("far", far_next));
+    assert_eq!(gateway(&sandbox), next.to_string());
+
+    // The one that has it goes: the other takes its place.
+    let other = interface(&sandbox, site.address("both", if newest { "far" } else { "lan" }));
+    site.docker(&["network", "disconnect", first, "both"]);
+    let routes = default_routes(&sandbox);
+    assert_eq!(routes.len(), 1, "{routes:?}");
+    assert_eq!(routes[0].1, other);
+    site.docker(&["rm", "-f", "both"]);
+
+    site.network("again", &[]);
+    site.run("web", &["--network", "lan"]);
+    let idle = site.host_links();
+    let said = site.docker_fails(&["network", "connect", "again", "web"]);
+    assert!(said.contains("conflicts with existing route"), "{said}");
+    assert_eq!(site.host_links(), idle);
+    site.docker(&["rm", "-f", "web"]);
+    site.no_lease_is_left();
 }
 
 fn far_router(lan: &Lan) -> Namespace {
