@@ -45,7 +45,7 @@ fn every_lease_goes_on() {
         for endpoint in endpoints.as_array_mut().unwrap() {
             endpoint["renews_at"].take();
             endpoint["expires_at"].take();
-            // Of this run of the daemon only.
+            // Counted anew by each run.
             endpoint["ignored"].take();
         }
         endpoints
