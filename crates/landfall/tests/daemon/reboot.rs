@@ -42,6 +42,16 @@ fn asks_whether_it_is_still_right(request: &Request) -> bool {
         && request.message.ciaddr.is_unspecified()
 }
 
+/// Waits until so many have asked, since the `mark`, whether their lease is still right.
+fn all_ask(server: &Server, mark: usize, count: usize) {
+    eventually("all have asked", SOON * 4, || {
+        let said = server.requests();
+        let said = said[mark..].iter().filter(|request| asks_whether_it_is_still_right(request));
+        let who: BTreeSet<MacAddr> = said.map(|request| request.message.chaddr).collect();
+        same(who.len(), &count)
+    });
+}
+
 #[test]
 fn a_container_has_its_address_again_in_one_round_trip() {
     for clock in [true, false] {
@@ -200,12 +210,7 @@ fn one_after_the_other_is_up_before_the_router() {
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     let mark = server.mark();
     server.behave(answer);
-    eventually("all have asked", SOON * 4, || {
-        let said = server.requests();
-        let said = said[mark..].iter().filter(|request| asks_whether_it_is_still_right(request));
-        let who: BTreeSet<MacAddr> = said.map(|request| request.message.chaddr).collect();
-        same(who.len(), &first.len())
-    });
+    all_ask(&server, mark, first.len());
     // The router has been heard: whoever comes now asks before it goes on.
     let mark = server.mark();
     create(&site, "b", late);
@@ -237,12 +242,7 @@ fn all_of_them_are_up_before_the_router() {
     let mark = server.mark();
     server.behave(answer);
     // Each of them hears in the end that its lease is still right.
-    eventually("all have asked", SOON * 4, || {
-        let said = server.requests();
-        let said = said[mark..].iter().filter(|request| asks_whether_it_is_still_right(request));
-        let who: BTreeSet<MacAddr> = said.map(|request| request.message.chaddr).collect();
-        same(who.len(), &COUNT)
-    });
+    all_ask(&server, mark, COUNT);
 }
 
 #[test]
