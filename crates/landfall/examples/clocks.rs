@@ -127,6 +127,10 @@ fn jump(wall: i64, slept: i64) {
             CLOCK_BOOTTIME => {
                 // SAFETY: `spec` is writable and outlives the call. A descriptor that is no timer's any more is an error.
                 unsafe { syscall(SYS_timerfd_gettime, *fd, &raw mut spec) };
+                if (spec.it_value.tv_sec, spec.it_value.tv_nsec) == (0, 0) {
+                    // Not set; or it has fired and nobody has noticed yet, which would be forgotten.
+                    continue;
+                }
                 earlier(&mut spec.it_value, slept);
             }
             _ if *watches => spec.it_value.tv_nsec = 1,
