@@ -165,9 +165,11 @@ impl World {
             Step::Start => self.command(|client| client.start(now)),
             Step::Release => self.command(|client| client.release(now)),
             Step::Renew => self.command(|client| client.renew(now)),
-            Step::Confirm(later) => self.command(|client| {
-                client.confirm(now + Duration::from_millis(40) * later.into(), now);
-            }),
+            Step::Confirm(later) => {
+                let at = now + Duration::from_millis(40) * later.into();
+                self.endpoint.moves(at);
+                self.command(|client| client.confirm(at, now));
+            }
             Step::Up(up) if self.endpoint.history.ready > 0 => {
                 self.endpoint.up = up;
                 self.command(|client| client.hold(!up));
@@ -354,7 +356,8 @@ pub fn run(bytes: &[u8]) -> bool {
         ..Config::new(MAC)
     };
     let now = Instant::from_boot(Duration::from_secs(1000));
-    let endpoint = Endpoint::new(Client::new(config, 1), now);
+    let mut endpoint = Endpoint::new(Client::new(config, 1), now);
+    endpoint.forgive();
     let mut world = World { endpoint, now, seed: 1, asked: Vec::new() };
     for step in life.steps.drain(..).take(200) {
         world.take(step);

@@ -27,10 +27,12 @@ impl Client {
             search: learned.search.iter().map(|entry| entry.what.clone()).collect(),
             routers: learned.routers.iter().map(Router::from).collect(),
             on_link: learned.on_link.iter().map(OnLink::from).collect(),
-            routes: learned.routes.iter().map(Route::from).collect(),
+            routes: learned.routes_elsewhere().map(Route::from).collect(),
             ..Configuration::default()
         };
+        // The first counts, in the container's kernel as well (RFC 4191 §3.2).
         configuration.routers.sort_by_key(|router| std::cmp::Reverse(router.preference));
+        configuration.routes.sort_by_key(|route| std::cmp::Reverse(route.preference));
         for entry in learned.addresses.iter() {
             configuration.addresses.extend(entry.what.address.map(|address| Address {
                 address,

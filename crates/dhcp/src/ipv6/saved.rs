@@ -4,9 +4,9 @@ use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Configuration;
 use super::client::Client;
 use super::stateful::usable;
+use super::{Configuration, Mode};
 use crate::nd::Learned;
 use crate::v6::{Information, Lease};
 use crate::{Instant, nd};
@@ -96,6 +96,9 @@ impl Client {
         client.kept = saved.kept;
         if let Some(lease) = saved.lease {
             client.resume_lease(lease, now);
+        } else if client.host.learned().is_empty() {
+            // No router has said anything: a server is asked unbidden, as before.
+            client.asked_unbidden = client.config.mode == Mode::Auto;
         }
         if saved.registers {
             client.server().resume_registering(now);

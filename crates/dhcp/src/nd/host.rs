@@ -15,7 +15,7 @@ use super::learn::Rate;
 use super::learned::Learned;
 use super::progress::{Progress, bump};
 use super::solicit::Soliciting;
-use super::{Config, Event, Neighbour};
+use super::{Config, Event, InterfaceId, Neighbour};
 use crate::Instant;
 
 /// For how long after a confirmation what was known before may be said again: an answer to all may
@@ -131,8 +131,9 @@ impl Host {
         self.heard = false;
         self.changed = true;
         if let Some(before) = before {
-            // After all of them had a holder it begins anew.
-            let usable = |attempt: u8| (1..=IDGEN_RETRIES).contains(&attempt);
+            // After all of them had a holder it begins anew; so does who has but one to try.
+            let others = !matches!(self.config.interface_id, InterfaceId::Eui64);
+            let usable = |attempt: u8| others && (1..=IDGEN_RETRIES).contains(&attempt);
             self.learned.attempt = Some(before.attempt).filter(|a| usable(*a)).unwrap_or(0);
             let made = before.addresses.iter().map(|entry| entry.what);
             self.attempts = made
@@ -178,6 +179,13 @@ impl Host {
         learned.attempt = self.learned.attempt;
         learned.doubt(false);
         learned.expire(now);
+        if let id @ InterfaceId::Eui64 = &self.config.interface_id {
+            // What another machine had is checked again.
+            for entry in learned.addresses.iter_mut() {
+                let address = id.address(self.config.mac, entry.what.prefix, 0);
+                (entry.what.address, entry.what.attempt) = (address, 0);
+            }
+        }
         self.learned = learned;
         self.changed = true;
         let addresses: Vec<_> = self.learned.made().collect();

@@ -27,6 +27,9 @@ const LEAST_MTU: u32 = 1280;
 const LEAST_HOP_LIMIT: u8 = 32;
 /// The only length of a prefix that addresses are made from (RFC 4291 §2.5.1).
 const AUTONOMOUS_LENGTH: u8 = 64;
+/// No LAN is larger than all that a registry gives a provider: a shorter prefix would make a part of the Internet
+/// neighbours.
+const LEAST_ON_LINK: u8 = 32;
 /// DELAY for the check of an address that an advertisement to all has given to all (RFC 4862
 /// §5.4.2: MAX_RTR_SOLICITATION_DELAY).
 const IMPLOSION: Duration = Duration::from_secs(1);
@@ -159,11 +162,12 @@ impl Host {
 
     fn take_prefix(&mut self, said: &PrefixInformation, now: Instant) {
         let prefix = Prefix::of(said.prefix, said.length);
-        // A prefix of no bits would make the whole Internet a neighbour.
         if said.length == 0 || !prefix.is_for_hosts() {
             return bump(&mut self.progress.ignored);
         }
-        if said.on_link {
+        if said.on_link && said.length < LEAST_ON_LINK {
+            bump(&mut self.progress.ignored);
+        } else if said.on_link {
             let times = (until(said.valid, now), now);
             let list = &mut self.learned.on_link;
             list.set(|other| *other == prefix, prefix, times, Learned::PREFIXES);
@@ -223,18 +227,19 @@ impl Host {
                 now,
             );
         }
-        // What is on the link is not reached through a router, nor are we.
-        let within = |on_link: &Prefix| {
-            destination.length >= on_link.length && on_link.contains(destination.address)
-        };
+        let same = |other: &RouteVia| other.destination == destination && other.router == router;
+        let route = RouteVia { destination, router, preference };
+        if said.lifetime == 0 {
+            // Whatever it is by now, it can be taken back.
+            self.learned.routes.set(same, route, (until, now), Learned::ROUTES);
+            return;
+        }
         if !destination.is_for_hosts()
-            || self.learned.on_link.iter().any(|entry| within(&entry.what))
+            || self.learned.is_on_link(&destination)
             || self.addresses().any(|ours| destination.length > 64 && destination.contains(ours))
         {
             return bump(&mut self.progress.ignored);
         }
-        let route = RouteVia { destination, router, preference };
-        let same = |other: &RouteVia| other.destination == destination && other.router == router;
         self.learned.routes.set(same, route, (until, now), Learned::ROUTES);
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 use wire::nd::Preference;
 
-use super::list::List;
+use super::list::{Entry, List};
 use crate::Instant;
 
 /// What is known of the link. It bounds itself: see the constants of [`Learned`].
@@ -105,6 +105,19 @@ impl Learned {
             && self.search.is_empty()
     }
 
+    /// Whether what a route leads to is on the link: it is not reached through a router, nor are we.
+    pub(crate) fn is_on_link(&self, destination: &Prefix) -> bool {
+        let within = |on_link: &Prefix| {
+            destination.length >= on_link.length && on_link.contains(destination.address)
+        };
+        self.on_link.iter().any(|entry| within(&entry.what))
+    }
+
+    /// The routes to elsewhere, though some were said before what they lead to was on the link.
+    pub(crate) fn routes_elsewhere(&self) -> impl Iterator<Item = &Entry<RouteVia>> {
+        self.routes.iter().filter(|entry| !self.is_on_link(&entry.what.destination))
+    }
+
     /// Drops what is over, and says whether anything was.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         // Each of them, whatever the others say.
@@ -171,8 +184,13 @@ impl Prefix {
     }
 
     /// Whether hosts of the Internet or of a site can have addresses in it, as far as it can be
-    /// told: not link-local, a group, loopback, unspecified or an IPv4 address in disguise.
+    /// told: not link-local, a group, loopback, unspecified or an IPv4 address in disguise, except for those that a
+    /// translator makes real (RFC 6052 §2.1, RFC 8215).
     pub(crate) fn is_for_hosts(&self) -> bool {
+        let translated = Prefix::of(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 32);
+        if self.length >= translated.length && translated.contains(self.address) {
+            return true;
+        }
         let special = Prefix::of(Ipv6Addr::UNSPECIFIED, 8);
         let link_local = Prefix::of(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
         let groups = Prefix::of(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8);

@@ -2,7 +2,7 @@
 
 use dhcp::ipv6::{Event, Origin, State};
 use wire::dhcp6::MessageType;
-use wire::nd::{Message as NdMessage, Preference};
+use wire::nd::{Message as NdMessage, NdOption, Preference, RouteInformation};
 
 use super::bench::*;
 use super::lan::*;
@@ -312,4 +312,43 @@ fn a_server_that_no_router_speaks_of_any_more_is_asked_nine_times() {
     bench.advertise(&router().managed());
     bench.lease();
     assert_eq!(bench.addresses(), [LEASED]);
+}
+
+/// Two routers to one destination: the container's kernel takes the first, so that is the preferred one, whoever spoke first.
+#[test]
+fn routes_are_in_the_order_of_their_preference() {
+    let mut bench = Bench::addressed(&router().prefix(7200, 3600));
+    let says = |number, preference| {
+        let route = RouteInformation {
+            prefix: ip("2001:db8:77::"),
+            length: 48,
+            preference,
+            lifetime: 7200,
+        };
+        router().number(number).lifetime(0).option(NdOption::Route(route))
+    };
+    for (number, preference) in
+        [(1, Preference::Low), (2, Preference::High), (3, Preference::Medium)]
+    {
+        bench.advertise(&says(number, preference));
+    }
+    let order: Vec<Preference> =
+        bench.client.configuration().routes.iter().map(|route| route.preference).collect();
+    assert_eq!(order, [Preference::High, Preference::Medium, Preference::Low]);
+}
+
+/// A route is said before what it leads to is known to be on the link.
+#[test]
+fn a_route_into_what_has_come_to_be_the_link_is_not_made_and_can_be_taken_back() {
+    let elsewhere = autonomous(ip("2001:db8:2::"), 7200, 3600);
+    let mut bench = Bench::started();
+    bench.advertise(&router().option(elsewhere));
+    bench.ready();
+    bench.advertise(&router().route("2001:db8:1::", 65, 7200));
+    assert_eq!(bench.client.configuration().routes.len(), 1);
+    bench.advertise(&router().prefix(7200, 3600));
+    assert_eq!(bench.client.configuration().routes, []);
+    bench.advertise(&router().route("2001:db8:1::", 65, 0));
+    bench.advertise(&router().prefix(0, 0));
+    assert_eq!(bench.client.configuration().routes, []);
 }

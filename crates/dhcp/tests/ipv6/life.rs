@@ -145,6 +145,22 @@ fn a_restarted_daemon_goes_on_where_it_was() {
     bench.asked(MessageType::Renew);
 }
 
+/// No router, and a server that is not there yet: after a restart of the daemon it is asked for on.
+#[test]
+fn a_restarted_daemon_goes_on_asking_unbidden() {
+    let mut before = Bench::started();
+    before.until(5.0);
+    before.ready();
+    let saved = stored(&before.client.saved());
+    let mut bench = Bench::of(Client::resume(Config::new(MAC), saved, 2, at(20.0)));
+    bench.now = at(20.0);
+    bench.until(40.0);
+    bench.asked(MessageType::Solicit);
+    bench.lease();
+    bench.changed();
+    assert_eq!(bench.addresses(), [LEASED]);
+}
+
 #[test]
 fn what_ended_while_the_daemon_was_away_is_told() {
     let before = both();

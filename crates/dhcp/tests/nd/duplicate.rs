@@ -129,6 +129,22 @@ fn what_was_anothers_before_the_boot_is_not_tried_first() {
     assert_eq!(bench.addresses(), second);
 }
 
+/// Of an address made of the MAC there is no second: after a boot it is checked again, and not given up for ever.
+#[test]
+fn what_was_anothers_before_the_boot_is_tried_again_where_there_is_no_other() {
+    let mut bench = Bench::started();
+    bench.hear(&router().prefix(7200, 3600).frame());
+    bench.hear(&claim(OTHER_MAC, bench.addresses()[0]));
+    bench.hear(&claim(OTHER_MAC, LINK_LOCAL));
+    assert_eq!(bench.host.link_local(), None);
+    let learned = bench.host.learned().clone();
+    let mut bench = Bench::of(Host::new(config(), 1));
+    bench.run(|host, now| host.start(Some(&learned), now));
+    assert_eq!(bench.host.link_local(), Some(LINK_LOCAL));
+    bench.hear(&router().prefix(7200, 3600).frame());
+    assert_eq!(bench.addresses().len(), 1);
+}
+
 #[test]
 fn our_own_packets_are_nobody_elses() {
     let mut bench = Bench::started();

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use dhcp::nd::Learned;
 use wire::MacAddr;
-use wire::nd::{DnsServers, NdOption, SearchDomains};
+use wire::nd::{DnsServers, NdOption, PrefixInformation, SearchDomains};
 
 use super::bench::*;
 use super::lan::*;
@@ -106,6 +106,30 @@ fn routes_into_the_link_are_not_taken() {
     bench.run(|host, now| host.set_leased(&[ip("2001:db8:9::50")], now));
     bench.hear(&router().route("2001:db8:9::40", 122, 7200).frame());
     assert!(bench.host.learned().routes.is_empty());
+}
+
+/// Half of the Internet is no LAN; a translator's prefix is no loopback.
+#[test]
+fn what_is_too_wide_to_be_a_link_is_none_and_what_is_translated_is_elsewhere() {
+    let mut bench = Bench::started();
+    let wide = |length| {
+        NdOption::Prefix(PrefixInformation {
+            prefix: ip("2000::"),
+            length,
+            on_link: true,
+            autonomous: false,
+            valid: u32::MAX,
+            preferred: u32::MAX,
+        })
+    };
+    bench.hear(&router().option(wide(3)).option(wide(31)).frame());
+    assert!(bench.host.learned().on_link.is_empty());
+    bench.hear(&router().option(wide(32)).frame());
+    assert_eq!(bench.host.learned().on_link.iter().count(), 1);
+    bench.hear(&router().route("64:ff9b::", 96, 7200).route("64:ff9b:1::", 48, 7200).frame());
+    assert_eq!(bench.host.learned().routes.iter().count(), 2);
+    bench.hear(&router().route("64::", 16, 7200).frame());
+    assert_eq!(bench.host.learned().routes.iter().count(), 2);
 }
 
 #[test]

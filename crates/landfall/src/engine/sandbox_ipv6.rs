@@ -154,12 +154,17 @@ pub(super) fn prolongation6(
     })
 }
 
+/// As many as have metrics of their own behind those of `eth0` to `eth255`.
+const MOST_LINKS: u32 = 1 << 16;
+
 /// The metric of the most preferred router. Each further one has the next, so that each of its routes
-/// can be replaced and removed alone; and each interface of a container has its own, in the order
-/// of their names.
-fn metric(interface: &str) -> u32 {
-    let number = interface.trim_start_matches(|c: char| !c.is_ascii_digit());
-    DEFAULT_METRIC + ROUTES_EACH * number.parse::<u16>().map_or(0, u32::from)
+/// can be replaced and removed alone; and each interface of a container has its own: those that are
+/// numbered `eth`s in the order of their numbers, others behind them.
+fn metric(ifindex: u32, interface: &str) -> u32 {
+    let number = interface.strip_prefix("eth").and_then(|number| number.parse::<u8>().ok());
+    // Numbers behind other words tell no two interfaces apart.
+    let place = number.map_or(u32::from(u8::MAX) + ifindex % MOST_LINKS, u32::from);
+    DEFAULT_METRIC + ROUTES_EACH * place
 }
 
 /// The routes of a configuration: what is on the link first, as routers are.
@@ -168,9 +173,9 @@ fn routes_of(ifindex: u32, interface: &str, configuration: &Configuration) -> Ve
     let route = |(address, length), via: Option<Ipv6Addr>, metric, until| {
         let destination = Ipv6Net::new(address, length).ok()?.trunc();
         let on_link = Route6::on_link(destination, ifindex, metric);
-        Some(Route6 { gateway: via, lifetime: left(until), ..on_link })
+        Some(Route6 { gateway: via, lifetime: lasts(until), ..on_link })
     };
-    let metric = metric(interface);
+    let metric = metric(ifindex, interface);
     let on_link = on_link
         .iter()
         .filter_map(|prefix| route((prefix.prefix, prefix.length), None, metric, prefix.until));
@@ -211,11 +216,16 @@ fn preference(preference: dhcp::ipv6::Preference) -> RoutePreference6 {
 }
 
 fn lifetime(address: &Address) -> Lifetime {
-    let preferred = if address.preferred_until == Instant::NEVER {
-        None
-    } else {
-        // Deprecated, and not for ever.
-        Some(left(address.preferred_until).unwrap_or(0))
+    let valid = lasts(address.valid_until);
+    let preferred = match address.preferred_until {
+        Instant::NEVER => valid,
+        // Deprecated, and not for ever. The clock has gone on since it was read for the other.
+        until => Some(left(until).unwrap_or(0).min(valid.unwrap_or(u32::MAX))),
     };
-    Lifetime { valid: left(address.valid_until), preferred }
+    Lifetime { valid, preferred }
+}
+
+/// Seconds until then, rounded up; none for what does not end. What is over lasts another second, and not for ever.
+fn lasts(until: Instant) -> Option<u32> {
+    (until != Instant::NEVER).then(|| left(until).unwrap_or(1))
 }

@@ -157,7 +157,7 @@ impl Ipv6 {
                 Some(saved) => Client::reboot(config, saved, seed(), now()),
                 None => {
                     let mut client = Client::new(config, seed());
-                    client.start_knowing(state.advertised.frames(), now());
+                    client.start_knowing(state.advertised.frames(now()), now());
                     client
                 }
             };
@@ -290,6 +290,11 @@ impl Ipv6 {
         if tokio::time::timeout(RELEASING, told).await.is_err() {
             self.forget(owner, mac);
         }
+    }
+
+    /// What routers told those who start later is not true any more, maybe: the link was away.
+    pub(super) fn forget_routers(&self) {
+        self.lock().advertised.forget();
     }
 
     /// How the client of that MAC stands.

@@ -221,6 +221,7 @@ impl Segment {
     pub(crate) fn confirm(&self, mac: MacAddr, at: Instant) {
         self.with(mac, |client, now| client.confirm(at, now));
         if let Some(ipv6) = self.ipv6() {
+            ipv6.forget_routers();
             ipv6.with(mac, |client, now| client.confirm(at, now));
         }
     }

@@ -168,8 +168,12 @@ impl Described {
     }
 
     fn is_to_be_dropped(&self) -> bool {
-        if self.tags.len() > 1 || self.tags.iter().any(|tag| ![0x8100, 0x88a8].contains(tag)) {
-            return false;
+        let vlan = |tag: &u16| [0x8100, 0x88a8].contains(tag);
+        match &self.tags[..] {
+            [tag, ..] if !vlan(tag) => return false,
+            // Deeper than is looked.
+            [_, second, ..] => return vlan(second),
+            _ => {}
         }
         match (&self.ip, self.inner) {
             (Ip::V4 { fragment, .. }, Inner::Udp { from, to }) => {
@@ -203,6 +207,29 @@ const DISCOVER: Inner = Inner::Udp { from: 68, to: 67 };
 const ADVERTISE: Inner = Inner::Udp { from: 547, to: 546 };
 const SOLICIT: Inner = Inner::Udp { from: 546, to: 547 };
 const ROUTER: Inner = Inner::Icmpv6(134);
+
+/// IP behind SNAP, and tags behind tags, are not for containers to say.
+#[test]
+fn what_hides_an_ethertype_is_dropped() {
+    let behind_snap = |tags: &[u8], ethertype: u16| {
+        let mut frame = vec![0xff; 12];
+        frame.extend(tags);
+        frame.extend([0, 60, 0xaa, 0xaa, 3, 0, 0, 0]);
+        frame.extend(ethertype.to_be_bytes());
+        frame.extend([0x60; 48]);
+        frame
+    };
+    for tags in [&[][..], &[0x81, 0, 0, 0]] {
+        for ethertype in [0x0800, 0x86dd, 0x8100, 0x88a8] {
+            assert!(dropped(&behind_snap(tags, ethertype)), "{tags:?} {ethertype:#x}");
+        }
+        assert!(!dropped(&behind_snap(tags, 0x809b)), "{tags:?}");
+    }
+    // Spanning tree is no SNAP.
+    assert!(!dropped(&[&[0xff; 12][..], &[0, 38, 0x42, 0x42, 3], &[0; 40]].concat()));
+    let three = Described { tags: vec![0x8100, 0x88a8], ..Described::v6(&[], ROUTER) };
+    assert!(dropped(&three.bytes()));
+}
 
 #[test]
 fn what_servers_and_routers_send_is_dropped() {

@@ -86,6 +86,12 @@ impl Endpoint {
         self.rules.command();
     }
 
+    /// Commands come in no order that a daemon would give them in: nothing must be told in time any more, while all that
+    /// must not be told still must not.
+    pub fn forgive(&mut self) {
+        self.rules.forgive();
+    }
+
     /// The link may be another one, which is asked about at `at`: whether a server there wants to know
     /// of addresses has to be found out anew.
     pub fn moves(&mut self, at: Instant) {

@@ -174,12 +174,12 @@ impl Registrations {
     }
 
     /// The client after a step, with the addresses of its container. `waits`: the container has none
-    /// yet.
+    /// yet. `punctual`: what is to be told must have been told by now.
     pub(crate) fn check(
         &mut self,
         client: &Client,
         configured: &[Address],
-        waits: bool,
+        (waits, punctual): (bool, bool),
         now: Instant,
     ) -> Result<(), String> {
         if !self.offered || waits {
@@ -200,7 +200,7 @@ impl Registrations {
         }
         // Some that are gone may still be told of.
         self.told.retain(|_, told| !told.gone || now < told.last + 60 * SECOND);
-        if !self.heeded || self.told.len() > MOST {
+        if !self.heeded || !punctual || self.told.len() > MOST {
             return Ok(());
         }
         for address in configured.iter().filter(|one| one.origin == Origin::Slaac) {

@@ -60,6 +60,8 @@ pub(crate) struct Rules {
     /// When the first answer must stand.
     ready_by: Option<Instant>,
     looked: Instant,
+    /// Whether what is to be told must be told in time.
+    punctual: bool,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,13 @@ impl Rules {
             period: Duration::MAX,
             ready_by: None,
             looked: now,
+            punctual: true,
         }
+    }
+
+    /// From now on nothing must be told in time.
+    pub(crate) fn forgive(&mut self) {
+        self.punctual = false;
     }
 
     /// A command is given. What it costs is the caller's affair.
@@ -343,7 +351,7 @@ impl Rules {
             self.check_times(what, (one.preferred_until, one.valid_until), due, now)?;
         }
         let waits = self.ready_by.is_some();
-        self.registrations.check(client, configured, waits, now)
+        self.registrations.check(client, configured, (waits, self.punctual), now)
     }
 
     fn check_address(&self, address: &Address, due: Instant, now: Instant) -> Result<(), String> {
