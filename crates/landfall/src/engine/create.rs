@@ -79,6 +79,10 @@ impl Engine {
             }
             new.mac = Some(mac_of(name));
         }
+        if !new.candidates.is_empty() {
+            // What may be needed below is not read, or made, while the state is locked.
+            self.0.secret.get();
+        }
         let random = random_mac()?;
         self.undone(&new.id).await;
         let asked = Asked { network: &network, new: &new, options: &options };

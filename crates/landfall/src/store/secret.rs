@@ -1,4 +1,4 @@
-//! The secret from which stable IPv6 addresses are made (RFC 7217 §5): without it nobody can tell from
+//! The secret from which stable IPv6 addresses (RFC 7217 §5) and the MACs of names are made: without it nobody can tell from
 //! an address in one network what it will be in another.
 
 use std::fs::{self, OpenOptions};
@@ -34,7 +34,7 @@ impl Secret {
     fn make(&self) -> [u8; 16] {
         let mut secret = [0; 16];
         if let Err(error) = getrandom::fill(&mut secret) {
-            tracing::error!(%error, "stable IPv6 addresses are made from a secret that is none");
+            tracing::error!(%error, "stable IPv6 addresses and MACs are made from a secret that is none");
         }
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
@@ -45,7 +45,7 @@ impl Secret {
         if let Err(error) = kept {
             tracing::warn!(
                 path = %self.path.display(), %error,
-                "the secret of stable IPv6 addresses is not kept: they change with the next start"
+                "the secret of stable IPv6 addresses and MACs is not kept: they change with the next start"
             );
         }
         secret
