@@ -32,12 +32,34 @@ fn side_by_side<R: Send>(count: usize, work: impl Fn(usize) -> R + Sync) -> Vec<
     })
 }
 
+/// How many frames wait on one processor at most, set as `landfall doctor` says where a bridge has many ports; as it was
+/// once this goes. The machine's: one for all network namespaces.
+struct Backlog(String);
+
+impl Backlog {
+    const FILE: &str = "/proc/sys/net/core/netdev_max_backlog";
+
+    fn of(frames: usize) -> Backlog {
+        let was = fs::read_to_string(Self::FILE).unwrap();
+        fs::write(Self::FILE, frames.to_string()).unwrap();
+        Backlog(was)
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        let _ = fs::write(Self::FILE, &self.0);
+    }
+}
+
 /// A thousand containers on one bridge, with Kea; all of them renew their leases within a minute.
 #[test]
 fn a_thousand_on_one_bridge() {
     const COUNT: usize = 1000;
     /// In seconds.
     const T1: u32 = 60;
+    // A broadcast becomes a frame for each port, and the kernel drops what exceeds it.
+    let _backlog = Backlog::of(4 * COUNT);
     let lan = Lan::new(LanOptions::default()).unwrap();
     let options = ServerOptions { lease: 600, renew: Some(T1), ..ServerOptions::default() };
     let server = Kea::start(lan.router_ns(), "eth0", options).unwrap();
@@ -69,10 +91,8 @@ fn a_thousand_on_one_bridge() {
         assert_ne!(state["address"], serde_json::Value::Null, "{state}");
     }
     assert_eq!(server.log().grep(server.words(Message::Nak)).len(), 0);
-    // A broadcast becomes a frame for each port, and of those the kernel drops what exceeds
-    // `net.core.netdev_max_backlog` (1000): the router need not hear the first question for its MAC.
     for container in containers.iter().step_by(50) {
-        eventually("the router's answer", SOON, || same(container.ping(Lan::ROUTER), &true));
+        assert!(container.ping(Lan::ROUTER));
     }
     let began = Instant::now();
     let containers: Vec<_> =
