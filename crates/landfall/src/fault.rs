@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// All points, in the order of a container's life.
 #[cfg(feature = "fault-points")]
-pub(crate) const POINTS: [&str; 36] = [
+pub(crate) const POINTS: [&str; 40] = [
     "network: known",
     "network: recorded",
     "network: port made",
@@ -38,6 +38,10 @@ pub(crate) const POINTS: [&str; 36] = [
     "hold: place taken",
     "claim: taken",
     "claim: lease taken over",
+    "warm: known",
+    "warm: recorded",
+    "warm: granted",
+    "warm: lease recorded",
     "leave: known",
     "leave: recorded",
     "leave: given back",

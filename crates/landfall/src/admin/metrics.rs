@@ -17,10 +17,9 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::engine::api::{Counters, EndpointStatus, Ipv4Counters, Ipv6Counters, NONE, OFF, Status};
-
-/// The state of an endpoint whose lease waits for its container, as the table of `landfall status` has it.
-const HELD: &str = "HELD";
+use crate::engine::api::{
+    Counters, EndpointStatus, HELD, Ipv4Counters, Ipv6Counters, NONE, OFF, Status, WARM,
+};
 
 /// What the daemon answers with.
 pub(super) fn page(status: Status) -> Response {
@@ -58,9 +57,10 @@ impl Out<'_> {
         self.gauge("landfall_uptime_seconds", "Seconds since the daemon began to serve", uptime)?;
         self.gauge("landfall_networks", "Networks of this driver", networks.len() as u64)?;
         let known = v4::State::ALL.map(|state| state.to_string());
-        let known = known.iter().map(String::as_str).chain([OFF, NONE, HELD]);
+        let known = known.iter().map(String::as_str).chain([OFF, NONE, HELD, WARM]);
         let of = |endpoint: &EndpointStatus| match endpoint.held_until {
             Some(_) => HELD.to_owned(),
+            None if endpoint.spare => WARM.to_owned(),
             None => endpoint.state.clone(),
         };
         let help = "Endpoints by the state of their DHCPv4 client";

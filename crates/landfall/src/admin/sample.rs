@@ -87,6 +87,7 @@ pub(crate) fn status() -> Status {
         renews_at: Some(time("2026-11-22T08:04:12Z")),
         expires_at: Some(time("2026-11-22T09:59:59Z")),
         held_until: None,
+        spare: false,
         docker_shows: None,
         ipv6: None,
     };

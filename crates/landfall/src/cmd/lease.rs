@@ -86,6 +86,9 @@ fn render(details: &LeaseDetails, now: Timestamp) -> String {
         let held = format!("for its container, for {} yet", humane::until(until, now));
         line(&mut text, "held", &held);
     }
+    if endpoint.spare {
+        line(&mut text, "held", "for a container that is yet to come (warm)");
+    }
     if endpoint.state != OFF {
         ipv4(&mut text, endpoint, *lease_seconds, now);
         all(&mut text, options);

@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
 use super::humane;
-use crate::engine::api::{EndpointStatus, OFF, Status};
+use crate::engine::api::{EndpointStatus, HELD, OFF, Status, WARM};
 
 const HEADERS: [&str; 9] = [
     "CONTAINER",
@@ -180,8 +180,12 @@ fn row(endpoint: &EndpointStatus, now: Timestamp, between: Option<&str>) -> [Str
         endpoint.mac.to_string(),
         addresses.join(between.unwrap_or_default()),
         endpoint.server.map_or(NOTHING.to_owned(), |server| server.to_string()),
-        // Its client is bound, but the container that could use the lease has ended.
-        endpoint.held_until.map_or_else(|| plain(state(endpoint)), |_| "HELD".to_owned()),
+        // Its client is bound, but the container that could use the lease has ended, or is yet to come.
+        match endpoint.held_until {
+            Some(_) => HELD.to_owned(),
+            None if endpoint.spare => WARM.to_owned(),
+            None => plain(state(endpoint)),
+        },
         lease(endpoint.renews_at),
         lease(endpoint.expires_at),
     ]

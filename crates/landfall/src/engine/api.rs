@@ -264,6 +264,10 @@ pub(crate) struct NetworkStatus {
 pub(crate) const OFF: &str = "OFF";
 /// The state of an endpoint without a client.
 pub(crate) const NONE: &str = "NONE";
+/// What people see instead of the state of an endpoint whose lease waits for its container.
+pub(crate) const HELD: &str = "HELD";
+/// The same of one whose lease waits for a container that is yet to come.
+pub(crate) const WARM: &str = "WARM";
 
 /// An endpoint as `landfall status` shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -309,6 +313,9 @@ pub(crate) struct EndpointStatus {
     /// Its container has ended, and its lease is held until then; none: its container lives.
     #[serde(default)]
     pub(crate) held_until: Option<jiff::Timestamp>,
+    /// Its lease was taken in advance (`warm`), and no container has it yet.
+    #[serde(default)]
+    pub(crate) spare: bool,
     /// The address that Docker was told at the start and still shows, where it is another by now.
     pub(crate) docker_shows: Option<Ipv4Net>,
     /// Replies of DHCPv4 that were none, or not to be used, since its client was made, by reason.

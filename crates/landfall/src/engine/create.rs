@@ -28,6 +28,8 @@ pub(super) enum Origin {
     Known,
     /// The endpoint with this identifier had it, and its lease is held.
     Held(EndpointId),
+    /// It was made in advance, with the lease of the endpoint with this identifier.
+    Spare(EndpointId),
     /// It had a lease before the machine booted.
     Remembered(Remembered),
 }
@@ -37,9 +39,17 @@ impl Origin {
     pub(super) fn begin(&self) -> Begin {
         match self {
             Origin::Fresh => Begin::Fresh,
-            Origin::Known | Origin::Held(_) => Begin::Known,
+            Origin::Known | Origin::Held(_) | Origin::Spare(_) => Begin::Known,
             Origin::Remembered(Remembered::Valid(lease)) => Begin::With(lease.clone()),
             Origin::Remembered(Remembered::Unsure(lease)) => Begin::Asking(lease.address),
+        }
+    }
+
+    /// The endpoint with whose client it goes on.
+    pub(super) fn from(&self) -> Option<&EndpointId> {
+        match self {
+            Origin::Held(from) | Origin::Spare(from) => Some(from),
+            Origin::Fresh | Origin::Known | Origin::Remembered(_) => None,
         }
     }
 }
@@ -108,10 +118,17 @@ impl Engine {
                 return Err(Error::UnreadableEndpoint { endpoint: new.id, why: why.clone() });
             }
             let (container, returning) = state.meant_by(&asked);
+            let interface = &network.options.interface;
+            let given = container.and_then(|container| state.given_to(interface, &container.name));
             // Unless somebody else has it: who had this name before and has another now.
             let own = container
-                .map(|container| mac_of(&container.name))
-                .filter(|mac| !state.is_taken(*mac, &network.options.interface));
+                .map(|container| given.unwrap_or_else(|| mac_of(&container.name)))
+                .filter(|mac| !state.is_taken(*mac, interface));
+            let is_new = returning.is_none() && new.mac.or(again).or(given).is_none();
+            let in_stock = (is_new && options.ip.is_none() && options.client_id.is_none())
+                .then(|| state.spare(&network.id))
+                .flatten();
+            let returning = returning.or(in_stock);
             let known = new.mac.or(again).or(own);
             let mac = known.unwrap_or(random);
             let mut endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
@@ -129,7 +146,7 @@ impl Engine {
                 None if known.is_some() => Origin::Known,
                 None => Origin::Fresh,
                 Some((from, mut earlier)) => {
-                    endpoint.claimed = true;
+                    endpoint.claimed = !earlier.spare;
                     endpoint.mac = earlier.mac;
                     endpoint.segment = earlier.segment.take();
                     if container.is_none() {
@@ -139,6 +156,7 @@ impl Engine {
                     }
                     let remembered = earlier.remembered.take();
                     let remembered6 = earlier.remembered6.take();
+                    let spare = earlier.spare;
                     self.forget_claimed(from.clone(), earlier);
                     point("claim: taken");
                     before = remembered6
@@ -153,15 +171,23 @@ impl Engine {
                             Origin::Remembered(origin)
                         }
                         None if of_ipv6 => Origin::Known,
+                        None if spare => Origin::Spare(from),
                         None => Origin::Held(from),
                     }
                 }
             };
             let mac = endpoint.mac;
+            if let Some(container) = container
+                && (matches!(origin, Origin::Spare(_)) || given == Some(mac))
+            {
+                let kept = state.give(interface, &container.name, mac);
+                kept.into_iter().for_each(|change| self.0.store.commit_later(change));
+            }
             state.endpoints.insert(new.id.clone(), Box::new(endpoint));
+            state.count_stock(&network.id);
             (mac, origin)
         };
-        let undo = Undo { engine: self, id: Some(&new.id) };
+        let undo = Undo::of(self, &new.id);
         match self.make(&network, &new.id, mac, (&origin, before)).await {
             Ok(attachment) => {
                 undo.not_needed();
@@ -199,7 +225,9 @@ impl Engine {
             self.keep(id).await?;
             point("create: recorded");
             is_recorded.send_replace(true);
-            self.make_link(network, &bridge, (id, mac), matches!(origin, Origin::Fresh)).await?;
+            // No other link ever had the MAC.
+            let fresh = matches!(origin, Origin::Fresh | Origin::Spare(_));
+            self.make_link(network, &bridge, (id, mac), fresh).await?;
             // A lease is written down while its address is still being checked. With IPv6 there is more to
             // come, and what is written down counts as whole.
             let mut noted = None;
@@ -213,7 +241,7 @@ impl Engine {
         };
         let start = Start { recorded, granted };
         // One that is held comes with its lease.
-        let held = matches!(origin, Origin::Held(_));
+        let held = origin.from().is_some();
         let ask =
             |before, start| self.ask_for_ipv6(network, &segment, bridge.mtu, id, before, start);
         let side_by_side = {
@@ -288,7 +316,7 @@ impl Engine {
         self.happened(id, Kind::EndpointMade);
         match (&lease, origin) {
             (None, _) => {}
-            (_, Origin::Held(_)) => self.happened(id, Kind::LeaseHandedOver),
+            (_, Origin::Held(_) | Origin::Spare(_)) => self.happened(id, Kind::LeaseHandedOver),
             _ => self.happened(id, Kind::LeaseGranted),
         }
         Ok(Attachment { mac, address, address6 })
@@ -316,7 +344,7 @@ impl Engine {
         let counters = &mut self.lock().counters;
         match origin {
             _ if !leased => {}
-            Origin::Held(_) => counters.handed_over += 1,
+            Origin::Held(_) | Origin::Spare(_) => counters.handed_over += 1,
             _ => counters.granted += 1,
         }
     }
@@ -419,17 +447,21 @@ impl State {
 }
 
 /// Undoes an endpoint that is not finished, whichever way its making ends.
-struct Undo<'a> {
+pub(super) struct Undo<'a> {
     engine: &'a Engine,
     id: Option<&'a EndpointId>,
 }
 
-impl Undo<'_> {
-    fn not_needed(mut self) {
+impl<'a> Undo<'a> {
+    pub(super) fn of(engine: &'a Engine, id: &'a EndpointId) -> Undo<'a> {
+        Undo { engine, id: Some(id) }
+    }
+
+    pub(super) fn not_needed(mut self) {
         self.id = None;
     }
 
-    async fn now(mut self) {
+    pub(super) async fn now(mut self) {
         if let Some(id) = self.id.take() {
             self.engine.to_its_end(undo(self.engine.clone(), id.clone())).await;
         }
@@ -439,7 +471,7 @@ impl Undo<'_> {
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            tracing::info!(endpoint = %id, "the caller hung up: the endpoint is undone");
+            tracing::info!(endpoint = %id, "nobody waits for it any more: the endpoint is undone");
             self.engine.0.unfinished.spawn(undo(self.engine.clone(), id.clone()));
         }
     }

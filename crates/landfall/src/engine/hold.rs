@@ -88,8 +88,11 @@ impl Engine {
         self.hold_for(id, until.saturating_since(now()));
     }
 
-    /// Gives a held lease back after that time.
+    /// Gives a held lease back after that time; [`Duration::MAX`]: never.
     pub(super) fn hold_for(&self, id: &EndpointId, delay: Duration) {
+        if delay == Duration::MAX {
+            return;
+        }
         let (engine, held) = (self.clone(), id.clone());
         let timer = tokio::spawn(async move {
             sleep(delay).await;
@@ -106,14 +109,17 @@ impl Engine {
         self.give_up_if(id, Endpoint::is_nobodys).await;
     }
 
-    /// The endpoint on the segment whose lease has been held for longest, and its MAC.
+    /// The endpoint on the segment whose lease has been held for longest, and its MAC; before all others one that
+    /// waits for no container in particular.
     pub(super) fn held_longest(&self, segment: &Segment) -> Option<(EndpointId, MacAddr)> {
         let state = self.lock();
         let held = state.endpoints.iter().filter_map(|(id, endpoint)| match endpoint.phase {
-            Phase::Held(until) if endpoint.is_on(segment) => Some((until, id, endpoint.mac)),
+            Phase::Held(until) if endpoint.is_on(segment) => {
+                Some((!endpoint.spare, until, id, endpoint.mac))
+            }
             _ => None,
         });
-        held.min().map(|(_, id, mac)| (id.clone(), mac))
+        held.min().map(|(.., id, mac)| (id.clone(), mac))
     }
 
     /// Ends all endpoints of a network that is no more. An engine removes none that is in use: these are

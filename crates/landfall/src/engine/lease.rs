@@ -41,7 +41,7 @@ impl Engine {
         let Some(config) = self.lock().endpoints.get(id).map(|e| self.client_config(e)) else {
             return Err(busy(network, id));
         };
-        if let Origin::Held(from) = origin
+        if let Some(from) = origin.from()
             && start.recorded().await.is_ok()
             && let Ok(lease) = segment.take_over(from, id, mac, config.host_name.as_deref())
         {

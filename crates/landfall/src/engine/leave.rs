@@ -147,13 +147,18 @@ impl Engine {
             if endpoint.phase == Phase::Releasing {
                 return true;
             }
+            let spare_of = (endpoint.spare && endpoint.is_held()).then(|| endpoint.network.clone());
             endpoint.phase = Phase::Releasing;
             if let Some(pending) = endpoint.pending.take() {
                 pending.abort();
             }
-            let Some(segment) = endpoint.segment.clone() else { return true };
+            let segment = endpoint.segment.clone();
             let (leased, mac) = (endpoint.lease().is_some(), endpoint.mac);
             state.counters.released += u64::from(leased);
+            if let Some(network) = spare_of {
+                state.spare_lost(&network.id);
+            }
+            let Some(segment) = segment else { return true };
             (segment, mac, leased)
         };
         if leased {

@@ -21,6 +21,7 @@
 //! | `join` | hand an endpoint over to a sandbox |
 //! | `leave` | take it back, and nothing is left |
 //! | `hold` | keep the lease of a container that may come back |
+//! | `warm` | leases taken in advance |
 //! | `reboot` | leases of an earlier boot |
 //! | `worker` | what happens by itself: links that come up, leases that change |
 //! | `backlog` | changes of IPv6 that wait to be told, one for each endpoint |
@@ -78,6 +79,7 @@ mod sandbox_ipv6;
 mod stable_mac;
 mod status;
 mod unfinished;
+mod warm;
 mod without_ipv4;
 mod worker;
 
@@ -101,8 +103,8 @@ pub(crate) use error::Error;
 
 use crate::segments::{Access, Live, Segment, Segments};
 use crate::store::{
-    Audit, Change, EndpointRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6, StoredLease,
-    Unreadable,
+    Audit, Change, EndpointRecord, NameRecord, NetworkRecord, Phase, Secret, Store, StoredIpv6,
+    StoredLease, Unreadable,
 };
 use endpoint_options::EndpointOptions;
 use ids::{EndpointId, NetworkId};
@@ -154,6 +156,10 @@ struct State {
     by_link: HashMap<u32, EndpointId>,
     bridges: Bridges,
     counters: api::Counters,
+    /// Who keeps leases in stock, by the network.
+    stocks: HashMap<NetworkId, warm::Stock>,
+    /// Names that have a MAC out of a stock, by their keys.
+    names: HashMap<Box<str>, NameRecord>,
     /// What the store has records of that cannot be read. They are left alone.
     unreadable_networks: HashMap<NetworkId, Unreadable>,
     unreadable_endpoints: HashMap<EndpointId, Unreadable>,
@@ -187,6 +193,8 @@ struct Endpoint {
     guest: Option<Pid>,
     /// Whether it has gone on with the lease of an earlier endpoint.
     claimed: bool,
+    /// Whether it was made in advance, for a container that is yet to come.
+    spare: bool,
     /// Whether an earlier run of the daemon made it.
     recovered: bool,
     /// Whether an earlier run did not finish it: it is only there until its lease is given back.
@@ -292,14 +300,17 @@ impl Engine {
 
     /// Everything that the store should have.
     fn everything(&self) -> Vec<Change> {
-        let (networks, endpoints) = {
+        let (networks, endpoints, names) = {
             let state = self.lock();
             let networks: Vec<Arc<NetworkRecord>> = state.networks.values().cloned().collect();
-            (networks, state.endpoints.keys().cloned().collect::<Vec<EndpointId>>())
+            let endpoints: Vec<EndpointId> = state.endpoints.keys().cloned().collect();
+            (networks, endpoints, state.names.values().cloned().collect::<Vec<NameRecord>>())
         };
         let networks = networks.iter().map(|n| Change::PutNetwork(Box::new((**n).clone())));
         let endpoints = endpoints.iter().filter_map(|id| self.record(id));
-        networks.chain(endpoints.map(|e| Change::PutEndpoint(Box::new(e)))).collect()
+        let endpoints = endpoints.map(|e| Change::PutEndpoint(Box::new(e)));
+        let names = names.into_iter().map(|name| Change::PutName(Box::new(name)));
+        networks.chain(endpoints).chain(names).collect()
     }
 
     /// The endpoint's record as it stands, for the store.
@@ -323,6 +334,7 @@ impl Engine {
             name: endpoint.name.clone(),
             confirmed: endpoint.confirmed,
             claimed: endpoint.claimed,
+            spare: endpoint.spare,
             told6: endpoint.told6,
             ipv6: self.ipv6_to_store(endpoint),
         })
@@ -381,6 +393,7 @@ impl Endpoint {
             confirmed: false,
             guest: None,
             claimed: false,
+            spare: false,
             recovered: false,
             unfinished: false,
             remembered: None,

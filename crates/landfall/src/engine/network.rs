@@ -87,10 +87,10 @@ impl Engine {
 
     async fn make_network(
         &self,
-        record: &NetworkRecord,
+        record: &Arc<NetworkRecord>,
         hung_up: &CancellationToken,
     ) -> Result<(), Error> {
-        self.0.store.commit(Change::PutNetwork(Box::new(record.clone()))).await?;
+        self.0.store.commit(Change::PutNetwork(Box::new((**record).clone()))).await?;
         point("network: recorded");
         // The port is made now: with spanning tree it needs half a minute before its first use.
         let Options { interface, mode, .. } = &record.options;
@@ -105,6 +105,7 @@ impl Engine {
                 () = hung_up.cancelled() => {}
             }
         }
+        self.stock_up(record);
         tracing::info!(network = %record.id, interface, "network made");
         self.happened_on(record, Kind::NetworkMade, |_| {});
         Ok(())
@@ -151,6 +152,7 @@ impl Engine {
     async fn forget_network(&self, id: &NetworkId) -> Result<(), Error> {
         let (network, unreadable) = {
             let mut state = self.lock();
+            drop(state.stocks.remove(id));
             (state.networks.remove(id), state.unreadable_networks.remove(id))
         };
         let Some(network) = network else {

@@ -20,6 +20,8 @@ const ENGINE_PREFIX: &str = "com.docker.network.";
 const LONGEST_LEASE_TIMEOUT: Duration = Duration::from_secs(600);
 /// A lease that nobody uses is somebody else's.
 const LONGEST_RELEASE_DELAY: Duration = Duration::from_secs(24 * 3600);
+/// A pool of a home router has a hundred addresses, and others need some.
+const MOST_WARM: usize = 64;
 /// IFNAMSIZ is 16 with its NUL; the engine appends a number, for which three digits are left.
 pub(super) const LONGEST_PREFIX: usize = 12;
 
@@ -70,6 +72,9 @@ pub(crate) struct Options {
     /// Whether servers may grant leases in answer to a DISCOVER (RFC 4039).
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) rapid_commit: bool,
+    /// How many leases are taken in advance.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) warm: usize,
     /// What its endpoints tell DHCP servers of themselves.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) identity: Identity,
@@ -225,6 +230,27 @@ impl Options {
             let reason = "the network has no IPv4, and so no DHCPv4 server that could be asked";
             return Err(invalid(name::VALIDATE_DHCP, "true", reason));
         }
+        let identity = Identity::parse(get)?;
+        let warm = match get(name::WARM) {
+            None => 0,
+            Some((name, value)) => match value.parse() {
+                Ok(0) => 0,
+                Ok(1..=MOST_WARM) if !ipv4 => {
+                    return Err(invalid(
+                        name,
+                        value,
+                        "the network has no IPv4, and so no leases to take in advance",
+                    ));
+                }
+                Ok(1..=MOST_WARM) if identity.client_id.is_some() => {
+                    let reason =
+                        "no two leases have the same client_id: leave out one of the two options";
+                    return Err(invalid(name, value, reason));
+                }
+                Ok(wanted @ 1..=MOST_WARM) => wanted,
+                _ => return Err(invalid(name, value, "a number of leases, 0 to 64")),
+            },
+        };
         let mut ipv6 = ipv6(get)?;
         match &mut ipv6 {
             None if !ipv4 => return Err(InvalidOption::NoFamily),
@@ -274,7 +300,8 @@ impl Options {
             no_server,
             validate_dhcp,
             rapid_commit: flag(get(name::RAPID_COMMIT), false)?,
-            identity: Identity::parse(get)?,
+            warm,
+            identity,
             applied: Applied::parse(get, ipv4)?,
             release_delay: match get(name::RELEASE_DELAY) {
                 None => default_release_delay(),

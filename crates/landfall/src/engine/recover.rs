@@ -21,6 +21,7 @@ impl Engine {
         {
             let mut state = self.lock();
             state.networks = networks.clone();
+            state.names = loaded.names.into_iter().map(|n| (n.key.clone(), n)).collect();
             state.unreadable_networks = loaded.unreadable_networks;
             state.unreadable_endpoints = loaded.unreadable_endpoints;
         }
@@ -65,6 +66,7 @@ impl Engine {
                 }
             }
         }
+        networks.values().for_each(|network| self.stock_up(network));
         Ok(())
     }
 
@@ -78,6 +80,7 @@ impl Engine {
         endpoint.container = record.container.clone();
         endpoint.name = record.name.clone();
         endpoint.confirmed = record.confirmed;
+        endpoint.spare = record.spare;
         endpoint.remembered = record.lease.clone().map(Box::new);
         endpoint.told6 = record.told6;
         endpoint.remembered6 = record.ipv6.clone();
@@ -127,6 +130,7 @@ impl Engine {
         endpoint.name = record.name;
         endpoint.confirmed = record.confirmed;
         endpoint.claimed = record.claimed;
+        endpoint.spare = record.spare;
         endpoint.recovered = true;
         endpoint.host_link = link.map_or(0, |link| link.index);
         let mut bridge_mtu = 0;

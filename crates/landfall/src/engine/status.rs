@@ -142,6 +142,7 @@ impl Endpoint {
                 Phase::Held(until) => due(until),
                 _ => None,
             },
+            spare: self.spare && self.is_held() && !self.is_remembered(),
             docker_shows: self.told.filter(|told| lives && address != Some(*told)),
             ignored: view.map(|view| view.ignored).unwrap_or_default(),
             ipv6: self.ipv6_status(),

@@ -28,6 +28,7 @@ const GROWTH: usize = 16 << 20;
 
 const NETWORKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("networks");
 const ENDPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("endpoints");
+const NAMES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("names");
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 const INSTANCE: &str = "instance";
 
@@ -40,6 +41,7 @@ pub(super) struct Content {
     pub(super) instance: Option<String>,
     pub(super) networks: Rows,
     pub(super) endpoints: Rows,
+    pub(super) names: Rows,
 }
 
 /// What was read.
@@ -121,7 +123,8 @@ pub(super) fn content(bytes: Vec<u8>) -> Result<Content, String> {
         drop(meta);
         let networks = rows(&transaction.open_table(NETWORKS)?)?;
         let endpoints = rows(&transaction.open_table(ENDPOINTS)?)?;
-        let content = Content { instance, networks, endpoints };
+        let names = rows(&transaction.open_table(NAMES)?)?;
+        let content = Content { instance, networks, endpoints, names };
         transaction.abort()?;
         Ok(content)
     })
@@ -180,10 +183,12 @@ pub(super) fn write(database: &Database, instance: &str, changes: &Pending) -> R
             }
             let mut networks = transaction.open_table(NETWORKS)?;
             let mut endpoints = transaction.open_table(ENDPOINTS)?;
+            let mut names = transaction.open_table(NAMES)?;
             for (table, key, value) in changes.iter() {
                 let table = match table {
                     Table::Networks => &mut networks,
                     Table::Endpoints => &mut endpoints,
+                    Table::Names => &mut names,
                 };
                 match value {
                     Some(value) => drop(table.insert(key, value)?),

@@ -12,7 +12,7 @@ use super::copy::Copy;
 use super::encoding::{Salvage, Unreadable, decode};
 use super::file::{Content, Opened, Read, Rows};
 use super::pending::Pending;
-use super::record::{EndpointRecord, NetworkRecord};
+use super::record::{EndpointRecord, NameRecord, NetworkRecord};
 use super::writer::Writer;
 use super::{COPY, FILE, Table};
 use crate::engine::ids::{EndpointId, InvalidId, NetworkId};
@@ -26,6 +26,8 @@ pub(crate) struct Loaded {
     pub(crate) networks: Vec<NetworkRecord>,
     /// All endpoints.
     pub(crate) endpoints: Vec<EndpointRecord>,
+    /// Names that have a MAC out of those that were kept in stock.
+    pub(crate) names: Vec<NameRecord>,
     /// Networks whose records are there and cannot be read. They stay as they are.
     pub(crate) unreadable_networks: HashMap<NetworkId, Unreadable>,
     /// The same of endpoints.
@@ -42,8 +44,9 @@ pub(super) fn load(opened: Opened, copy: &Copy, dir: &Path) -> (Loaded, Writer) 
     let mut last = 0;
     let mut instance = None;
     match read {
-        Read::Whole(Content { instance: kept, networks, endpoints }) => {
+        Read::Whole(Content { instance: kept, networks, endpoints, names }) => {
             instance = kept;
+            loaded.names = read_names(&names, &mut last);
             loaded.networks = records(&networks, &mut loaded.unreadable_networks, &mut last);
             loaded.endpoints = records(&endpoints, &mut loaded.unreadable_endpoints, &mut last);
             loaded.take_from_copy(copy, &mut last);
@@ -188,6 +191,22 @@ fn records<T: Record>(
         }
     }
     records
+}
+
+/// A name whose record cannot be read has the MAC that any name has.
+fn read_names(rows: &Rows, last: &mut u64) -> Vec<NameRecord> {
+    let read = |(key, row): &(String, Vec<u8>)| match decode::<NameRecord>(row) {
+        Ok((record, n)) if *record.key == **key => {
+            *last = (*last).max(n);
+            Some(record)
+        }
+        other => {
+            let why = other.err().map(|why| why.to_string());
+            tracing::error!(key, why, "the record of a name's MAC cannot be read");
+            None
+        }
+    };
+    rows.iter().filter_map(read).collect()
 }
 
 /// It becomes part of file names.

@@ -1,4 +1,4 @@
-//! What must outlive the process: networks, endpoints and their leases.
+//! What must outlive the process: networks, endpoints and their leases, and names with MACs out of stock.
 //!
 //! One `redb` file and one thread that writes it. What several callers want written at the same
 //! moment goes into one transaction, so fifty containers that start at once do not pay for fifty
@@ -39,7 +39,9 @@ use tokio::sync::oneshot;
 pub(crate) use audit::Audit;
 pub(crate) use encoding::Unreadable;
 pub(crate) use load::Loaded;
-pub(crate) use record::{EndpointRecord, NetworkRecord, Phase, StoredIpv6, StoredLease};
+pub(crate) use record::{
+    EndpointRecord, NameRecord, NetworkRecord, Phase, StoredIpv6, StoredLease,
+};
 pub(crate) use secret::Secret;
 
 use crate::engine::ids::{EndpointId, NetworkId};
@@ -71,6 +73,10 @@ pub(crate) enum Change {
     PutEndpoint(Box<EndpointRecord>),
     /// Forget this endpoint.
     DeleteEndpoint(EndpointId),
+    /// Keep which MAC this name has.
+    PutName(Box<NameRecord>),
+    /// Forget the name that is kept under this key.
+    DeleteName(Box<str>),
 }
 
 /// What a record is of.
@@ -78,6 +84,7 @@ pub(crate) enum Change {
 pub(super) enum Table {
     Networks,
     Endpoints,
+    Names,
 }
 
 /// How the store fares.

@@ -1,4 +1,4 @@
-//! Changes that are not on the disk yet: the last one of each network and endpoint.
+//! Changes that are not on the disk yet: the last one of each network, endpoint and name.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! What is kept, as it lies in the store: JSON with a version, one record a network or endpoint.
+//! What is kept, as it lies in the store: JSON with a version, one record a network, endpoint or name.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -77,12 +77,34 @@ pub(crate) struct EndpointRecord {
     /// Whether it has gone on with the lease of an earlier endpoint.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) claimed: bool,
+    /// Whether it was made in advance, for a container that is yet to come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) spare: bool,
     /// The IPv6 address that Docker was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) told6: Option<Ipv6Net>,
     /// Its IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Box<StoredIpv6>>,
+}
+
+/// The MAC that a container's name was given out of those that were kept in stock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NameRecord {
+    /// The interface and the name, as [`NameRecord::key`] joins them.
+    pub(crate) key: Box<str>,
+    /// The MAC.
+    pub(crate) mac: MacAddr,
+    /// When it was last asked for.
+    pub(crate) used: Timestamp,
+}
+
+impl NameRecord {
+    /// What a name on a bridge or parent is kept under.
+    pub(crate) fn key(interface: &str, name: &str) -> Box<str> {
+        // No interface's name has a slash in it.
+        format!("{interface}/{name}").into()
+    }
 }
 
 /// Records of version 1 have nothing else.

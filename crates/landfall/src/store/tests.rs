@@ -66,6 +66,7 @@ fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {
         name: Some("web".into()),
         confirmed: true,
         claimed: false,
+        spare: false,
         told6: None,
         ipv6: None,
     }

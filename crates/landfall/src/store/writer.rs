@@ -141,6 +141,10 @@ impl Writer {
                 (Table::Endpoints, record.id.as_str(), Some(encoding::encode(record, n)))
             }
             Change::DeleteEndpoint(id) => (Table::Endpoints, id.as_str(), None),
+            Change::PutName(record) => {
+                (Table::Names, &*record.key, Some(encoding::encode(record, n)))
+            }
+            Change::DeleteName(key) => (Table::Names, &**key, None),
         };
         match record.transpose() {
             Ok(record) => Some((table, id, record)),
@@ -200,7 +204,9 @@ impl Writer {
             Read::Whole(content) => {
                 let networks = content.networks.iter().map(|(id, _)| (Table::Networks, &**id));
                 let endpoints = content.endpoints.iter().map(|(id, _)| (Table::Endpoints, &**id));
-                let on_disk: HashSet<(Table, &str)> = networks.chain(endpoints).collect();
+                let names = content.names.iter().map(|(key, _)| (Table::Names, &**key));
+                let on_disk: HashSet<(Table, &str)> =
+                    networks.chain(endpoints).chain(names).collect();
                 self.pending.drop_ends_of_others(&on_disk);
             }
             Read::Damaged { reason, salvage } => {

@@ -158,7 +158,12 @@ impl Crashing {
 
     /// CreateNetwork.
     pub(crate) fn network(&mut self, release_delay: &str) {
-        let argument = self.site.network_argument("lan", &[("release_delay", release_delay)]);
+        self.network_with(&[("release_delay", release_delay)]);
+    }
+
+    /// The same with options.
+    pub(crate) fn network_with(&mut self, options: &[(&str, &str)]) {
+        let argument = self.site.network_argument("lan", options);
         self.call("CreateNetwork", &argument);
     }
 

@@ -10,6 +10,7 @@ use crate::site::{SOON, endpoint_argument, eventually, id, same};
 const MAC: &str = "02:00:00:00:00:42";
 /// Those that come by when the lease of a container is held for its return.
 const HELD: [&str; 2] = ["hold: ", "claim: "];
+const WARM: &str = "warm: ";
 /// More than any test takes from CreateEndpoint to Join.
 const PATIENT: u32 = 60_000;
 
@@ -59,6 +60,31 @@ fn a_life_with_a_death_at(point: &str) {
     site.end();
 }
 
+/// Leases are taken in advance, and a container takes one, while the daemon dies.
+fn a_stock_with_a_death_at(point: &str) {
+    println!("killed at {point}");
+    let mut site = Crashing::new(PATIENT);
+    site.arm(point);
+    site.network_with(&[("release_delay", "0"), ("warm", "2")]);
+    site.outlive(point);
+    eventually("leases in stock", SOON, || {
+        let status = site.site.status();
+        let all = status["endpoints"].as_array().unwrap().iter();
+        same(all.filter(|endpoint| endpoint["spare"] == json!(true)).count(), &2)
+    });
+    let guest = site.start("web", "");
+    site.agree_on(&guest);
+    assert_eq!(site.site.leases("handed_over"), 1);
+    site.stop(guest);
+    site.call("DeleteNetwork", &json!({ "NetworkID": id("lan") }));
+    site.end();
+}
+
+#[test]
+fn while_leases_are_taken_in_advance() {
+    points(WARM).into_iter().for_each(a_stock_with_a_death_at);
+}
+
 macro_rules! lives {
     ($($name:ident: $of:literal),* $(,)?) => {
         $(#[test]
@@ -68,7 +94,7 @@ macro_rules! lives {
 
         #[test]
         fn every_point_has_its_test() {
-            let tested = [$($of),*];
+            let tested = [$($of),*, WARM];
             for point in POINTS {
                 assert!(tested.iter().any(|of| point.starts_with(of)), "{point}");
             }

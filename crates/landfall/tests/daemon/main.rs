@@ -52,3 +52,4 @@ mod routes;
 mod shapes;
 mod state;
 mod validate;
+mod warm;

@@ -69,6 +69,40 @@ fn a_name_has_its_identity_for_ever() {
     assert_eq!(identity(&site, "any", "lan"), web);
 }
 
+/// With leases taken in advance a name keeps the MAC that it got with its first, and a new one has its lease before it
+/// starts.
+#[test]
+fn a_name_keeps_what_was_taken_in_advance() {
+    let mut site = Site::new(ServerOptions::default());
+    site.network("lan", &["warm=2"]);
+    let in_stock = |site: &Site| {
+        let fits = |e: &&serde_json::Value| e["spare"] == true && e["address"].is_string();
+        let all = site.endpoints();
+        let stock: Vec<String> = all.iter().filter(fits).map(|e| e["mac"].to_string()).collect();
+        (stock.len() == 2).then_some(stock)
+    };
+    let run = |site: &Site, name: &str| {
+        let stock = until("a full stock", SOON, || in_stock(site));
+        site.run(name, &["--network", "lan"]);
+        let found = identity(site, name, "lan");
+        (stock.contains(&format!("\"{}\"", found.0)), found)
+    };
+    let (of_stock, web) = run(&site, "web");
+    assert!(of_stock, "{web:?}");
+    let (of_stock, db) = run(&site, "db");
+    assert!(of_stock && db.0 != web.0, "{db:?} beside {web:?}");
+    site.docker(&["rm", "-f", "web", "db"]);
+    until("both given back", SOON, || {
+        let leases = site.server.leases().unwrap();
+        (![&web, &db].iter().any(|(mac, _)| leases.iter().any(|l| l.mac == *mac))).then_some(())
+    });
+    site.landfall().kill9().unwrap();
+    site.landfall().restart().unwrap();
+    let (of_stock, again) = run(&site, "web");
+    assert!(!of_stock);
+    assert_eq!(again, web);
+}
+
 /// Waits for a line of the server's log.
 fn logged(site: &Site, words: &str) {
     let found = site.server.log().wait_for(words, SOON);

@@ -124,14 +124,14 @@ pub(crate) fn remove(site: &Site, effort: Effort) -> Result<Section> {
     })
 }
 
-fn run(site: &Site, network: &str, name: &str) -> Result<()> {
+pub(crate) fn run(site: &Site, network: &str, name: &str) -> Result<()> {
     let options = ["--network", network, "--name", name, "busybox", "sleep", "infinity"];
     site.engine.docker_ok(&[&["run", "-d"][..], &options].concat())?;
     Ok(())
 }
 
 /// All at the same time: a `docker rm` removes no more than some at once.
-fn remove_all(site: &Site, names: &[String]) -> Result<()> {
+pub(crate) fn remove_all(site: &Site, names: &[String]) -> Result<()> {
     let lots: Vec<&[String]> = names.chunks(DOCKER_RM_WIDTH).collect();
     let done = in_parallel(lots.len(), lots.len(), |n| {
         let lot = lots.get(n).copied().unwrap_or_default();

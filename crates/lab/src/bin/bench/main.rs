@@ -32,6 +32,7 @@ mod server;
 mod share;
 mod site;
 mod usage;
+mod warm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +78,8 @@ enum Measurement {
     Dual,
     /// 50 containers at once
     Start,
+    /// 20 containers at once where the server pings each address first, with leases taken in advance and without
+    Warm,
     /// 200 containers removed at once
     Remove,
     /// DISCOVERs and leases of containers that end at once
@@ -91,7 +94,7 @@ enum Measurement {
 
 impl Measurement {
     fn needs_site(self) -> bool {
-        !matches!(self, Self::Dual | Self::Renewal | Self::Idle | Self::Binary)
+        !matches!(self, Self::Dual | Self::Warm | Self::Renewal | Self::Idle | Self::Binary)
     }
 }
 
@@ -122,7 +125,9 @@ fn measure(args: &Args) -> Result<()> {
         write(args, facts, sections)
     };
 
-    use Measurement::{Binary, Clients, Discovers, Dual, Idle, Remove, Renewal, Run, Share, Start};
+    use Measurement::{
+        Binary, Clients, Discovers, Dual, Idle, Remove, Renewal, Run, Share, Start, Warm,
+    };
     let all = [Run, Clients, Share, Start, Remove, Discovers];
     if all.into_iter().any(|what| what.needs_site() && chosen(what)) {
         let site = progress("a LAN, dnsmasq, an engine and Landfall", || Site::new(&state))?;
@@ -154,6 +159,10 @@ fn measure(args: &Args) -> Result<()> {
         let section = progress("docker run with IPv6", || dual::measure(&state, effort))?;
         add(&facts, &mut sections, section)?;
         let section = progress("idle leases with IPv6", || idle::dual(&state, effort))?;
+        add(&facts, &mut sections, section)?;
+    }
+    if chosen(Warm) {
+        let section = progress("containers and a slow server", || warm::measure(&state, effort))?;
         add(&facts, &mut sections, section)?;
     }
     if chosen(Renewal) {

@@ -62,6 +62,8 @@ pub(crate) const USER_CLASS: &str = "user_class";
 pub(crate) const VALIDATE_DHCP: &str = "validate_dhcp";
 /// The vendor class (options 60 and 16); `landfall`.
 pub(crate) const VENDOR_CLASS: &str = "vendor_class";
+/// Take so many leases in advance, for containers that have none of their own yet; `0`.
+pub(crate) const WARM: &str = "warm";
 
 /// All of a network's, sorted.
 pub(crate) const ALL: &[&str] = &[
@@ -95,4 +97,5 @@ pub(crate) const ALL: &[&str] = &[
     USER_CLASS,
     VALIDATE_DHCP,
     VENDOR_CLASS,
+    WARM,
 ];
