@@ -86,12 +86,8 @@ impl Lan {
     /// are its ports `router` and `laptop`.
     pub fn new(options: LanOptions) -> Result<Self> {
         let host = Namespace::new("host")?;
-        if Path::new("/proc/sys/net/bridge").exists() {
-            let value = if options.bridge_netfilter { "1" } else { "0" };
-            for table in ["iptables", "ip6tables", "arptables"] {
-                host.sysctl(&format!("bridge/bridge-nf-call-{table}"), value)?;
-            }
-        }
+        let value = if options.bridge_netfilter { "1" } else { "0" };
+        filter_bridged_frames(&host, value)?;
         Self::on(host, "", options)
     }
 
@@ -222,6 +218,32 @@ impl Lan {
         Ok(ns)
     }
 
+    /// The same LAN as another Docker host sees it: that has a bridge of the same name, which is the machine behind the port
+    /// `port` of this one's (at most 15 bytes); router and laptop are the same.
+    pub fn another_host(&self, port: &str) -> Result<Lan> {
+        let there = |ns: &Namespace| Namespace::open(ns.name(), ns.path());
+        let lan = Self {
+            host: Namespace::new(port)?,
+            router: there(&self.router)?,
+            laptop: there(&self.laptop)?,
+            bridge: self.bridge.clone(),
+            ipv6: self.ipv6,
+        };
+        filter_bridged_frames(&lan.host, "0")?;
+        let bridge = &self.bridge;
+        lan.host.ip_batch(&format!(
+            "link add {bridge} type bridge forward_delay 0\nlink set {bridge} up\n"
+        ))?;
+        self.host.ip_batch(&format!(
+            "link add {port} type veth peer name eth0 netns {}\nlink set {port} master {bridge} up\n",
+            lan.host.path().display()
+        ))?;
+        lan.host.ip_batch(&format!("link set eth0 master {bridge} up\n"))?;
+        self.forwards(port)?;
+        lan.forwards("eth0")?;
+        Ok(lan)
+    }
+
     /// Waits until a port of the bridge forwards: before, the bridge drops what comes in there.
     fn forwards(&self, port: &str) -> Result<()> {
         let until = Instant::now() + FORWARDS_WITHIN;
@@ -238,6 +260,16 @@ impl Lan {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Whether iptables see what a host's bridges forward.
+fn filter_bridged_frames(host: &Namespace, value: &str) -> Result<()> {
+    if Path::new("/proc/sys/net/bridge").exists() {
+        for table in ["iptables", "ip6tables", "arptables"] {
+            host.sysctl(&format!("bridge/bridge-nf-call-{table}"), value)?;
+        }
+    }
+    Ok(())
 }
 
 /// Addresses are usable at once: whoever stands at a LAN's end has none that another one has, and a second is long.

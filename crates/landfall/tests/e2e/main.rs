@@ -43,3 +43,5 @@ mod plugin;
 mod refusals;
 mod restarts;
 mod returns;
+mod swarm;
+mod two_hosts;
