@@ -1,49 +1,84 @@
-//! `docker run`, beside none and Docker's own bridge.
+//! `docker run`, beside none and a driver of Docker's own.
 
 use crate::Result;
 use crate::figure::{Effort, Figure, Samples, Section, TIMES};
-use crate::site::{BRIDGE, LANDFALL, Site};
+use crate::site::{BRIDGE, LANDFALL, MACVLAN, OWN_MACVLAN, Site};
 
-/// Runs a container on each kind of network in turn.
+/// Two networks of a kind: Docker's own and Landfall's.
+struct Kind {
+    title: &'static str,
+    own: (&'static str, &'static str),
+    ours: (&'static str, &'static str),
+    at_most: Option<f64>,
+}
+
+/// On a bridge.
 pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
-    let networks = ["none", BRIDGE, LANDFALL];
-    for network in networks {
-        site.run_once(network)?; // nobody pays for what happens the first time only
-    }
-    let mut times = [Samples::default(), Samples::default(), Samples::default()];
-    for _ in 0..effort.of(31, 5) {
-        for (network, times) in networks.into_iter().zip(&mut times) {
-            times.time(|| site.run_once(network))?;
-        }
-    }
-    let [none, bridge, landfall] = &times;
-    let over_none = |times: &Samples| times.median() - none.median();
-    let ratio = over_none(landfall) / over_none(bridge);
-    let names = ["--network none", "Docker's own bridge", "Landfall"];
-    let mut rows: Vec<_> = names.into_iter().zip(&times).map(|(n, times)| times.row(n)).collect();
-    rows.push(bridge.less(none).row("Docker's own bridge, over the none before it"));
-    rows.push(landfall.less(none).row("Landfall, over the none before it"));
-    let medians = names.into_iter().zip(&times);
-    let mut figures: Vec<_> = medians
-        .map(|(name, times)| Figure::median(format!("`docker run`, {name}"), "ms", times))
-        .collect();
-    figures.push(Figure::new("Docker's own bridge over none", "ms", over_none(bridge)));
-    figures.push(Figure::new("Landfall over none", "ms", over_none(landfall)));
-    figures.push(
-        Figure::new(
-            "`docker run`: Landfall's extra over none ÷ that of Docker's own bridge",
-            "",
-            ratio,
-        )
-        .at_most(0.9),
-    );
-    Ok(Section {
+    let kind = Kind {
         title: "docker run",
-        how: "`docker run --rm --network … busybox true` from start to end, in turn on each network. The extra over none \
-              is the difference of the medians."
-            .to_owned(),
-        head: TIMES.to_vec(),
-        rows,
-        figures,
-    })
+        own: (BRIDGE, "Docker's own bridge"),
+        ours: (LANDFALL, "Landfall"),
+        at_most: Some(0.9),
+    };
+    kind.measure(site, effort)
+}
+
+/// As a child of a parent. Docker's own driver asks no server for an address.
+pub(crate) fn macvlan(site: &Site, effort: Effort) -> Result<Section> {
+    site.macvlan_networks()?;
+    let kind = Kind {
+        title: "docker run with macvlan",
+        own: (OWN_MACVLAN, "Docker's own macvlan"),
+        ours: (MACVLAN, "Landfall's macvlan"),
+        at_most: None,
+    };
+    kind.measure(site, effort)
+}
+
+impl Kind {
+    /// Runs a container without a network and on each of them in turn.
+    fn measure(&self, site: &Site, effort: Effort) -> Result<Section> {
+        let Self { title, own: (own, own_name), ours: (ours, our_name), at_most } = *self;
+        let networks = ["none", own, ours];
+        for network in networks {
+            site.run_once(network)?; // nobody pays for what happens the first time only
+        }
+        let mut times = [Samples::default(), Samples::default(), Samples::default()];
+        for _ in 0..effort.of(31, 5) {
+            for (network, times) in networks.into_iter().zip(&mut times) {
+                times.time(|| site.run_once(network))?;
+            }
+        }
+        let [none, on_own, on_ours] = &times;
+        let over_none = |times: &Samples| times.median() - none.median();
+        let names = ["--network none", own_name, our_name];
+        let mut rows: Vec<_> =
+            names.into_iter().zip(&times).map(|(n, times)| times.row(n)).collect();
+        rows.push(on_own.less(none).row(&format!("{own_name}, over the none before it")));
+        rows.push(on_ours.less(none).row(&format!("{our_name}, over the none before it")));
+        let medians = names.into_iter().zip(&times);
+        let mut figures: Vec<_> = medians
+            .map(|(name, times)| Figure::median(format!("`docker run`, {name}"), "ms", times))
+            .collect();
+        figures.push(Figure::new(format!("{own_name} over none"), "ms", over_none(on_own)));
+        figures.push(Figure::new(format!("{our_name} over none"), "ms", over_none(on_ours)));
+        let ratio = Figure::new(
+            format!("`{title}`: Landfall's extra over none ÷ that of {own_name}"),
+            "",
+            over_none(on_ours) / over_none(on_own),
+        );
+        figures.push(match at_most {
+            Some(at_most) => ratio.at_most(at_most),
+            None => ratio,
+        });
+        Ok(Section {
+            title,
+            how: "`docker run --rm --network … busybox true` from start to end, in turn on each network. The extra over \
+                  none is the difference of the medians."
+                .to_owned(),
+            head: TIMES.to_vec(),
+            rows,
+            figures,
+        })
+    }
 }

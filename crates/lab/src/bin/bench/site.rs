@@ -15,6 +15,11 @@ use crate::Result;
 pub(crate) const LANDFALL: &str = "lan";
 /// Docker's name of a network on its own bridge.
 pub(crate) const BRIDGE: &str = "own";
+/// Docker's names of networks of macvlan children: Landfall's, and its own driver's.
+pub(crate) const MACVLAN: &str = "lan-macvlan";
+pub(crate) const OWN_MACVLAN: &str = "own-macvlan";
+/// The parent of both, a card that is connected to the LAN.
+const PARENT: &str = "card";
 
 /// Where the daemon keeps its state.
 const STATE: &str = "/var/lib/landfall";
@@ -66,6 +71,25 @@ impl Site {
         }
         words.push(name);
         self.engine.docker_ok(&words)?;
+        Ok(())
+    }
+
+    /// Makes a network of macvlan children on Landfall, and one on Docker's own driver, which has a part of the LAN's subnet
+    /// for itself.
+    pub(crate) fn macvlan_networks(&self) -> Result<()> {
+        self.lan.host_ns().ip_batch(&format!(
+            "link add wire type veth peer name {PARENT}\nlink set wire master {} up\nlink set {PARENT} up\n",
+            self.lan.bridge()
+        ))?;
+        let parent = format!("parent={PARENT}");
+        let create = |words: &[&str]| {
+            self.engine.docker_ok(&[&["network", "create", "-o", &parent], words].concat())
+        };
+        let ours = ["-o", "mode=macvlan", "-o", "release_delay=0", "--ipam-driver", "null"];
+        create(&[&["-d", "landfall"], &ours[..], &[MACVLAN]].concat())?;
+        let subnet = ["--subnet", "10.77.0.0/16", "--ip-range", "10.77.200.0/24"];
+        let gateway = format!("--gateway={}", Lan::ROUTER);
+        create(&[&["-d", "macvlan"], &subnet[..], &[&gateway, OWN_MACVLAN]].concat())?;
         Ok(())
     }
 
