@@ -67,6 +67,7 @@ fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {
         confirmed: true,
         claimed: false,
         told6: None,
+        way_out: true,
         ipv6: None,
     }
 }
