@@ -68,7 +68,8 @@ pub struct Config {
     /// The address to ask a DHCPv6 server for. It is free to give another.
     pub requested_address: Option<Ipv6Addr>,
     /// Asks for a prefix of this length as well (RFC 8415 §6.3). No router announces prefix
-    /// delegation, so a server is asked whatever they say.
+    /// delegation, so a server is asked whatever they say; in [`Mode::Auto`] as soon as one says something, and for
+    /// nothing else where the M flag is not set.
     pub prefix: Option<u8>,
     /// [`Event::Ready`] comes after this at the latest when neither a router nor a server says
     /// anything. Half of it, 250 ms at most, is given to the routers before a server is asked unbidden.

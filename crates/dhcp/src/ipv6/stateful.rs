@@ -14,17 +14,30 @@ use crate::v6::{self, Lease, LeasedAddress, State};
 impl Client {
     /// Whether a server is to be asked for a lease, by what is known now.
     pub(crate) fn wants_lease(&self) -> bool {
-        if self.config.prefix.is_some() {
-            return true;
+        let delegates = self.config.prefix.is_some();
+        match self.config.mode {
+            Mode::Dhcp => true,
+            Mode::Slaac => delegates,
+            // First the routers say whether addresses are to be had. A lease that there is is not
+            // dropped because one changes its mind.
+            Mode::Auto => {
+                (self.host.is_heard() && (delegates || self.host.learned().managed))
+                    || self.asked_unbidden
+                    || self.server.as_ref().is_some_and(|server| server.lease().is_some())
+                    || (delegates && !matches!(self.phase, Phase::Starting(_)))
+            }
         }
+    }
+
+    /// Whether a server that is asked is to give an address, by what is known now.
+    fn wants_address(&self) -> bool {
         match self.config.mode {
             Mode::Dhcp => true,
             Mode::Slaac => false,
-            // A lease that there is is not dropped because a router changes its mind.
             Mode::Auto => {
-                (self.host.is_heard() && self.host.learned().managed)
+                self.config.prefix.is_none()
                     || self.asked_unbidden
-                    || self.server.as_ref().is_some_and(|server| server.lease().is_some())
+                    || (self.host.is_heard() && self.host.learned().managed)
             }
         }
     }
@@ -42,7 +55,8 @@ impl Client {
         }
         let learned = self.host.learned();
         let (managed, other) = (learned.managed, learned.other);
-        if self.asked_unbidden && heard && !managed && self.is_unanswered() {
+        let vain = self.is_unanswered() || self.has_prefixes_alone();
+        if self.asked_unbidden && heard && !managed && vain {
             // A router is there and knows nothing of addresses to be leased.
             self.asked_unbidden = false;
             if !self.wants_lease() {
@@ -59,7 +73,11 @@ impl Client {
             self.dirty = true;
         }
         if self.wants_lease() {
+            let address = self.wants_address();
             let server = self.server();
+            if address || heard {
+                server.want_address(address, now);
+            }
             if let State::Stopped | State::Informing | State::Informed = server.state() {
                 server.start(now);
             }
@@ -73,18 +91,21 @@ impl Client {
 
     /// The DHCPv6 client, made when it is first needed.
     pub(crate) fn server(&mut self) -> &mut v6::Client {
+        let address = self.wants_address();
         let (config, rng) = (&self.config, &mut self.rng);
-        let make = || Box::new(v6::Client::new(server_config(config), rng.u64(..)));
+        let make = || Box::new(v6::Client::new(server_config(config, address), rng.u64(..)));
         self.server.get_or_insert_with(make)
     }
 
     pub(crate) fn resume_lease(&mut self, lease: Lease, now: Instant) {
-        let (config, seed) = (server_config(&self.config), self.rng.u64(..));
+        let address = self.wants_address() || !lease.addresses.is_empty();
+        let (config, seed) = (server_config(&self.config, address), self.rng.u64(..));
         self.server = Some(Box::new(v6::Client::resume(config, lease, seed, now)));
     }
 
     pub(crate) fn reboot_lease(&mut self, lease: Lease, now: Instant) {
-        let (config, seed) = (server_config(&self.config), self.rng.u64(..));
+        let address = self.wants_address() || !lease.addresses.is_empty();
+        let (config, seed) = (server_config(&self.config, address), self.rng.u64(..));
         self.server = Some(Box::new(v6::Client::reboot_with_lease(config, lease, seed, now)));
     }
 
@@ -96,6 +117,11 @@ impl Client {
                 && server.progress().replies == 0
                 && matches!(server.state(), State::Init | State::Soliciting)
         })
+    }
+
+    fn has_prefixes_alone(&self) -> bool {
+        let lease = self.server.as_ref().and_then(|server| server.lease());
+        lease.is_some_and(|lease| lease.addresses.is_empty())
     }
 
     /// Takes a datagram, if it is for the DHCPv6 client.
@@ -114,13 +140,17 @@ impl Client {
         if let Phase::Stopped | Phase::Releasing = self.phase {
             return;
         }
-        let Some(server) = self.server.as_mut().filter(|server| server.registers()) else { return };
+        let Some(server) = &mut self.server else { return };
         for entry in self.host.learned().addresses.iter() {
             // What is doubted may be of another link.
             if let Some(address) = entry.what.address
                 && !(entry.doubted || self.host.is_checked(address))
             {
-                server.register(address, entry.what.preferred_until, entry.until, now);
+                if server.registers() {
+                    server.register(address, entry.what.preferred_until, entry.until, now);
+                } else {
+                    server.ask_to_register(now);
+                }
             }
         }
     }
@@ -233,11 +263,11 @@ pub(crate) fn usable(lease: &Lease) -> impl Iterator<Item = &LeasedAddress> {
         .filter(|leased| !leased.address.is_unicast_link_local() && !leased.address.is_multicast())
 }
 
-fn server_config(config: &super::Config) -> v6::Config {
+fn server_config(config: &super::Config, address: bool) -> v6::Config {
     v6::Config {
         duid: config.duid.clone(),
         iaid: config.iaid,
-        address: config.mode != Mode::Slaac,
+        address,
         requested_address: config.requested_address,
         prefix: config.prefix,
         host_name: config.host_name.clone(),

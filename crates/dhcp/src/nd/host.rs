@@ -44,6 +44,8 @@ pub struct Host {
     pub(crate) soliciting: Option<Box<Soliciting>>,
     /// Until then what is doubted may be said again.
     confirming: Option<Instant>,
+    /// What has no end was said on what may have been another link, and has not been said again.
+    pub(crate) doubts: Doubts,
     /// When routers were last asked for.
     solicited_at: Instant,
     /// Advertisements.
@@ -64,6 +66,17 @@ pub struct Host {
     pub(crate) changed: bool,
     pub(crate) progress: Progress,
     outbox: Option<Box<Outbox>>,
+}
+
+/// What is doubted of what has no end of its own, and so no entry in a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Doubts {
+    pub(crate) mtu: bool,
+    pub(crate) hop_limit: bool,
+}
+
+impl Doubts {
+    const ALL: Doubts = Doubts { mtu: true, hop_limit: true };
 }
 
 /// Boxed, because thousands of hosts are idle.
@@ -87,6 +100,7 @@ impl Host {
             checking: Vec::new(),
             soliciting: None,
             confirming: None,
+            doubts: Doubts::default(),
             solicited_at: Instant::BOOT,
             rate: Rate::new(),
             births: Rate::new(),
@@ -120,6 +134,7 @@ impl Host {
         host.make_link_local();
         let delay = Duration::from_secs(10).mul_f64(host.rng.f64());
         host.solicit(now + delay);
+        host.doubt_the_endless(now + delay);
         host
     }
 
@@ -162,11 +177,17 @@ impl Host {
         self.heard = false;
         self.learned.doubt(true);
         self.solicit(at);
-        self.confirming = Some(at + CONFIRMATION);
+        self.doubt_the_endless(at);
         let addresses: Vec<_> = self.addresses().collect();
         for address in addresses {
             self.check(address, at, now);
         }
+    }
+
+    /// From `at` on it is asked whether what was said without an end, the MTU and the hop limit, is still so.
+    fn doubt_the_endless(&mut self, at: Instant) {
+        self.doubts = Doubts::ALL;
+        self.confirming = Some(at + CONFIRMATION);
     }
 
     /// Somebody waits no more.
@@ -187,6 +208,7 @@ impl Host {
             }
         }
         self.learned = learned;
+        self.doubt_the_endless(now);
         self.changed = true;
         let addresses: Vec<_> = self.learned.made().collect();
         for address in addresses {
@@ -279,9 +301,13 @@ impl Host {
             && now >= at
         {
             self.confirming = None;
+            let doubts = std::mem::take(&mut self.doubts);
             if self.heard {
                 let before: Vec<_> = self.learned.made().collect();
-                self.changed |= self.learned.drop_doubted();
+                let learned = &mut self.learned;
+                self.changed |= learned.drop_doubted()
+                    | (doubts.mtu && learned.mtu.take().is_some())
+                    | (doubts.hop_limit && learned.hop_limit.take().is_some());
                 self.forget(&before);
             } else {
                 self.learned.doubt(false);
@@ -308,7 +334,7 @@ impl Host {
     }
 
     /// What is done about addresses that were there before and are not any more.
-    fn forget(&mut self, before: &[Ipv6Addr]) {
+    pub(crate) fn forget(&mut self, before: &[Ipv6Addr]) {
         let gone: Vec<_> = before.iter().copied().filter(|a| !self.is_ours(*a)).collect();
         self.checking.retain(|check| !gone.contains(&check.address));
         self.report(Membership::Left, &gone);

@@ -27,9 +27,6 @@ const LEAST_MTU: u32 = 1280;
 const LEAST_HOP_LIMIT: u8 = 32;
 /// The only length of a prefix that addresses are made from (RFC 4291 §2.5.1).
 const AUTONOMOUS_LENGTH: u8 = 64;
-/// No LAN is larger than all that a registry gives a provider: a shorter prefix would make a part of the Internet
-/// neighbours.
-const LEAST_ON_LINK: u8 = 32;
 /// DELAY for the check of an address that an advertisement to all has given to all (RFC 4862
 /// §5.4.2: MAX_RTR_SOLICITATION_DELAY).
 const IMPLOSION: Duration = Duration::from_secs(1);
@@ -92,9 +89,10 @@ impl Host {
             return bump(&mut self.progress.ignored);
         }
         bump(&mut self.progress.advertisements);
+        let with_others = self.eager && self.heard;
         self.heard = true;
         self.changed = true;
-        self.take_header(mac, source, advertisement, now);
+        self.take_header(mac, source, advertisement, (with_others, now));
         for option in options.iter() {
             match option {
                 NdOption::Mtu(mtu) => self.take_mtu(mtu),
@@ -130,19 +128,20 @@ impl Host {
         mac: MacAddr,
         address: Ipv6Addr,
         advertisement: &RouterAdvertisement,
-        now: Instant,
+        (with_others, now): (bool, Instant),
     ) {
         let preference = advertisement.preference;
         let router = DefaultRouter { address, mac, preference };
         self.take_router(router, until(advertisement.lifetime.into(), now), now);
         if advertisement.hop_limit >= LEAST_HOP_LIMIT {
             self.learned.hop_limit = Some(advertisement.hop_limit);
+            self.doubts.hop_limit = false;
         }
         // The last one counts (RFC 4861 §6.3.4), but of several routers that answer the first
         // question none takes back what another has promised.
         let (managed, other) = (self.learned.managed, self.learned.other);
-        self.learned.managed = advertisement.managed || (self.eager && managed);
-        self.learned.other = advertisement.other || (self.eager && other);
+        self.learned.managed = advertisement.managed || (with_others && managed);
+        self.learned.other = advertisement.other || (with_others && other);
     }
 
     fn take_router(&mut self, router: DefaultRouter, until: Instant, now: Instant) {
@@ -157,6 +156,7 @@ impl Host {
     fn take_mtu(&mut self, mtu: u32) {
         if (LEAST_MTU..=self.config.link_mtu.into()).contains(&mtu) {
             self.learned.mtu = u16::try_from(mtu).ok();
+            self.doubts.mtu = false;
         }
     }
 
@@ -165,7 +165,7 @@ impl Host {
         if said.length == 0 || !prefix.is_for_hosts() {
             return bump(&mut self.progress.ignored);
         }
-        if said.on_link && said.length < LEAST_ON_LINK {
+        if said.on_link && prefix.is_vast() {
             bump(&mut self.progress.ignored);
         } else if said.on_link {
             let times = (until(said.valid, now), now);
@@ -189,13 +189,18 @@ impl Host {
         if let Some(entry) = found {
             entry.until = valid_until(entry.until, said.valid, now);
             entry.what.preferred_until = preferred_until.min(entry.until);
-            entry.doubted = false;
+            (entry.said, entry.doubted) = (now, false);
             return;
         }
-        let full = self.learned.addresses.iter().len() >= Learned::PREFIXES;
-        if full || said.valid == 0 || !self.births.admits(MOST_BIRTHS, BIRTHS, now) {
+        if said.valid == 0
+            || !self.learned.addresses.has_room(Learned::PREFIXES, now)
+            || !self.births.admits(MOST_BIRTHS, BIRTHS, now)
+        {
             return bump(&mut self.progress.ignored);
         }
+        let before: Vec<_> = self.learned.made().collect();
+        self.learned.addresses.make_room(Learned::PREFIXES, now);
+        self.forget(&before);
         let attempt = self.attempts.iter().find(|(known, _)| *known == prefix);
         let attempt = attempt.map_or(0, |(_, attempt)| *attempt);
         let address = self.config.interface_id.address(self.config.mac, prefix, attempt);

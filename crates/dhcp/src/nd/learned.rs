@@ -197,6 +197,12 @@ impl Prefix {
         ![special, link_local, groups].iter().any(|other| self.overlaps(other))
     }
 
+    /// Whether it is more than a registry gives a provider: no LAN is as large, nor anything that is given to a
+    /// container, and what leads there leads to a part of the Internet.
+    pub(crate) fn is_vast(&self) -> bool {
+        self.length < 32
+    }
+
     /// Whether one contains the other.
     pub(crate) fn overlaps(&self, other: &Prefix) -> bool {
         let length = self.length.min(other.length);

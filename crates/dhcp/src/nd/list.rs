@@ -1,8 +1,14 @@
 //! What routers said and for how long it is so.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Instant;
+
+/// What was not said again for so long makes room where there is none: the longest time between two advertisements
+/// of a router (RFC 4861 §6.2.1), each of which says all of it.
+const SILENT: Duration = Duration::from_secs(1800);
 
 /// Something that is so until then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,12 +17,15 @@ pub struct Entry<T> {
     pub what: T,
     /// From here on it is not.
     pub until: Instant,
+    /// When it was last said.
+    #[serde(default = "boot")]
+    pub(crate) said: Instant,
     /// It was said on what may have been another link, and has not been said again.
     pub(crate) doubted: bool,
 }
 
-/// So many things at most, each once. What is said first stays: whoever wants to push out others
-/// must come before them.
+/// So many things at most, each once. What is said first stays as long as it is said again: whoever wants to
+/// push out others must come before them and go on talking. Some of it never ends by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct List<T>(Vec<Entry<T>>);
@@ -52,7 +61,7 @@ impl<T> List<T> {
         most: usize,
     ) -> bool {
         let place = self.0.iter().position(|entry| same(&entry.what));
-        let entry = Entry { what, until, doubted: false };
+        let entry = Entry { what, until, said: now, doubted: false };
         match place {
             Some(place) if until <= now => {
                 self.0.remove(place);
@@ -63,7 +72,7 @@ impl<T> List<T> {
                     *old = entry;
                 }
             }
-            None if until <= now || self.0.len() >= most => return false,
+            None if until <= now || !self.make_room(most, now) => return false,
             None => {
                 // Most lists have one entry for ever, in thousands of hosts.
                 self.0.reserve_exact(1);
@@ -71,6 +80,26 @@ impl<T> List<T> {
             }
         }
         true
+    }
+
+    /// Makes room for one more of `most`, if need be in the place of what was said last longest ago. Whether there is
+    /// any.
+    pub(crate) fn make_room(&mut self, most: usize, now: Instant) -> bool {
+        if self.0.len() < most {
+            return true;
+        }
+        self.silent(now).map(|place| self.0.remove(place)).is_some()
+    }
+
+    /// Whether [`List::make_room`] would.
+    pub(crate) fn has_room(&self, most: usize, now: Instant) -> bool {
+        self.0.len() < most || self.silent(now).is_some()
+    }
+
+    /// The place of what was not said for too long, the longest first.
+    fn silent(&self, now: Instant) -> Option<usize> {
+        let (place, oldest) = self.0.iter().enumerate().min_by_key(|(_, entry)| entry.said)?;
+        (now.saturating_since(oldest.said) >= SILENT).then_some(place)
     }
 
     /// Drops what is over, and says whether anything was.
@@ -94,7 +123,9 @@ impl<T> List<T> {
     }
 
     pub(crate) fn translate(&mut self, clock: &impl Fn(Instant) -> Instant) {
-        self.iter_mut().for_each(|entry| entry.until = clock(entry.until));
+        for entry in self.iter_mut() {
+            (entry.until, entry.said) = (clock(entry.until), clock(entry.said));
+        }
     }
 
     fn retain(&mut self, keep: impl Fn(&Entry<T>) -> bool) -> bool {
@@ -107,10 +138,13 @@ impl<T> List<T> {
     }
 }
 
+/// Of what was stored by a version that did not note it.
+fn boot() -> Instant {
+    Instant::BOOT
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(seconds: u64) -> Instant {
@@ -135,6 +169,20 @@ mod tests {
         assert!(list.iter().map(|entry| entry.what).eq([3]));
         assert!(list.expire(at(30)) && list.is_empty());
         assert_eq!(list.next_end(), Instant::NEVER);
+    }
+
+    #[test]
+    fn what_was_not_said_for_half_an_hour_makes_room_the_oldest_first() {
+        let mut list = List::default();
+        let set = |list: &mut List<u8>, what: u8, now| {
+            list.set(|other| *other == what, what, (Instant::NEVER, at(now)), 2)
+        };
+        assert!(set(&mut list, 1, 0) && set(&mut list, 2, 100) && set(&mut list, 1, 200));
+        assert!(!set(&mut list, 3, 1899));
+        assert!(set(&mut list, 3, 1900));
+        assert!(list.iter().map(|entry| entry.what).eq([1, 3]));
+        assert!(!set(&mut list, 2, 1999) && set(&mut list, 2, 2000));
+        assert!(list.iter().map(|entry| entry.what).eq([3, 2]));
     }
 
     #[test]

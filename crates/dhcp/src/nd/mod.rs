@@ -20,7 +20,8 @@
 //!   of a second, not 4 s, because somebody waits. Later ones keep RFC 7559's pace.
 //! - **Addresses are used at once** (RFC 4429) and checked in the background.
 //! - **First come, first kept**: when a list is full, what is new is ignored. A flood of prefixes does
-//!   not push out the router that was there before it.
+//!   not push out the router that was there before it. What nobody has said for half an hour makes room, so that
+//!   what a flood said to be so for ever is not in the way for ever.
 //! - **A bound on what strangers cost**: ten advertisements are read in a second, and one of each default
 //!   router whatever others say; sixteen addresses are made in a minute. When the last router is over,
 //!   routers are asked for within a second, and 4 s after they were asked for before.

@@ -40,6 +40,8 @@ pub struct Client {
     pub(crate) inf_max_rt: u32,
     pub(crate) information: Option<Box<Information>>,
     pub(crate) registrations: Option<Box<Registrations>>,
+    /// Whether a server of this link was asked if it wants to know of addresses that it did not lease.
+    pub(crate) asked_to_register: bool,
     pub(crate) progress: Progress,
     /// What waits to be fetched, if anything does.
     outbox: Option<Box<Outbox>>,
@@ -68,6 +70,7 @@ impl Client {
             inf_max_rt: MAX_RT,
             information: None,
             registrations: None,
+            asked_to_register: true,
             progress: Progress::default(),
             outbox: None,
         }
@@ -95,6 +98,26 @@ impl Client {
             self.refusals = 0;
             self.conflicts = 0;
             self.solicit(now, now);
+        }
+    }
+
+    /// Whether an address is to be asked for, beside prefixes or alone, from now on. A lease that lacks one is
+    /// asked for it by an early Renew; what is leased or on its way is not given up for it.
+    pub fn want_address(&mut self, wanted: bool, now: Instant) {
+        let on_its_way = match &self.phase {
+            Phase::Leased { lease, upkeep } => {
+                !lease.addresses.is_empty() || matches!(upkeep, Upkeep::Asking(_))
+            }
+            Phase::Soliciting(soliciting) => soliciting.best.is_some(),
+            Phase::Requesting(_) | Phase::Rebooting(_) | Phase::Declining(_) => true,
+            _ => false,
+        };
+        if self.config.address == wanted || (!wanted && on_its_way) {
+            return;
+        }
+        self.config.address = wanted;
+        if wanted && self.lease().is_some_and(|lease| lease.addresses.is_empty()) {
+            self.renew(now);
         }
     }
 
@@ -132,6 +155,7 @@ impl Client {
         let xid = self.phase.asked().map(|exchange| exchange.xid);
         let answer = reply::answer(source, message, xid, &self.config.duid)?;
         self.take_limits(answer.options);
+        self.asked_to_register |= self.phase.asks_for_options();
         if answer.options.addr_reg_enable() {
             self.begin_registering(now);
         }

@@ -27,6 +27,7 @@ impl Client {
     /// that is over already leads to a Solicit that asks for its address.
     pub fn reboot_with_lease(config: Config, lease: Lease, seed: u64, now: Instant) -> Client {
         let mut client = Client::new(config, seed);
+        client.asked_to_register = false;
         let wanted = lease.addresses.first().map(|leased| leased.address);
         client.wanted = wanted.or(client.wanted);
         let lease = lease.at(now);
@@ -50,6 +51,7 @@ impl Client {
     pub fn confirm(&mut self, at: Instant, now: Instant) {
         let at = at.max(now);
         self.registrations = None;
+        self.asked_to_register = false;
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
             phase @ (Phase::Stopped | Phase::Releasing(_) | Phase::Declining(_)) => {
                 self.phase = phase;

@@ -316,8 +316,8 @@ fn span(seconds: u32) -> Duration {
 fn is_usable(granted: &Granted) -> bool {
     let address = granted.address;
     let prefix = Prefix::of(address, granted.length);
-    // A short one may hold what no site has: links' own addresses, groups.
-    (granted.length == 128 || (granted.length > 0 && prefix.is_for_hosts()))
+    // The container would discard all that it has no other route to.
+    (granted.length == 128 || (!prefix.is_vast() && prefix.is_for_hosts()))
         && !(address.is_unspecified()
             || address.is_loopback()
             || address.is_multicast()

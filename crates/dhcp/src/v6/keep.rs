@@ -5,7 +5,7 @@ use std::time::Duration;
 use wire::dhcp6::{Duid, MessageType, StatusCode};
 
 use super::client::{Client, refusal};
-use super::exchange::{Exchange, Pace, after_conflict};
+use super::exchange::{Exchange, Pace, after_conflict, first_delay};
 use super::grant::Grant;
 use super::lease::Lease;
 use super::phase::{About, Asking, Phase, Upkeep};
@@ -116,9 +116,10 @@ impl Client {
         self.send(&Question { kind, xid, elapsed, server, contents: held.contents() });
     }
 
-    /// Gives up what is over, or all when nothing is left.
+    /// Gives up what is over, or all when nothing is left. If there are no addresses any more beside prefixes, or no
+    /// prefixes beside addresses, the server is asked for them anew.
     fn expire(&mut self, now: Instant) {
-        let Phase::Leased { lease, .. } = &mut self.phase else { return };
+        let Phase::Leased { lease, upkeep } = &mut self.phase else { return };
         if now < lease.next_end() {
             return;
         }
@@ -128,7 +129,18 @@ impl Client {
             self.solicit_soon(now);
         } else {
             let old = Box::new(std::mem::replace(lease, rest));
+            // T1 is of what is left, and may be far away.
+            let idle = matches!(upkeep, Upkeep::Idle) && now < lease.t1_at;
+            let lacks =
+                (self.config.address && lease.addresses.is_empty() && !old.addresses.is_empty())
+                    || (self.config.prefix.is_some()
+                        && lease.prefixes.is_empty()
+                        && !old.prefixes.is_empty());
             self.emit(Event::Changed { old });
+            if idle && lacks {
+                let at = now + first_delay(&mut self.rng);
+                self.begin(About::Renew { early: true }, at, now);
+            }
         }
     }
 

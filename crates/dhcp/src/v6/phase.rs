@@ -158,6 +158,20 @@ impl Phase {
         self.exchange().filter(|exchange| exchange.sent > 0)
     }
 
+    /// Whether what is being asked has an option request: Confirm, Decline and Release have none.
+    pub(crate) fn asks_for_options(&self) -> bool {
+        match self {
+            Phase::Soliciting(_) | Phase::Requesting(_) | Phase::Informing(_) => true,
+            Phase::Rebooting(rebooting) => !rebooting.lease.prefixes.is_empty(),
+            Phase::Leased { lease, upkeep: Upkeep::Asking(asking) } => match asking.about {
+                About::Confirm => !lease.prefixes.is_empty(),
+                About::Decline { .. } => false,
+                About::Renew { .. } | About::Rebind | About::Request { .. } => true,
+            },
+            _ => false,
+        }
+    }
+
     pub(crate) fn lease(&self) -> Option<&Lease> {
         match self {
             Phase::Leased { lease, .. } => Some(lease),

@@ -8,6 +8,7 @@ use wire::dhcp6::{Builder, INFINITY, IaAddress, Message, MessageType, SERVERS, c
 
 use super::client::Client;
 use super::exchange::{Exchange, Pace};
+use super::phase::{Phase, Upkeep};
 use super::progress::{Reason, bump};
 use super::{Event, Transmit};
 use crate::Instant;
@@ -132,6 +133,15 @@ impl Client {
             None => {}
         }
         self.register_timeout(now);
+    }
+
+    /// The endpoint has an address that it made itself. Where a lease was confirmed, no server of the link has been asked
+    /// yet whether it wants to know (RFC 9686 §4.4), as a Confirm has no option request: it is by an early Renew.
+    pub fn ask_to_register(&mut self, now: Instant) {
+        let idle = matches!(self.phase, Phase::Leased { upkeep: Upkeep::Idle, .. });
+        if idle && !std::mem::replace(&mut self.asked_to_register, true) {
+            self.renew(now);
+        }
     }
 
     /// The endpoint has given up an address that it made itself.

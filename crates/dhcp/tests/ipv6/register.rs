@@ -168,3 +168,75 @@ fn a_restarted_daemon_knows_that_somebody_wants_to_know() {
     bench.until(60.0);
     assert_eq!(told(&bench), []);
 }
+
+/// A server that wants to know answers, granting what is asked for.
+fn grant(bench: &mut Bench, kind: MessageType) {
+    let question = bench.asked(kind);
+    let asked = Message::parse(&question).unwrap();
+    let iaid = asked.options.ia_na().next().unwrap().iaid;
+    let reply = Builder::new(MessageType::Reply, asked.xid)
+        .option(code::CLIENT_ID, asked.options.client_id().unwrap())
+        .option(code::SERVER_ID, &SERVER_DUID)
+        .option(code::ADDR_REG_ENABLE, &[])
+        .nest(code::IA_NA, &Ia::header(iaid, 0, 0), |inner| {
+            inner.option(code::IA_ADDRESS, &IaAddress::header(LEASED, PREFERRED, VALID))
+        });
+    bench.answer(&reply.finish());
+}
+
+/// A Confirm cannot ask whether a server wants to know.
+#[test]
+fn who_had_a_lease_confirmed_asks_early_whether_to_tell_of_the_address_beside_it() {
+    let said = router().managed().prefix(LIFETIME, 3600);
+    let both = || {
+        let mut bench = Bench::started();
+        bench.advertise(&said);
+        bench.lease();
+        bench.until(10.0);
+        bench.sent.clear();
+        bench.events.clear();
+        bench
+    };
+    let saved = both().client.saved();
+    let mut elsewhere = both();
+    elsewhere.run(|client, now| client.confirm(now, now));
+    let rebooted = Client::reboot(Config::new(MAC), saved, 2, at(10.0));
+    let mut rebooted = Bench::of(rebooted);
+    rebooted.now = at(10.0);
+    for mut bench in [elsewhere, rebooted] {
+        bench.advertise(&said);
+        let confirm = bench.asked(MessageType::Confirm);
+        bench.reply(MessageType::Reply, &confirm);
+        bench.until(11.5);
+        assert_eq!(bench.try_asked(MessageType::Renew), None, "not before it is checked");
+        bench.until(13.0);
+        grant(&mut bench, MessageType::Renew);
+        assert_eq!(told(&bench)[0].1, ADDRESS);
+        bench.sent.clear();
+        bench.until(60.0);
+        assert_eq!(bench.sent.iter().filter(|s| matches!(s.what, What::Dhcp(_))).count(), 2);
+    }
+    // Nobody is asked twice, whether there is an answer or not, and who has made no address asks nothing.
+    let mut bench = both();
+    bench.run(|client, now| client.confirm(now, now));
+    bench.advertise(&said);
+    let confirm = bench.asked(MessageType::Confirm);
+    bench.reply(MessageType::Reply, &confirm);
+    bench.until(200.0);
+    let renews = || bench.sent.iter().filter(|s| matches!(s.what, What::Dhcp(_)));
+    assert_eq!(renews().count(), 5, "one exchange");
+    bench.sent.clear();
+    bench.until(1500.0);
+    assert_eq!(bench.sent.iter().filter(|s| matches!(s.what, What::Dhcp(_))).count(), 0);
+    let mut bench = Bench::started();
+    bench.advertise(&router().managed());
+    bench.lease();
+    bench.until(10.0);
+    bench.sent.clear();
+    bench.run(|client, now| client.confirm(now, now));
+    bench.advertise(&router().managed());
+    let confirm = bench.asked(MessageType::Confirm);
+    bench.reply(MessageType::Reply, &confirm);
+    bench.until(200.0);
+    assert_eq!(bench.try_asked(MessageType::Renew), None);
+}

@@ -340,3 +340,64 @@ fn a_link_local_address_that_is_anothers_ends_it_all() {
     bench.advertise(&router().prefix(7200, 3600));
     bench.quiet();
 }
+
+/// The associations that a DHCPv6 message has: of addresses, of prefixes.
+fn associations(payload: &[u8]) -> (bool, bool) {
+    let options = Message::parse(payload).unwrap().options;
+    (options.ia_na().next().is_some(), options.ia_pd().next().is_some())
+}
+
+#[test]
+fn a_prefix_is_asked_for_alone_where_the_router_speaks_of_no_addresses() {
+    let delegating = || Config { prefix: Some(56), ..Config::new(MAC) };
+    for (managed, expected) in [(false, (false, true)), (true, (true, true))] {
+        let mut bench = Bench::with(delegating());
+        assert_eq!(bench.try_asked(MessageType::Solicit), None, "first the routers");
+        let said = router().prefix(7200, 3600);
+        bench.advertise(&if managed { said.managed() } else { said });
+        let solicit = bench.asked(MessageType::Solicit);
+        assert_eq!(associations(&solicit), expected);
+        bench.reply(MessageType::Advertise, &solicit);
+        let request = bench.asked(MessageType::Request);
+        assert_eq!(associations(&request), expected);
+        bench.reply(MessageType::Reply, &request);
+        bench.ready();
+        assert_eq!(bench.client.configuration().delegated.len(), 1);
+        assert_eq!(bench.addresses().contains(&LEASED), managed);
+        // It is asked for as it is: at T1, and after a restart of the daemon.
+        let saved = bench.client.saved();
+        bench.until(1801.0);
+        assert_eq!(associations(&bench.asked(MessageType::Renew)), expected);
+        let mut bench = Bench::of(Client::resume(delegating(), saved, 2, at(100.0)));
+        bench.now = at(100.0);
+        bench.until(1801.0);
+        assert_eq!(associations(&bench.asked(MessageType::Renew)), expected);
+    }
+}
+
+#[test]
+fn who_has_a_prefix_alone_asks_for_an_address_when_the_router_speaks_of_them() {
+    let mut bench = Bench::with(Config { prefix: Some(56), ..Config::new(MAC) });
+    bench.advertise(&router().prefix(7200, 3600));
+    bench.lease();
+    bench.ready();
+    bench.until(100.0);
+    bench.sent.clear();
+    bench.advertise(&router().managed().prefix(7200, 3600));
+    let renew = bench.asked(MessageType::Renew);
+    assert_eq!(associations(&renew), (true, true));
+    bench.reply(MessageType::Reply, &renew);
+    bench.changed();
+    assert!(bench.addresses().contains(&LEASED));
+}
+
+#[test]
+fn without_a_router_a_prefix_is_asked_for_together_with_an_address() {
+    let mut bench = Bench::with(Config { prefix: Some(56), ..Config::new(MAC) });
+    bench.until(0.3);
+    assert_eq!(associations(&bench.asked(MessageType::Solicit)), (true, true));
+    // One is heard at last.
+    bench.advertise(&router().prefix(7200, 3600));
+    bench.until(5.0);
+    assert_eq!(associations(&bench.asked(MessageType::Solicit)), (false, true));
+}

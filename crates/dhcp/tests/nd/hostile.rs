@@ -46,6 +46,58 @@ fn a_flood_of_anything_pushes_out_nothing() {
 }
 
 #[test]
+fn what_was_said_once_to_be_so_for_ever_is_in_nobodys_way_for_ever() {
+    let mut bench = Bench::started();
+    let mut flood = router().number(9);
+    for n in 0..64u16 {
+        let prefix = Ipv6Addr::new(0x2001, 0xdb8, 0xf000 | n, 0, 0, 0, 0, 0);
+        flood = flood
+            .option(autonomous(prefix, u32::MAX, u32::MAX))
+            .route(&format!("fd00:{n:x}::"), 48, u32::MAX)
+            .dns(&format!("2001:db8:53::{n:x}"), u32::MAX)
+            .search(&format!("d{n}"), u32::MAX);
+    }
+    bench.hear(&flood.frame());
+    for number in 10..20 {
+        // Routers without an end.
+        bench.until(f64::from(number) - 9.0);
+        bench.hear(&router().number(number).route("::", 0, u32::MAX).frame());
+    }
+    bench.host.rest();
+    let honest = router().prefix(7200, 3600).route("fd01::", 48, 7200);
+    let honest = honest.dns("2001:db8:1::53", 7200).search("lan", 7200).frame();
+    let taken = |bench: &Bench| {
+        let learned = bench.host.learned();
+        [
+            learned.made().any(|address| address == ADDRESS),
+            learned.on_link.iter().any(|entry| entry.what.address == PREFIX),
+            learned.routers.iter().any(|entry| entry.what.address == ROUTER),
+            learned.routes.iter().any(|entry| entry.what.router == ROUTER),
+            learned.dns.iter().any(|entry| entry.what == ip("2001:db8:1::53")),
+            learned.search.iter().any(|entry| &*entry.what == "lan"),
+        ]
+    };
+    bench.until(1799.0);
+    bench.hear(&honest);
+    assert_eq!(taken(&bench), [false; 6]);
+    bench.reports();
+    bench.until(1820.0);
+    bench.hear(&honest);
+    assert_eq!(taken(&bench), [true; 6]);
+    // One has made room for it, and is not answered for any more.
+    let addresses = bench.addresses();
+    assert_eq!(addresses.len(), Learned::PREFIXES);
+    assert_eq!(addresses[0], ip("2001:db8:f001::ff:fe00:42"));
+    assert!(bench.host.neighbours().all(|one| one.address != ip("2001:db8:f000::ff:fe00:42")));
+    // Who goes on talking stays.
+    bench.until(3000.0);
+    bench.hear(&honest);
+    bench.until(4000.0);
+    bench.hear(&flood.frame());
+    assert_eq!(taken(&bench), [true; 6]);
+}
+
+#[test]
 fn ten_advertisements_a_second_are_read() {
     let mut bench = Bench::started();
     for number in 0..100 {

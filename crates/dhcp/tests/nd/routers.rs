@@ -266,6 +266,65 @@ fn after_the_link_was_away_what_is_not_said_again_is_over() {
     }
 }
 
+/// What has no end of its own is over with those who said it.
+#[test]
+fn mtu_and_hop_limit_are_those_of_the_link_that_there_is() {
+    let first = router().prefix(7200, 3600).mtu(1400).hop_limit(100);
+    const FIRST: (Option<u16>, Option<u8>) = (Some(1400), Some(100));
+    let of = |bench: &Bench| {
+        let learned = bench.host.learned();
+        (learned.mtu, learned.hop_limit)
+    };
+    let silent = router().number(2).hop_limit(0).frame();
+    for (answer, after) in [
+        // Another router, which does not speak of them; the same one; nobody.
+        (Some(silent.clone()), (None, None)),
+        (Some(router().number(2).hop_limit(0).mtu(1300).frame()), (Some(1300), None)),
+        (Some(router().number(2).hop_limit(90).frame()), (None, Some(90))),
+        (Some(first.frame()), (Some(1400), Some(100))),
+        (None, (Some(1400), Some(100))),
+    ] {
+        let mut bench = Bench::told(config(), &first);
+        bench.run(|host, now| host.confirm(now, now));
+        bench.until(11.0);
+        answer.iter().for_each(|answer| bench.hear(answer));
+        bench.until(13.999);
+        assert!(of(&bench).0.is_some() && of(&bench).1.is_some());
+        bench.host.take_changed();
+        bench.until(14.0);
+        assert_eq!((of(&bench), bench.host.take_changed()), (after, after != FIRST));
+        bench.until(60.0);
+        assert_eq!(of(&bench), after);
+    }
+    // After a restart of the daemon, and where nobody answered in time after one of the machine.
+    let learned = Bench::told(config(), &first).host.learned().clone();
+    let host = Host::resume(config(), learned.clone(), Vec::new(), 3, at(20.0));
+    let mut recalled = Bench::started();
+    recalled.run(|host, now| host.recall(learned, now));
+    for mut bench in [Bench::of(host), recalled] {
+        bench.now = at(20.0);
+        while bench.router_solicitations().is_empty() {
+            bench.now = bench.host.poll_timeout().unwrap();
+            bench.run(Host::handle_timeout);
+        }
+        assert_eq!(of(&bench), FIRST);
+        bench.hear(&silent);
+        bench.until(bench.now.saturating_since(at(0.0)).as_secs_f64() + 4.0);
+        assert_eq!((of(&bench), bench.addresses()), ((None, None), vec![ADDRESS]));
+    }
+}
+
+#[test]
+fn of_another_link_s_flags_nothing_is_left_while_somebody_waits() {
+    let mut bench = Bench::started();
+    bench.hear(&router().managed().other().frame());
+    bench.hear(&router().number(2).frame());
+    assert!(bench.host.learned().managed && bench.host.learned().other);
+    bench.run(|host, now| host.confirm(now, now));
+    bench.hear(&router().number(3).frame());
+    assert!(!bench.host.learned().managed && !bench.host.learned().other);
+}
+
 #[test]
 fn a_restarted_daemon_asks_within_ten_seconds_and_checks_nothing() {
     let before = Bench::told(config(), &router().prefix(7200, 3600));

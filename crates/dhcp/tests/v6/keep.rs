@@ -265,6 +265,42 @@ fn a_prefix_that_is_not_known_leaves_the_address_alone() {
 }
 
 #[test]
+fn a_prefix_that_ends_beside_an_address_is_asked_for_at_once_and_once() {
+    let mut bench = Bench::started(with_prefix());
+    bench.bind(|answer| answer.pd(|ia| ia.contents[0].3 = 90).pd(|ia| ia.contents[0].2 = 60));
+    // The server prolongs the address alone.
+    bench.next_deadline();
+    let renew = bench.asked(MessageType::Renew);
+    bench.answer(reply(&renew).pd(|ia| ia.contents.clear()));
+    assert_eq!(bench.event(), Event::Renewed);
+    bench.until(90.0);
+    assert!(matches!(bench.event(), Event::Changed { .. }));
+    bench.until(91.0);
+    let renew = bench.asked(MessageType::Renew);
+    assert_eq!(renew.prefixes(), Some(vec![]));
+    let nothing = |ia: &mut Filled| {
+        ia.contents.clear();
+        ia.status = Some(StatusCode::NoPrefixAvail);
+    };
+    bench.answer(reply(&renew).pd(nothing));
+    assert_eq!(bench.event(), Event::Renewed);
+    bench.until(1000.0);
+    bench.silent();
+    // And so is an address that ends beside a prefix.
+    let mut bench = Bench::started(with_prefix());
+    bench.bind(|answer| answer.na(|ia| ia.contents[0].3 = 90).na(|ia| ia.contents[0].2 = 60));
+    bench.next_deadline();
+    let renew = bench.asked(MessageType::Renew);
+    bench.answer(reply(&renew).na(|ia| ia.contents.clear()));
+    bench.event();
+    bench.until(91.0);
+    bench.event();
+    let renew = bench.asked(MessageType::Renew);
+    bench.answer(reply(&renew));
+    assert_eq!(bench.address(), ADDRESS);
+}
+
+#[test]
 fn a_reply_without_the_association_is_as_good_as_none() {
     let mut bench = Bench::bound();
     bench.next_deadline();

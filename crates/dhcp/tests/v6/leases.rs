@@ -137,13 +137,28 @@ fn addresses_that_no_host_can_have_are_left_out() {
         })
     });
     assert_eq!(bench.client.lease().unwrap().prefixes.len(), 1);
-    // Nor short ones that hold what no site has.
-    for (bad, length) in [("8000::", 1), ("fe00::", 7), ("f000::", 4), ("fe80::", 9), ("::", 3)] {
+    // Nor short ones that hold what no site has, or more than any has: the Internet would be discarded.
+    for (bad, length) in [
+        ("8000::", 1),
+        ("fe00::", 7),
+        ("f000::", 4),
+        ("fe80::", 9),
+        ("::", 3),
+        ("2000::", 3),
+        ("2001::", 16),
+        ("fc00::", 7),
+        ("2001:db8::", 31),
+    ] {
         let mut bench = Bench::started(with_prefix());
         let bad: Ipv6Addr = bad.parse().unwrap();
         bench.bind(|answer| answer.pd(|ia| ia.contents.insert(0, (bad, length, PREFERRED, VALID))));
         assert_eq!(bench.client.lease().unwrap().prefixes.len(), 1, "{bad}/{length}");
+        assert!(bench.client.progress().ignored.bad_address > 0);
     }
+    let mut bench = Bench::started(with_prefix());
+    let wide = "2001:db8::".parse().unwrap();
+    bench.bind(|answer| answer.pd(|ia| ia.contents = vec![(wide, 32, PREFERRED, VALID)]));
+    assert_eq!(bench.client.lease().unwrap().prefixes[0].length, 32);
 }
 
 #[test]

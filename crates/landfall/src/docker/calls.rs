@@ -38,8 +38,26 @@ pub(super) async fn allocate_network(_: Argument<Ignored>) -> Result<Allocated> 
 }
 
 /// Calls that mean nothing to a driver of local scope whose containers stand on the LAN: there is
-/// no published port to programme, no cluster whose nodes matter, nothing allocated to be freed.
+/// no cluster whose nodes matter, nothing allocated to be freed.
 pub(super) async fn nothing_to_do(_: Argument<Ignored>) -> Result<Done> {
+    Ok(Answer(Done {}))
+}
+
+/// The endpoint has the default route of its container from now on. What ports to publish it says too is of no interest.
+pub(super) async fn program_external_connectivity<D: Driver>(
+    State(driver): State<D>,
+    Argument(EndpointRef { network, endpoint }): Argument<EndpointRef>,
+) -> Result<Done> {
+    driver.choose_way_out(&network, &endpoint, true);
+    Ok(Answer(Done {}))
+}
+
+/// It has not any more.
+pub(super) async fn revoke_external_connectivity<D: Driver>(
+    State(driver): State<D>,
+    Argument(EndpointRef { network, endpoint }): Argument<EndpointRef>,
+) -> Result<Done> {
+    driver.choose_way_out(&network, &endpoint, false);
     Ok(Answer(Done {}))
 }
 

@@ -31,6 +31,8 @@ pub(crate) trait Driver: Clone + Send + Sync + 'static {
         network: &NetworkId,
         endpoint: &EndpointId,
     ) -> Vec<(&'static str, String)>;
+    /// See [`Engine::choose_way_out`].
+    fn choose_way_out(&self, network: &NetworkId, endpoint: &EndpointId, chosen: bool);
     /// See [`Engine::health`].
     fn health(&self) -> Health;
 }
@@ -73,6 +75,10 @@ impl Driver for Engine {
         endpoint: &EndpointId,
     ) -> Vec<(&'static str, String)> {
         Engine::endpoint_info(self, network, endpoint)
+    }
+
+    fn choose_way_out(&self, network: &NetworkId, endpoint: &EndpointId, chosen: bool) {
+        Engine::choose_way_out(self, network, endpoint, chosen);
     }
 
     fn health(&self) -> Health {

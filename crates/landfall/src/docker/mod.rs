@@ -50,8 +50,14 @@ fn router<D: Driver>(driver: D, containers: Containers, abandon: CancellationTok
         .route("/NetworkDriver.DeleteEndpoint", post(calls::delete_endpoint::<D>))
         .route("/NetworkDriver.Join", post(calls::join::<D>))
         .route("/NetworkDriver.Leave", post(calls::leave::<D>))
-        .route("/NetworkDriver.ProgramExternalConnectivity", post(calls::nothing_to_do))
-        .route("/NetworkDriver.RevokeExternalConnectivity", post(calls::nothing_to_do))
+        .route(
+            "/NetworkDriver.ProgramExternalConnectivity",
+            post(calls::program_external_connectivity::<D>),
+        )
+        .route(
+            "/NetworkDriver.RevokeExternalConnectivity",
+            post(calls::revoke_external_connectivity::<D>),
+        )
         .route("/NetworkDriver.DiscoverNew", post(calls::nothing_to_do))
         .route("/NetworkDriver.DiscoverDelete", post(calls::nothing_to_do))
         .route("/Plugin.Health", get(calls::health::<D>).post(calls::health::<D>))

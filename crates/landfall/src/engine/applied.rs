@@ -1,9 +1,9 @@
 //! What containers get of what the LAN's servers say: the options of a network that decide about it.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use dhcp::v4::Lease;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use super::options::{Given, InvalidOption, flag, host_address, invalid, name};
@@ -106,6 +106,20 @@ impl Applied {
         self.gateway.filter(|router| !can_route(*router, lease))
     }
 
+    /// Whether containers may have a route to there. Where they are to have no default route, none either that leads to a
+    /// large part of the Internet, as 0.0.0.0/1 and 2000::/3 do in its place: to more than an old class A, or more of what
+    /// is global than a registry gives a provider. All of RFC 1918 and of RFC 4193 is fine.
+    pub(super) fn admits(&self, destination: IpNet) -> bool {
+        let global = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+        self.has_default_route()
+            || match destination {
+                IpNet::V4(net) => net.prefix_len() >= 8,
+                IpNet::V6(net) => {
+                    net.prefix_len() >= 32 || !(global.contains(&net) || net.contains(&global))
+                }
+            }
+    }
+
     /// Whether there is a default route through the network, if it has a router.
     pub(super) fn has_default_route(&self) -> bool {
         self.default_route == DefaultRoute::Auto
@@ -161,6 +175,27 @@ mod tests {
         let other = Ipv4Addr::new(10, 77, 0, 254);
         assert_eq!(gateway(&[("gateway", "10.77.0.254")]), Some(other));
         assert_eq!(gateway(&[("default_route", "never")]), None);
+    }
+
+    #[test]
+    fn without_a_default_route_there_is_none_to_half_of_the_internet() {
+        let never = parse(&[("default_route", "never")], true).unwrap();
+        for (destination, admitted) in [
+            ("0.0.0.0/1", false),
+            ("128.0.0.0/2", false),
+            ("8.0.0.0/7", false),
+            ("10.0.0.0/8", true),
+            ("2000::/3", false),
+            ("::/1", false),
+            ("2a00::/12", false),
+            ("2001:db8::/32", true),
+            ("fc00::/7", true),
+            ("64:ff9b::/96", true),
+        ] {
+            let destination: IpNet = destination.parse().unwrap();
+            assert_eq!(never.admits(destination), admitted, "{destination}");
+            assert!(Applied::default().admits(destination));
+        }
     }
 
     #[test]

@@ -269,7 +269,7 @@ impl Engine {
                 bridge: bridge.name,
             });
         }
-        let address6 = ipv6.as_ref().and_then(ipv6::to_tell);
+        let address6 = ipv6.as_ref().and_then(|ipv6| ipv6::to_tell(ipv6, super::hold::now()));
         if let Some(options) = &network.options.ipv6
             && options.required
             && address6.is_none()

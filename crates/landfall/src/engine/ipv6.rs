@@ -15,11 +15,11 @@ use wire::MacAddr;
 
 use super::api::{Ipv6AddressStatus, Ipv6Status, NONE};
 use super::hold::now;
-use super::ids::EndpointId;
+use super::ids::{EndpointId, NetworkId};
 use super::options::InterfaceIdKind;
 use super::sandbox::Sandbox;
 use super::status::wall_clock;
-use super::worker::Joined;
+use super::worker::{Joined, LinkNews};
 use super::{Endpoint, Engine, Error};
 use crate::segments::{Live, Segment, Start};
 use crate::store::{NetworkRecord, StoredIpv6};
@@ -133,25 +133,55 @@ impl Engine {
             Event::Ready | Event::Renewed => &Box::default(),
             Event::Duplicate { .. } | Event::Released => return,
         };
-        let Some(Joined { path, inside, segment, mac, network, .. }) = self.joined(id) else {
-            return;
+        let Some(Joined { segment, mac, .. }) = self.joined(id) else { return };
+        self.follow_ipv6(id, Some(old)).await;
+        if let Event::Changed { .. } = event {
+            self.propagate_dns(id);
+            segment.announce(mac);
+        }
+    }
+
+    /// Docker has chosen an endpoint for the default route of its container, or has not any more: the one of IPv4 it sets
+    /// itself.
+    pub(crate) fn choose_way_out(&self, _network: &NetworkId, id: &EndpointId, chosen: bool) {
+        let changed = {
+            let mut state = self.lock();
+            let endpoint = state.endpoints.get_mut(id);
+            endpoint.is_some_and(|endpoint| {
+                std::mem::replace(&mut endpoint.way_out, chosen) != chosen
+                    && endpoint.network.options.ipv6.is_some()
+            })
         };
+        if changed {
+            self.keep_later(id);
+            self.tell(LinkNews::WayOut(id.clone()));
+        }
+    }
+
+    /// Has the container prefer its IPv6 routes there, or not any more.
+    pub(super) async fn way_out_changed(&self, id: &EndpointId) {
+        self.follow_ipv6(id, None).await;
+    }
+
+    /// Gives the container what its client says now, in the place of `old`, or of the same.
+    async fn follow_ipv6(&self, id: &EndpointId, old: Option<&Configuration>) {
+        let Some(joined) = self.joined(id) else { return };
         let applied = async {
-            match Sandbox::open(&path, inside).await? {
+            let Some(new) = wanted(&joined.segment, joined.mac, &joined.network) else {
+                return Ok(());
+            };
+            match Sandbox::open(&joined.path, joined.inside).await? {
                 Some(sandbox) => {
-                    self.apply_ipv6(&sandbox, &segment, (mac, &network), old, false).await
+                    sandbox.change_ipv6(old.unwrap_or(&new), &new, joined.way_out, false).await
                 }
                 None => Ok(()),
             }
         };
-        if let Err(error) = applied.await {
+        let applied: net::Result<()> = applied.await;
+        if let Err(error) = applied {
             tracing::error!(
-                endpoint = %id, %mac, %error, "the container does not have what its IPv6 says"
+                endpoint = %id, mac = %joined.mac, %error, "the container does not have what its IPv6 says"
             );
-        }
-        if let Event::Changed { .. } = event {
-            self.propagate_dns(id);
-            segment.announce(mac);
         }
     }
 
@@ -170,21 +200,6 @@ impl Engine {
         };
         if let Err(error) = withdrawn.await {
             tracing::debug!(endpoint = %id, %error, "routes of delegated prefixes are left");
-        }
-    }
-
-    /// Gives the container what its client says now. `first`: its link has just come up.
-    pub(super) async fn apply_ipv6(
-        &self,
-        sandbox: &Sandbox,
-        segment: &Segment,
-        (mac, network): (MacAddr, &NetworkRecord),
-        old: &Configuration,
-        first: bool,
-    ) -> net::Result<()> {
-        match wanted(segment, mac, network) {
-            Some(new) => sandbox.change_ipv6(old, &new, first).await,
-            None => Ok(()),
         }
     }
 }
@@ -227,14 +242,11 @@ impl Endpoint {
     }
 }
 
-/// The address to tell the runtime of: a leased one, as the LAN's administrator knows it, before one that
-/// was made here.
-pub(super) fn to_tell(configuration: &Configuration) -> Option<Ipv6Net> {
-    let leased_first = |origin| match origin {
-        Origin::Dhcp => 0,
-        Origin::Slaac => 1,
-    };
-    let address = configuration.addresses.iter().min_by_key(|a| leased_first(a.origin))?;
+/// The address to tell the runtime of at `now`: one that is preferred before one that is deprecated, and a leased one,
+/// as the LAN's administrator knows it, before one that was made here.
+pub(super) fn to_tell(configuration: &Configuration, now: Instant) -> Option<Ipv6Net> {
+    let rank = |a: &&Address| (a.preferred_until <= now, a.origin == Origin::Slaac);
+    let address = configuration.addresses.iter().min_by_key(rank)?;
     Ipv6Net::new(address.address, address.prefix_len).ok()
 }
 
@@ -246,9 +258,10 @@ pub(super) fn wanted(
     network: &NetworkRecord,
 ) -> Option<Configuration> {
     let mut wanted = segment.ipv6()?.view(mac)?.configuration;
-    if network.internal {
-        wanted.routes.clear();
-    }
+    wanted.routes.retain(|route| {
+        let to = Ipv6Net::new(route.destination, route.length);
+        !network.internal && to.is_ok_and(|to| network.options.applied.admits(to.into()))
+    });
     if network.internal || !network.options.applied.has_default_route() {
         wanted.routers.clear();
     }
@@ -277,4 +290,33 @@ pub(super) fn of_earlier_boot(stored: &StoredIpv6, clock_is_set: bool) -> Option
         let ahead = then.saturating_since(at);
         if ahead >= age { now + (ahead - age) } else { now - (age - ahead) }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preferred_address_is_told_of_and_a_leased_one_first() {
+        let now = Instant::from_boot(Duration::from_secs(100));
+        let later = now + Duration::from_secs(10);
+        let address = |last: u16, origin, preferred_until| Address {
+            address: [0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into(),
+            prefix_len: 128,
+            origin,
+            preferred_until,
+            valid_until: Instant::NEVER,
+        };
+        for (addresses, told) in [
+            (vec![address(1, Origin::Slaac, later), address(2, Origin::Dhcp, later)], Some(2)),
+            (vec![address(1, Origin::Slaac, later), address(2, Origin::Dhcp, now)], Some(1)),
+            (vec![address(1, Origin::Slaac, now), address(2, Origin::Slaac, later)], Some(2)),
+            (vec![address(1, Origin::Slaac, now), address(2, Origin::Dhcp, now)], Some(2)),
+            (vec![], None),
+        ] {
+            let configuration = Configuration { addresses, ..Configuration::default() };
+            let said = to_tell(&configuration, now);
+            assert_eq!(said.map(|said| said.addr().segments()[7]), told, "{configuration:?}");
+        }
+    }
 }

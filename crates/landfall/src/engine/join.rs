@@ -57,6 +57,7 @@ impl Engine {
             // Another sandbox than before may have another guest.
             endpoint.confirmed = false;
             endpoint.guest = None;
+            endpoint.way_out = false;
             endpoint.told_gateway = gateway;
         }
         point("join: known");
@@ -71,7 +72,8 @@ impl Engine {
                 None => Ok(Vec::new()),
             }
         };
-        let ((), routes) = tokio::try_join!(self.keep(&id), routes)?;
+        let ((), mut routes) = tokio::try_join!(self.keep(&id), routes)?;
+        routes.retain(|route| record.options.applied.admits(route.destination.into()));
         point("join: recorded");
         Ok(Joined {
             link: container_link(&id),

@@ -178,6 +178,8 @@ struct Endpoint {
     told: Option<Ipv4Net>,
     told6: Option<Ipv6Net>,
     told_gateway: Option<Ipv4Addr>,
+    /// Whether Docker has chosen it for its container's default route.
+    way_out: bool,
     /// Whether its interface is up in a sandbox: the host's end has a carrier then.
     carrier: bool,
     /// The interface in the sandbox, once it was seen there: its index and its name.
@@ -336,6 +338,7 @@ impl Engine {
             claimed: endpoint.claimed,
             spare: endpoint.spare,
             told6: endpoint.told6,
+            way_out: endpoint.way_out,
             ipv6: self.ipv6_to_store(endpoint),
         })
     }
@@ -385,6 +388,7 @@ impl Endpoint {
             told: None,
             told6: None,
             told_gateway: None,
+            way_out: false,
             carrier: false,
             interface: None,
             host_name: None,

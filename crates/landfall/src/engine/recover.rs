@@ -124,6 +124,7 @@ impl Engine {
         endpoint.options = record.options;
         endpoint.told = record.told;
         endpoint.told_gateway = record.told_gateway;
+        endpoint.way_out = record.way_out;
         endpoint.told6 = record.told6;
         endpoint.host_name = record.host_name;
         endpoint.container = record.container;

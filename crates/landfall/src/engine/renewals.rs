@@ -9,7 +9,7 @@ use super::Engine;
 use super::ids::EndpointId;
 use super::ipv6::wanted;
 use super::sandbox::prolongation;
-use super::sandbox_ipv6::prolongation6;
+use super::sandbox_ipv6::{metric, prolongation6};
 use super::worker::Joined;
 use crate::fault::point;
 use crate::segments::{Ipv6Event, LeaseEvent};
@@ -66,10 +66,11 @@ impl Engine {
     }
 
     fn renewed6(&self, id: &EndpointId) -> Option<net::Prolongation6> {
-        let Joined { segment, mac, network, path, interface, .. } = self.joined(id)?;
+        let Joined { segment, mac, network, path, interface, way_out, .. } = self.joined(id)?;
         let (ifindex, interface) = interface?;
         let wanted = wanted(&segment, mac, &network)?;
-        let prolongation = prolongation6(&path, (ifindex, &interface), &wanted).ok()?;
+        let metric = metric(ifindex, &interface, way_out);
+        let prolongation = prolongation6(&path, (ifindex, metric), &wanted).ok()?;
         tracing::debug!(endpoint = %id, %mac, "IPv6 renewed");
         self.keep_later(id);
         Some(prolongation)

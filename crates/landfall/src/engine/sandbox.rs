@@ -72,6 +72,7 @@ impl NetworkRecord {
         let routes = routes.into_iter().filter_map(|route| {
             Some((Ipv4Net::new(route.destination, route.prefix_len).ok()?.trunc(), route.via))
         });
+        let routes = routes.filter(|(to, _)| self.options.applied.admits((*to).into()));
         let default = self.gateway(lease).map(|via| (Ipv4Net::default(), Some(via)));
         Configured {
             address: Some(with_prefix(lease)),

@@ -22,16 +22,20 @@ const FLAGS: AddressFlags = AddressFlags(AddressFlags::NO_DAD.0 | AddressFlags::
 
 /// The length of the prefix of link-local addresses (RFC 4291 §2.5.6).
 const LINK_LOCAL_LENGTH: u8 = 64;
+/// What the kernel has where nobody says anything (`IPV6_DEFAULT_HOPLIMIT`).
+const HOP_LIMIT: u8 = 64;
 /// More routes to one destination than a client heeds.
 const ROUTES_EACH: u32 = 64;
 
 impl Sandbox {
-    /// Changes the interface from what an earlier configuration put on it to what this one does. `first`:
-    /// the interface has just come up, and may have what its kernel has made of it.
+    /// Changes the interface from what an earlier configuration put on it to what this one does. `way_out`: Docker has
+    /// chosen it for the container's default route. `first`: the interface has just come up, and may have what its kernel
+    /// has made of it.
     pub(super) async fn change_ipv6(
         &self,
         old: &Configuration,
         new: &Configuration,
+        way_out: bool,
         first: bool,
     ) -> net::Result<()> {
         self.settle_ipv6(old, new, first).await?;
@@ -47,7 +51,8 @@ impl Sandbox {
             let gone = self.links.delete_address(self.ifindex, net_of(address).into()).await;
             gone_is_fine(gone)?;
         }
-        let wanted = routes_of(self.ifindex, &self.interface, new);
+        let metric = metric(self.ifindex, &self.interface, way_out);
+        let wanted = routes_of(self.ifindex, metric, new);
         let there = self.links.routes_v6().await?;
         for route in &wanted {
             // What the kernel has learnt of a route goes with one that is replaced.
@@ -109,8 +114,9 @@ impl Sandbox {
                 autoconf: Some(false),
                 use_tempaddr: Some(0),
                 addr_gen_mode: Some(AddressGeneration::NoLinkLocal),
-                hop_limit: new.hop_limit,
-                mtu: new.mtu.map(|mtu| self.mtu.min(mtu.into())),
+                // What nobody says any more is as it was before.
+                hop_limit: new.hop_limit.or(old.hop_limit.map(|_| HOP_LIMIT)),
+                mtu: new.mtu.or(old.mtu.map(|_| u16::MAX)).map(|mtu| self.mtu.min(mtu.into())),
                 ..Ipv6Settings::default()
             };
             ipv6_of(&self.netns, &self.interface, settings).await?;
@@ -118,8 +124,6 @@ impl Sandbox {
         if !first && old.link_local == new.link_local {
             return Ok(());
         }
-        let own =
-            |address| Ipv6Net::new(address, LINK_LOCAL_LENGTH).unwrap_or_else(|_| address.into());
         for address in self.links.addresses(Some(self.ifindex)).await? {
             let IpNet::V6(net) = address.address else { continue };
             // The kernel made it before it was told not to, and still looks whether anybody has it: it would take the
@@ -142,25 +146,37 @@ impl Sandbox {
 /// What makes all that a configuration has put on the interface in the namespace at `path` last as long as it says now.
 pub(super) fn prolongation6(
     path: &Path,
-    (ifindex, interface): (u32, &str),
+    (ifindex, metric): (u32, u32),
     configuration: &Configuration,
 ) -> net::Result<Prolongation6> {
-    let addresses = configuration.addresses.iter();
+    // Somebody there may have switched IPv6 off, and on again: then nothing of it is left.
+    let link_local = configuration.link_local.map(own).into_iter();
+    let link_local = link_local.map(|net| (net, Lifetime::FOREVER, AddressFlags::NO_DAD));
+    let addresses = configuration.addresses.iter().map(|a| (net_of(a), lifetime(a), FLAGS));
     Ok(Prolongation6 {
         netns: open_netns(path)?,
         ifindex,
-        addresses: addresses.map(|a| (net_of(a), lifetime(a), FLAGS)).collect(),
-        routes: routes_of(ifindex, interface, configuration),
+        addresses: link_local.chain(addresses).collect(),
+        routes: routes_of(ifindex, metric, configuration),
     })
+}
+
+/// A link-local address with its prefix, which brings the route to its neighbours.
+fn own(address: Ipv6Addr) -> Ipv6Net {
+    Ipv6Net::new(address, LINK_LOCAL_LENGTH).unwrap_or_else(|_| address.into())
 }
 
 /// As many as have metrics of their own behind those of `eth0` to `eth255`.
 const MOST_LINKS: u32 = 1 << 16;
 
 /// The metric of the most preferred router. Each further one has the next, so that each of its routes
-/// can be replaced and removed alone; and each interface of a container has its own: those that are
-/// numbered `eth`s in the order of their numbers, others behind them.
-fn metric(ifindex: u32, interface: &str) -> u32 {
+/// can be replaced and removed alone; and each interface of a container has its own: first the one that
+/// Docker has chosen for the default route, then those that are numbered `eth`s in the order of their
+/// numbers, others behind them.
+pub(super) fn metric(ifindex: u32, interface: &str, way_out: bool) -> u32 {
+    if way_out {
+        return DEFAULT_METRIC - ROUTES_EACH;
+    }
     let number = interface.strip_prefix("eth").and_then(|number| number.parse::<u8>().ok());
     // Numbers behind other words tell no two interfaces apart.
     let place = number.map_or(u32::from(u8::MAX) + ifindex % MOST_LINKS, u32::from);
@@ -168,14 +184,13 @@ fn metric(ifindex: u32, interface: &str) -> u32 {
 }
 
 /// The routes of a configuration: what is on the link first, as routers are.
-fn routes_of(ifindex: u32, interface: &str, configuration: &Configuration) -> Vec<Route6> {
+fn routes_of(ifindex: u32, metric: u32, configuration: &Configuration) -> Vec<Route6> {
     let Configuration { routers, on_link, routes, .. } = configuration;
     let route = |(address, length), via: Option<Ipv6Addr>, metric, until| {
         let destination = Ipv6Net::new(address, length).ok()?.trunc();
         let on_link = Route6::on_link(destination, ifindex, metric);
         Some(Route6 { gateway: via, lifetime: lasts(until), ..on_link })
     };
-    let metric = metric(ifindex, interface);
     let on_link = on_link
         .iter()
         .filter_map(|prefix| route((prefix.prefix, prefix.length), None, metric, prefix.until));

@@ -32,6 +32,8 @@ pub(super) enum LinkNews {
     Down(EndpointId),
     /// It is gone, though nobody asked us to remove it.
     Gone(EndpointId),
+    /// It is Docker's choice for its container's default route, or is not any more.
+    WayOut(EndpointId),
     /// It has left the host's namespace, for its sandbox.
     Moved(EndpointId),
     /// It is up on another bridge than its own, or on none.
@@ -97,6 +99,7 @@ pub(super) async fn work(
                 LinkNews::Up(id) => engine.link_up(&id).await,
                 LinkNews::Down(id) => engine.link_down(&id).await,
                 LinkNews::Gone(id) => engine.link_gone(&id).await,
+                LinkNews::WayOut(id) => engine.way_out_changed(&id).await,
                 LinkNews::Moved(id) => engine.child_moved(&id),
                 LinkNews::Astray(id) => engine.put_link_back(&id).await,
                 LinkNews::Bridge(bridge, BridgeNews::Made) => engine.put_back(&bridge).await,
@@ -123,6 +126,8 @@ pub(super) struct Joined {
     /// By what its interface is known there.
     pub(super) inside: Inside,
     pub(super) live: Live,
+    /// Whether Docker has chosen it for its container's default route.
+    pub(super) way_out: bool,
     /// The index and the name of the interface in the sandbox, if it was seen there.
     pub(super) interface: Option<(u32, Box<str>)>,
 }
@@ -220,6 +225,7 @@ impl Engine {
             path: path.clone(),
             inside: endpoint.inside(),
             live: endpoint.live(),
+            way_out: endpoint.way_out,
             interface: endpoint.interface.clone(),
         })
     }
@@ -233,9 +239,8 @@ impl Engine {
     /// The link is up in its sandbox: from now on unicast frames go there, the address lives as
     /// long as its lease, and the server learns the container's name.
     async fn link_up(&self, id: &EndpointId) {
-        let Some(Joined { segment, mac, network, path, inside, live, .. }) = self.joined(id) else {
-            return;
-        };
+        let Some(joined) = self.joined(id) else { return };
+        let Joined { segment, mac, network, path, inside, live, way_out, .. } = joined;
         point("join: link up");
         segment.link_up(mac, live).await;
         point("join: forwarded");
@@ -259,7 +264,9 @@ impl Engine {
                 // What a router says follows with the rest of IPv6.
                 self.apply_mtu(&network, &mut sandbox, &lease, None).await?;
             }
-            self.apply_ipv6(&sandbox, &segment, (mac, &network), &told6, true).await?;
+            if let Some(new) = ipv6::wanted(&segment, mac, &network) {
+                sandbox.change_ipv6(&told6, &new, way_out, true).await?;
+            }
             net::Result::Ok(Some((sandbox.ifindex, sandbox.interface.into())))
         };
         match configured.await {

@@ -83,6 +83,9 @@ pub(crate) struct EndpointRecord {
     /// The IPv6 address that Docker was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) told6: Option<Ipv6Net>,
+    /// Whether Docker has chosen it for its container's default route.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) way_out: bool,
     /// Its IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6: Option<Box<StoredIpv6>>,

@@ -68,6 +68,7 @@ fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {
         claimed: false,
         spare: false,
         told6: None,
+        way_out: true,
         ipv6: None,
     }
 }

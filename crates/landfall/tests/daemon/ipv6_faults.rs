@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::container::{Container, FOREVER};
-use crate::ipv6::{MADE, addresses, site_with_ipv6};
+use crate::ipv6::{MADE, addresses, routes, site_with_ipv6};
 use crate::rogue::{Advertisement, Rogue};
 use crate::server::{Grant, Server};
 use crate::site::{SOON, Site, eventually, ip_json, same};
@@ -295,4 +295,97 @@ fn what_the_container_s_kernel_was_quick_to_make_is_made_anew() {
             now["nodad"] == true && now["tentative"].is_null() && now["mngtmpaddr"].is_null();
         if ours { Ok(()) } else { Err(now.to_string()) }
     });
+}
+
+/// The kernel's settings are the container's to change: what they do not forbid is as routers say, at their next word.
+#[test]
+fn settings_that_others_change_later() {
+    let site = site_with_ipv6();
+    let said = RouterOptions { lifetime: 8, interval: 4, ..RouterOptions::default() };
+    let _router = Radvd::start(site.lan.router_ns(), "eth0", &said).unwrap();
+    site.network("lan", &[("ipv4", "false"), ("ipv6", "slaac")]);
+    let container = site.run("lan", "web", MAC);
+    let default = format!("default via {}", site.lan.router_ns().link_local("eth0").unwrap());
+    let settled = || {
+        let shown = ip_json(&container.ns, &["-6", "addr", "show", "dev", "eth0", "scope", "link"]);
+        let own = shown.as_array().into_iter().flatten();
+        let own = own.filter_map(|link| link["addr_info"].as_array()).flatten();
+        let own: Vec<_> = own.filter_map(|a| a["local"].as_str()).map(str::to_owned).collect();
+        (addresses(&container), routes(&container).contains(&default), own)
+    };
+    let well = (vec![format!("{MADE}/128")], true, vec!["fe80::ff:fe00:42".to_owned()]);
+    eventually("all of it", SOON, || same(settled(), &well));
+    let set = |name: &str, value| container.ns.sysctl(&format!("ipv6/conf/{name}"), value).unwrap();
+
+    // A container that is a router itself: its kernel forgets the routes that it has learnt, and ours are not its own.
+    set("all/forwarding", "1");
+    assert_eq!(settled(), well);
+    // One that would listen to routers too has no address more, nor another link-local one.
+    set("eth0/accept_ra", "2");
+    set("eth0/addr_gen_mode", "0");
+    let renewed = || site.landfall.log().grep("IPv6 renewed").len();
+    let before = renewed();
+    eventually("renewed twice", SOON * 2, || same(renewed() >= before + 2, &true));
+    assert_eq!(settled(), well);
+
+    // Without IPv6 there is nothing, and it is said so; with it again, all.
+    set("eth0/disable_ipv6", "1");
+    assert_eq!(settled(), (vec![], false, vec![]));
+    eventually("said so", SOON * 2, || {
+        let said = site.landfall.log().grep("does not have what was renewed");
+        same(said.is_empty(), &false)
+    });
+    set("eth0/addr_gen_mode", "1");
+    set("eth0/disable_ipv6", "0");
+    eventually("all of it again", SOON * 2, || same(settled(), &well));
+    assert!(container.ns.ping6(Lan::ROUTER6).unwrap());
+}
+
+/// Nobody has answered yet when the daemon dies; the next one goes on asking.
+#[test]
+fn a_daemon_that_is_killed_while_it_solicits_finds_the_server_that_comes() {
+    let mut site = site_with_ipv6();
+    let mut server =
+        Dnsmasq::start(site.lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    site.network("lan", &[("ipv6", "dhcp")]);
+    let container = site.run("lan", "web", MAC);
+    assert_eq!(site.shown("web")["ipv6"]["state"], "REQUESTING");
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    let state = || site.shown("web")["ipv6"]["state"].as_str().unwrap_or_default().to_owned();
+    eventually("asks again", SOON, || same(state(), &"REQUESTING".to_owned()));
+    server
+        .reconfigure("eth0", ServerOptions { ipv6: Some(Mode6::Stateful), ..Default::default() })
+        .unwrap();
+    let leased = server.wait_leases6("a lease", SOON * 3, &|all: &[_]| all.len() == 1).unwrap();
+    let leased = format!("{}/128", leased[0].ip);
+    eventually("the address", SOON, || same(addresses(&container), &vec![leased.clone()]));
+    container.stop(&site);
+    eventually("given back", SOON, || same(server.leases6().unwrap().len(), &0));
+}
+
+/// It may be used while it is checked (RFC 4429), and another takes its place if there can be one.
+#[test]
+fn an_address_that_another_machine_has_is_given_up() {
+    let site = site_with_ipv6();
+    let options = ServerOptions { ipv6: Some(Mode6::Slaac), ..ServerOptions::default() };
+    let _router = Dnsmasq::start(site.lan.router_ns(), "eth0", options).unwrap();
+    for (kind, others) in [("eui64", 0), ("stable", 1)] {
+        site.network(kind, &[("ipv6", "slaac"), ("ipv6_address", kind)]);
+        let container = site.run(kind, kind, MAC);
+        let first = container.endpoint.address6.clone();
+        container.stop(&site);
+        let taken = format!("addr add {first} dev eth0 nodad\n");
+        site.lan.laptop_ns().ip_batch(&taken).unwrap();
+        let name = format!("{}2", &kind[..4]);
+        let container = site.run(kind, &name, MAC);
+        eventually("another, or none", SOON, || {
+            let now = addresses(&container);
+            same((now.contains(&first), now.len()), &(false, others))
+        });
+        eventually("shown", SOON, || same(shown(&site, &name), &addresses(&container)));
+        let said = site.landfall.log().grep("address in use by another machine");
+        assert!(said.iter().any(|line| line.contains(first.trim_end_matches("/128"))), "{said:?}");
+        container.stop(&site);
+    }
 }

@@ -34,6 +34,7 @@ mod ipv6;
 mod ipv6_faults;
 mod ipv6_mostly;
 mod ipv6_only;
+mod ipv6_routers;
 mod lease;
 mod links;
 mod macvlan;

@@ -1,13 +1,17 @@
 //! `network connect` and `disconnect` of a running container; a container on several networks.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use lab::{DhcpServer, Dnsmasq, EngineVersion, Lan, LanOptions, Lease, Namespace, ServerOptions};
+use lab::{
+    DhcpServer, Dnsmasq, EngineVersion, Lan, LanOptions, Lease, Namespace, Prefix, Radvd,
+    RouterOptions, ServerOptions,
+};
 
 use crate::site::{SOON, Site, default_routes, inside, ip_json, network_args, until};
 
 /// The router of a second LAN, behind the Docker host's bridge `br1`.
 const FAR_ROUTER: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
+const FAR_ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x78, 0, 0, 0, 0, 1);
 /// Docker's own bridge, `docker0`.
 const DOCKER0: &str = "172.17.0.1";
 
@@ -113,6 +117,57 @@ fn one_network_of_two_has_the_default_route() {
     site.no_lease_is_left();
 }
 
+/// Who has the default route of IPv4 is the engine's choice (here by name), and that of IPv6 is where it is, whichever
+/// interface was there first.
+#[test]
+fn of_two_networks_the_same_one_has_both_default_routes() {
+    let options = LanOptions { extra_bridge: Some("br1".into()), ipv6: true, ..Default::default() };
+    let lan = Lan::new(options).unwrap();
+    let far = far_router(&lan);
+    let pool = (Ipv4Addr::new(10, 78, 1, 1), Ipv4Addr::new(10, 78, 20, 254));
+    let far_options = ServerOptions { pool, router: Some(FAR_ROUTER), ..Default::default() };
+    let _far_server = Dnsmasq::start(&far, "eth0", far_options).unwrap();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let prefix = Ipv6Addr::from_bits(FAR_ROUTER6.to_bits() - 1);
+    let prefix = Prefix { prefix, ..Prefix::default() };
+    let far_says = RouterOptions { prefixes: vec![prefix], ..RouterOptions::default() };
+    let _far_radvd = Radvd::start(&far, "eth0", &far_says).unwrap();
+    let _radvd = Radvd::start(lan.router_ns(), "eth0", &RouterOptions::default()).unwrap();
+    let site = Site::on(lan, server, &[]);
+    site.network("lan", &["ipv6=slaac"]);
+    let options = ["bridge=br1", "release_delay=0", "ipv6=slaac"];
+    let args = network_args("landfall", "far", options.iter());
+    site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
+
+    site.run("both", &["--network", "lan"]);
+    let sandbox = site.sandbox("both");
+    let out = |family| {
+        let to = if family == "-4" { "192.0.2.1" } else { "2001:db8:ffff::1" };
+        let found = sandbox.ok(&["ip", family, "-json", "route", "get", to]).ok()?;
+        let found: serde_json::Value = serde_json::from_str(&found).ok()?;
+        found[0]["dev"].as_str().map(str::to_owned)
+    };
+    let both_by = |interface: &str| {
+        until(interface, SOON, || {
+            (["-4", "-6"].map(out) == [Some(interface.to_owned()), Some(interface.to_owned())])
+                .then_some(())
+        });
+    };
+    both_by("eth0");
+    site.docker(&["network", "connect", "far", "both"]);
+    both_by("eth1");
+    for (container, network) in [("eth0", Lan::ROUTER6), ("eth1", FAR_ROUTER6)] {
+        until(container, SOON, || sandbox.ping6(network).unwrap().then_some(()));
+    }
+    let addresses: Vec<_> = ip_json(&sandbox, &["-6", "address", "show", "scope", "global"]);
+    let interfaces = addresses.iter().filter(|link| link["ifname"].is_string()).count();
+    assert_eq!(interfaces, 2, "{addresses:?}");
+    site.docker(&["network", "disconnect", "far", "both"]);
+    both_by("eth0");
+    site.docker(&["rm", "-f", "both"]);
+    site.no_lease_is_left();
+}
+
 fn far_router(lan: &Lan) -> Namespace {
     let far = Namespace::new("far").unwrap();
     lan.host_ns()
@@ -121,7 +176,10 @@ fn far_router(lan: &Lan) -> Namespace {
             far.path().display()
         ))
         .unwrap();
-    far.ip_batch(&format!("addr add {FAR_ROUTER}/16 dev eth0\nlink set eth0 up\n")).unwrap();
+    far.ip_batch(&format!(
+        "addr add {FAR_ROUTER}/16 dev eth0\naddr add {FAR_ROUTER6}/64 dev eth0 nodad\nlink set eth0 up\n"
+    ))
+    .unwrap();
     far
 }
 

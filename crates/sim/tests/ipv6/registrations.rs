@@ -130,9 +130,8 @@ fn daemons_that_start_anew_and_machines_that_boot_tell_again() {
                 lan.server_mut(id).forget();
                 let before = sent(&lan, Kind::Registration);
                 (0..20).for_each(|n| if boots { lan.reboot(n) } else { lan.restart(n) });
-                // The link may be another after a boot, and who has a lease that is confirmed learns no
-                // sooner than at T1 what is wanted there.
-                lan.run_for(if boots { 31 * MINUTE } else { 12 * SECOND });
+                // The link may be another after a boot.
+                lan.run_for(12 * SECOND);
                 assert_eq!(unknown(&lan, id), 0, "boots: {boots}");
                 assert_eq!(sent(&lan, Kind::Registration) - before, 20, "boots: {boots}");
             }
@@ -153,9 +152,26 @@ fn on_another_link_it_is_found_out_anew_whether_somebody_wants_to_know() {
     lan.server_mut(id).registers = true;
     lan.router_mut(router).options[1] = Router::prefix(prefix(2), 86_400, 14_400);
     (0..20).for_each(|number| lan.confirm(number, SECOND));
-    // Who has a lease learns of it at T1.
     lan.run_for(31 * MINUTE);
     assert_eq!((count(&lan, Origin::Slaac), unknown(&lan, id)), (20, 0));
+}
+
+#[test]
+fn who_has_a_lease_as_well_finds_it_out_in_seconds() {
+    sim::seeds("registrations beside leases", 0..2, |seed| {
+        let (mut lan, router, id) = managed(seed, Server::new(), 20);
+        lan.router_mut(router).options = Router::home().options;
+        lan.run_for(2 * MINUTE);
+        assert_eq!((count(&lan, Origin::Slaac), count(&lan, Origin::Dhcp)), (20, 20));
+        lan.server_mut(id).registers = true;
+        for boots in [false, true] {
+            lan.server_mut(id).registry = Default::default();
+            (0..20).for_each(|n| if boots { lan.reboot(n) } else { lan.confirm(n, SECOND) });
+            lan.run_for(20 * SECOND);
+            assert_eq!((lan.server(id).registry.len(lan.now()), unknown(&lan, id)), (20, 0));
+        }
+        assert_eq!((sent(&lan, Kind::Renew), sent(&lan, Kind::Confirm)), (40, 40));
+    });
 }
 
 #[test]

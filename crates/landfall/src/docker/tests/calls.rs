@@ -308,13 +308,18 @@ async fn oper_info_of_nothing() {
 }
 
 #[tokio::test]
+async fn which_endpoint_has_the_default_route() {
+    let mut body = json!({"NetworkID": "n", "EndpointID": "e"});
+    let revoked = call("RevokeExternalConnectivity", body.clone()).await;
+    assert_eq!(revoked, (json!({}), vec!["way out n e false".to_owned()]));
+    body["Options"] = json!({"com.docker.network.portmap": []});
+    let programmed = call("ProgramExternalConnectivity", body).await;
+    assert_eq!(programmed, (json!({}), vec!["way out n e true".to_owned()]));
+}
+
+#[tokio::test]
 async fn calls_that_mean_nothing_here() {
     for (name, body) in [
-        (
-            "ProgramExternalConnectivity",
-            json!({"NetworkID": "n", "EndpointID": "e", "Options": {}}),
-        ),
-        ("RevokeExternalConnectivity", json!({"NetworkID": "n", "EndpointID": "e"})),
         (
             "DiscoverNew",
             json!({"DiscoveryType": 1, "DiscoveryData": {"Address": "10.0.0.1", "self": true}}),

@@ -127,6 +127,11 @@ impl Driver for Fake {
         }
     }
 
+    fn choose_way_out(&self, network: &NetworkId, endpoint: &EndpointId, chosen: bool) {
+        let asked = format!("way out {network:?} {endpoint:?} {chosen}");
+        self.asked.lock().unwrap().push(asked);
+    }
+
     fn health(&self) -> Health {
         Health { healthy: true, instance_id: "7a2c".to_owned(), ..Health::default() }
     }
