@@ -1,7 +1,7 @@
 //! The daemon on a kernel that has what this machine's may not have: VLANs, bridges that filter them, ipvlan.
 //!
 //! The tests below are ignored here, and run in one virtual machine by [`all_in_a_virtual_machine`], which fails as they do.
-//! One alone: `cargo nextest run -p landfall --test vm`, with a part of its name in `LANDFALL_VM_TESTS`.
+//! One alone: `cargo nextest run -p landfall --features landfall/soak --test vm`, with a part of its name in `LANDFALL_VM_TESTS`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, dead_code)] // helpers of tests are tests
 
@@ -9,6 +9,7 @@
 mod container;
 #[path = "../daemon/site.rs"]
 mod site;
+mod vlan;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -32,26 +33,9 @@ fn all_in_a_virtual_machine() {
     if !lab.is_empty() {
         environment.push(("LANDFALL_LAB_DIR", &lab));
     }
-    let run = run_in_virtual_machine(&argv, &environment, Duration::from_secs(100)).unwrap();
+    let run = run_in_virtual_machine(&argv, &environment, Duration::from_secs(220)).unwrap();
     println!("{}", run.output);
     assert_eq!(run.status, 0, "{}", run.output);
     let summary = run.output.lines().find(|line| line.starts_with("test result: ok."));
     assert!(summary.is_some_and(|line| !line.contains("ok. 0 passed")), "{}", run.output);
-}
-
-mod kernel {
-    use super::*;
-    use lab::{Dnsmasq, Lan, LanOptions, ServerOptions};
-
-    #[test]
-    #[ignore = "runs in a virtual machine"]
-    fn a_life_on_a_bridge() {
-        let lan = Lan::new(LanOptions::default()).unwrap();
-        let _server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
-        let site = site::Site::on(lan);
-        site.network("lan", &[]);
-        let container = site.run("lan", "web", "");
-        assert!(container.ping(Lan::ROUTER));
-        container.stop(&site);
-    }
 }
