@@ -36,6 +36,7 @@ mod engine {
     pub(crate) mod ids;
     mod mode;
     pub(crate) mod options;
+    mod vlan;
 }
 
 #[allow(dead_code, unused_imports, reason = "the daemon uses the rest")]

@@ -10,6 +10,7 @@
 //! | [`Pings`] | a machine that pings another all the while, and which of them got no answer |
 //! | [`Engine`] | a Docker Engine (20.10, 26.1 or 28.5) on the site's Docker host |
 //! | [`Landfall`] | the daemon under test, beside an engine or without one |
+//! | [`run_in_virtual_machine`] | a program on Debian's kernel, for what this machine's kernel may not have |
 //! | [`Machine`] | what the servers and engines run in: own namespaces on an overlay over a Debian root |
 //!
 //! ```no_run
@@ -64,6 +65,7 @@ mod radvd;
 mod roots;
 mod spawner;
 mod udhcpc;
+mod virtual_machine;
 mod wide6;
 
 pub use address6::Address6;
@@ -92,4 +94,5 @@ pub use process::Process;
 pub use radvd::{AdvertisedRoute, Preference, Prefix, Radvd, RouterOptions};
 pub use roots::Roots;
 pub use udhcpc::udhcpc;
+pub use virtual_machine::{VirtualRun, run_in_virtual_machine};
 pub use wide6::Wide6;

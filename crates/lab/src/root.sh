@@ -5,25 +5,30 @@
 #             radvd, udhcpc, tcpdump, CNI plugins
 #   trixie    Docker Engine 26.1.5, docker-compose
 #   forky     Docker Engine 28.5.2, docker-compose
-# and in each docker-registry, from which a plugin is upgraded.
+# and in each of these docker-registry, from which a plugin is upgraded.
+#   vm        what a virtual machine needs (virtual_machine.sh): QEMU, virtiofsd, Debian's kernel 6.12
 #
 # Roots stand in $LANDFALL_LAB_DIR (/var/tmp/landfall-lab), named by what is in them, and are only read afterwards:
 # whoever uses one lays an overlay on it. A lock keeps two callers from building the same one.
 # $LANDFALL_LAB_MIRROR: another Debian mirror than deb.debian.org. Needs root; installs mmdebstrap if it is missing.
 set -euo pipefail
 
-name=${1:?root.sh NAME: bookworm, trixie or forky}
+name=${1:?root.sh NAME: bookworm, trixie, forky or vm}
 lab=${LANDFALL_LAB_DIR:-/var/tmp/landfall-lab}
 mirror=${LANDFALL_LAB_MIRROR:-http://deb.debian.org/debian}
 engine=docker.io,docker-registry,iptables,nftables,iproute2,ca-certificates,procps,mount,busybox-static
+suite=$name
 case $name in
   bookworm)
     include=$engine,dnsmasq-base,kea-dhcp4-server,kea-dhcp6-server,isc-dhcp-server,wide-dhcpv6-server,radvd
     include=$include,udhcpc,tcpdump,iputils-ping,containernetworking-plugins ;;
   trixie | forky)
     include=$engine,docker-cli,docker-compose ;;
+  vm)
+    # tiny-initramfs: the kernel's package wants one that makes initial RAM disks, of which none is needed.
+    suite=trixie include=qemu-system-x86,virtiofsd,linux-image-cloud-amd64,tiny-initramfs,kmod ;;
   *)
-    echo "root.sh: no root is called '$name': bookworm, trixie or forky" >&2
+    echo "root.sh: no root is called '$name': bookworm, trixie, forky or vm" >&2
     exit 2 ;;
 esac
 say() { echo "lab: $*" >&2; }
@@ -49,7 +54,7 @@ if ! command -v mmdebstrap >/dev/null; then
   say "installing the package mmdebstrap"
   apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends mmdebstrap >&2
 fi
-say "making a Debian $name root with ${include//,/, } in $root (about a minute, once)"
+say "making a Debian $suite root with ${include//,/, } in $root (about a minute, once)"
 rm -rf --one-file-system "$root.new"
 # A released suite can be past its Valid-Until on a mirror snapshot; nothing here is kept up to date by it.
 mmdebstrap --quiet --variant=apt --include="$include" \
@@ -57,17 +62,21 @@ mmdebstrap --quiet --variant=apt --include="$include" \
   --aptopt='APT::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
-  "$name" "$root.new" "$mirror" 9>&- >&2
+  "$suite" "$root.new" "$mirror" 9>&- >&2
 
-# The image `busybox` of the tests: nothing is pulled from a registry.
-image=$(mktemp -d)
-mkdir -p "$image/bin" "$image/etc" "$image/root" "$image/tmp" "$root.new/lab"
-cp "$root.new/bin/busybox" "$image/bin/"
-for applet in $("$image/bin/busybox" --list); do
-  [ -e "$image/bin/$applet" ] || ln -s busybox "$image/bin/$applet"
-done
-tar -C "$image" --owner=0 --group=0 -cf "$root.new/lab/busybox.tar" .
-rm -r "$image"
+if [ "$name" = vm ]; then
+  mkdir "$root.new/host"   # where this machine's files are mounted
+else
+  # The image `busybox` of the tests: nothing is pulled from a registry.
+  image=$(mktemp -d)
+  mkdir -p "$image/bin" "$image/etc" "$image/root" "$image/tmp" "$root.new/lab"
+  cp "$root.new/bin/busybox" "$image/bin/"
+  for applet in $("$image/bin/busybox" --list); do
+    [ -e "$image/bin/$applet" ] || ln -s busybox "$image/bin/$applet"
+  done
+  tar -C "$image" --owner=0 --group=0 -cf "$root.new/lab/busybox.tar" .
+  rm -r "$image"
+fi
 
 mv "$root.new" "$root"
 echo "$root"

@@ -80,6 +80,11 @@ impl Error {
         self.is_one_of(&[Errno::EINVAL])
     }
 
+    /// The kernel has no such thing, or not for such a link (EOPNOTSUPP).
+    pub fn is_unsupported(&self) -> bool {
+        self.is_one_of(&[Errno::EOPNOTSUPP])
+    }
+
     /// The process lacks a capability or the file system is read-only (EPERM, EACCES, EROFS).
     pub fn is_denied(&self) -> bool {
         self.is_one_of(&[Errno::EPERM, Errno::EACCES, Errno::EROFS])

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`netns`], [`persistent`] | namespaces: make, open, enter on a throw-away thread, keep by a bind mount |
 //! | [`netlink`] | one rtnetlink connection; requests, dumps, time-outs, the kernel's own words on a refusal |
-//! | [`link`], [`veth`], [`macvlan`] | links read and changed; a veth pair made so that it disturbs nobody; children of a parent |
+//! | [`link`], [`veth`], [`macvlan`], [`vlan`] | links read and changed; a veth pair made so that it disturbs nobody; children of a parent; VLANs |
 //! | [`address`], [`route`], [`route6`], [`neighbour`] | what is configured on links, bridge forwarding entries |
 //! | [`prolong`] | new lifetimes for the IPv6 of many namespaces |
 //! | [`watch`] | link changes as they happen |
@@ -56,6 +56,7 @@ mod segment_frame;
 pub mod sysctl;
 pub mod veth;
 mod visit;
+pub mod vlan;
 pub mod watch;
 
 pub use address::{Address, AddressFlags, Lifetime, Prolongation};

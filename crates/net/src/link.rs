@@ -5,7 +5,8 @@ use std::path::Path;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{
     BridgeMulticastRouterType, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort,
-    InfoData, InfoPortData, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, State,
+    InfoData, InfoPortData, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
+    LinkMessage, State,
 };
 use rtnetlink::{LinkBridgePort, LinkUnspec};
 use wire::MacAddr;
@@ -13,7 +14,7 @@ use wire::MacAddr;
 use crate::{Error, Netlink, Result};
 
 /// A network link (interface), as the kernel describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Link {
     /// Interface index, unique in its network namespace.
     pub index: u32,
@@ -35,7 +36,7 @@ pub struct Link {
     /// queue, after up to some milliseconds; what is sent before it drops, and tells nobody.
     /// Never for links without an operational state, as `lo`.
     pub operational: bool,
-    /// IFLA_LINK: the other end of a veth, the parent of a macvlan, as an index in the namespace
+    /// IFLA_LINK: the other end of a veth, the parent of a macvlan, what a VLAN's interface stands on, as an index in the namespace
     /// that `peer_netnsid` names.
     pub peer_index: Option<u32>,
     /// The namespace of `peer_index`, by the id it has in ours; `None` when it is ours.
@@ -44,6 +45,10 @@ pub struct Link {
     pub bridge: Option<BridgeInfo>,
     /// Its spanning-tree state, if it is a port of a bridge.
     pub port_state: Option<PortState>,
+    /// The VLAN whose interface it is.
+    pub vlan: Option<u16>,
+    /// What somebody has noted about it (IFLA_IFALIAS).
+    pub alias: Option<String>,
 }
 
 /// A bridge's own settings, as far as they decide how frames pass.
@@ -308,18 +313,9 @@ impl From<LinkMessage> for Link {
         let flags = message.header.flags;
         let mut link = Self {
             index: message.header.index,
-            name: String::new(),
-            kind: None,
-            mac: None,
-            mtu: 0,
-            master: None,
             up: flags.contains(LinkFlags::Up),
             carrier: flags.contains(LinkFlags::LowerUp),
-            operational: false,
-            peer_index: None,
-            peer_netnsid: None,
-            bridge: None,
-            port_state: None,
+            ..Self::default()
         };
         for attribute in message.attributes {
             match attribute {
@@ -332,6 +328,7 @@ impl From<LinkMessage> for Link {
                 LinkAttribute::OperState(state) => link.operational = state == State::Up,
                 LinkAttribute::Link(index) => link.peer_index = Some(index),
                 LinkAttribute::LinkNetNsId(id) => link.peer_netnsid = Some(id),
+                LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
                 LinkAttribute::LinkInfo(infos) => link.take_infos(infos),
                 _ => {}
             }
@@ -347,6 +344,12 @@ impl Link {
                 LinkInfo::Kind(kind) => self.kind = Some(kind.to_string()),
                 LinkInfo::Data(InfoData::Bridge(settings)) => {
                     self.bridge = Some(BridgeInfo::from(settings));
+                }
+                LinkInfo::Data(InfoData::Vlan(settings)) => {
+                    self.vlan = settings.iter().find_map(|setting| match setting {
+                        InfoVlan::Id(id) => Some(*id),
+                        _ => None,
+                    });
                 }
                 LinkInfo::PortData(InfoPortData::BridgePort(settings)) => {
                     self.port_state = settings.iter().find_map(port_state);

@@ -57,6 +57,7 @@ pub(crate) fn status() -> Status {
     let network = |id, bridge: &str, endpoints| NetworkStatus {
         id: NetworkId::new(id).unwrap(),
         bridge: bridge.to_owned(),
+        vlan: None,
         mode: "bridge".to_owned(),
         endpoints,
         ipv6: (bridge == "br0").then_some(Mode::Auto),

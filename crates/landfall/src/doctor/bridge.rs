@@ -6,6 +6,7 @@ use std::time::Duration;
 use net::{BridgeInfo, Link};
 
 use super::report::{Finding, check};
+use crate::segments::is_own_link;
 
 /// `addr_assign_type` of a link whose MAC somebody has set (NET_ADDR_SET).
 const SET: &str = "3";
@@ -52,9 +53,8 @@ pub(super) fn settling(bridge: &Link) -> Duration {
 /// Whether a port may lead to a LAN: it is neither Landfall's nor a container's. Container engines
 /// call the host's end of a veth `veth…`; a virtual machine may be the router.
 pub(super) fn leads_elsewhere(port: &Link) -> bool {
-    let ours = port.name.starts_with("lf-") || port.name.starts_with("lfp-");
     let container = port.kind.as_deref() == Some("veth") && port.name.starts_with("veth");
-    !ours && !container
+    !is_own_link(&port.name) && !container
 }
 
 /// The bridges of a host that lead to a LAN.
@@ -201,14 +201,11 @@ pub(super) fn sample(name: &str, kind: Option<&str>) -> Link {
         kind: kind.map(str::to_owned),
         mac: Some(wire::MacAddr([2, 0, 0, 0, 0, 1])),
         mtu: 1500,
-        master: None,
         up: true,
         carrier: true,
         operational: true,
-        peer_index: None,
-        peer_netnsid: None,
         bridge: (kind == Some("bridge")).then(BridgeInfo::default),
-        port_state: None,
+        ..Link::default()
     }
 }
 

@@ -247,6 +247,9 @@ pub(crate) struct NetworkStatus {
     pub(crate) id: NetworkId,
     /// The bridge, or the parent.
     pub(crate) bridge: String,
+    /// The VLAN of the bridge that its containers are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vlan: Option<u16>,
     /// How its containers reach the LAN there: `bridge` or `macvlan`. Earlier daemons say nothing of it.
     #[serde(default)]
     pub(crate) mode: String,

@@ -76,7 +76,7 @@ impl State {
             let has_client_id = endpoint.client_id() == client_id;
             endpoint.is_nobodys()
                 && **id != asked.new.id
-                && endpoint.network.options.interface == asked.network.options.interface
+                && endpoint.network.options.shares_segment(&asked.network.options)
                 && if returning.as_ref() == Some(id) {
                     !has_client_id || (ip.is_some() && !has_address)
                 } else {
@@ -99,7 +99,7 @@ impl State {
         let (holder, _) = self.endpoints.iter().find(|(other, endpoint)| {
             ![Some(id), returning].contains(&Some(*other))
                 && endpoint.phase != Phase::Releasing
-                && endpoint.network.options.interface == *bridge
+                && endpoint.network.options.shares_segment(&new.network.options)
                 && endpoint.client_id() == Some(client_id)
         })?;
         Some(Error::ClientIdInUse {

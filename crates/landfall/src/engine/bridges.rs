@@ -15,7 +15,7 @@ use super::hold::now;
 use super::ids::{EndpointId, NetworkId};
 use super::worker::LinkNews;
 use super::{Engine, Error, State};
-use crate::segments::{Access, Live, Segment};
+use crate::segments::{Access, Live, Segment, enter_vlan};
 use crate::store::{NetworkRecord, Phase};
 
 /// Leases that are confirmed in one second, at most; all of them within [`LONGEST_SPREAD`].
@@ -70,7 +70,7 @@ impl Bridges {
     ) -> Option<(String, BridgeNews)> {
         let is_bridge = link.kind.as_deref() == Some("bridge");
         match used(&link.name) {
-            Some(Access::Bridge) if is_bridge => return self.bridge_changed(link, link.up),
+            Some(Access::Bridge(_)) if is_bridge => return self.bridge_changed(link, link.up),
             // It leads to the LAN by itself.
             Some(Access::Parent) if !is_bridge => {
                 return self.bridge_changed(link, link.up && link.carrier);
@@ -155,7 +155,7 @@ fn is_real(link: &Link) -> bool {
 /// As what networks use the link of that name; none: none does.
 fn access_of(networks: &HashMap<NetworkId, Arc<NetworkRecord>>, name: &str) -> Option<Access> {
     let mut all = networks.values().map(|network| &network.options);
-    all.find(|options| options.interface == name).map(|options| options.mode.access())
+    all.find(|options| options.interface == name).map(|options| options.access())
 }
 
 impl State {
@@ -192,20 +192,30 @@ impl Engine {
     }
 
     async fn try_put_back(&self, name: &str) -> Result<(), Error> {
-        let access = access_of(&self.lock().networks, name);
-        // Its last network has just been removed, and the port with it.
-        let Some(access) = access else { return Ok(()) };
+        // Several on a bridge that keeps VLANs apart; none if its last network has just been removed.
+        let all: HashSet<Access> = {
+            let state = self.lock();
+            let on_it = state.networks.values().map(|network| &network.options);
+            on_it.filter(|on| on.interface == name).map(|on| on.access()).collect()
+        };
+        for access in all {
+            self.try_put_segment_back(name, access).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_put_segment_back(&self, name: &str, access: Access) -> Result<(), Error> {
         let (segment, bridge) = self.0.segments.reopen(name, access).await?;
         tracing::info!(
             bridge = name,
             index = bridge.index,
             "endpoints are put back on their bridge"
         );
-        for (id, link) in self.endpoints_on(name) {
+        for (id, link) in self.endpoints_on(name, access) {
             self.lock().endpoints.get_mut(&id).map(|e| e.segment.replace(segment.clone()));
-            if access == Access::Bridge
+            if let Access::Bridge(vlan) = access
                 && link != 0
-                && let Err(error) = self.enslave(link, &bridge).await
+                && let Err(error) = self.enslave(link, &bridge, vlan).await
             {
                 tracing::error!(endpoint = %id, %error, "not put back on its bridge");
             }
@@ -217,9 +227,10 @@ impl Engine {
         Ok(())
     }
 
-    async fn enslave(&self, link: u32, bridge: &Link) -> net::Result<()> {
+    async fn enslave(&self, link: u32, bridge: &Link, vlan: Option<u16>) -> net::Result<()> {
         self.0.host.set_mtu(link, bridge.mtu).await?;
         self.0.host.set_master(link, Some(bridge.index)).await?;
+        enter_vlan(&self.0.host, link, bridge, vlan).await?;
         self.0.host.set_up(link).await
     }
 
@@ -285,7 +296,7 @@ impl Engine {
 
     /// An endpoint's link has left its bridge, and nobody asked for that.
     pub(super) async fn put_link_back(&self, id: &EndpointId) {
-        let (bridge, link, mac) = {
+        let (bridge, vlan, link, mac) = {
             let state = self.lock();
             let Some(endpoint) = state.endpoints.get(id) else { return };
             if endpoint.host_link == 0
@@ -293,11 +304,13 @@ impl Engine {
             {
                 return;
             }
-            (endpoint.network.options.interface.clone(), endpoint.host_link, endpoint.mac)
+            let options = &endpoint.network.options;
+            (options.interface.clone(), options.vlan, endpoint.host_link, endpoint.mac)
         };
         let put = async {
-            let (segment, bridge) = self.0.segments.get_as_it_is(&bridge, Access::Bridge).await?;
-            self.enslave(link, &bridge).await?;
+            let (segment, bridge) =
+                self.0.segments.get_as_it_is(&bridge, Access::Bridge(vlan)).await?;
+            self.enslave(link, &bridge, vlan).await?;
             if self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.carrier) {
                 segment.link_up(mac, Live::Veth(link)).await;
             }
@@ -310,9 +323,12 @@ impl Engine {
         }
     }
 
-    fn endpoints_on(&self, bridge: &str) -> Vec<(EndpointId, u32)> {
+    fn endpoints_on(&self, bridge: &str, access: Access) -> Vec<(EndpointId, u32)> {
         let state = self.lock();
-        let on_it = state.endpoints.iter().filter(|(_, e)| e.network.options.interface == bridge);
+        let on_it = state.endpoints.iter().filter(|(_, endpoint)| {
+            let options = &endpoint.network.options;
+            options.interface == bridge && options.access() == access
+        });
         on_it.map(|(id, endpoint)| (id.clone(), endpoint.host_link)).collect()
     }
 }
@@ -326,16 +342,10 @@ mod tests {
             index,
             name: if kind == Some("bridge") { "br0".into() } else { format!("l{index}") },
             kind: kind.map(Into::into),
-            mac: None,
-            mtu: 1500,
             master,
             up: true,
             carrier,
-            operational: carrier,
-            peer_index: None,
-            peer_netnsid: None,
-            bridge: None,
-            port_state: None,
+            ..Link::default()
         }
     }
 
@@ -347,7 +357,7 @@ mod tests {
     }
 
     fn see(bridges: &mut Bridges, link: Link) -> Option<BridgeNews> {
-        let used = |name: &str| (name == "br0").then_some(Access::Bridge);
+        let used = |name: &str| (name == "br0").then_some(Access::Bridge(None));
         let (name, news) = bridges.changed(&link, used, false)?;
         assert_eq!(name, "br0");
         Some(news)
@@ -401,6 +411,6 @@ mod tests {
         // Ours never is.
         let ours = link(8, Some("veth"), Some(3), true);
         bridges.removed(7);
-        assert_eq!(bridges.changed(&ours, |_| Some(Access::Bridge), true), None);
+        assert_eq!(bridges.changed(&ours, |_| Some(Access::Bridge(None)), true), None);
     }
 }

@@ -17,7 +17,7 @@ use super::reboot::Remembered;
 use super::stable_mac::mac_of;
 use super::{Endpoint, Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
-use crate::segments::{Begin, Start};
+use crate::segments::{Begin, Start, enter_vlan};
 use crate::store::{NetworkRecord, Phase};
 
 /// Where an endpoint's MAC comes from.
@@ -77,7 +77,8 @@ impl Engine {
                     endpoint: new.id.clone(),
                     source,
                 })?;
-        let mac_of = |name: &str| mac_of(self.0.secret.get(), &network.options.interface, name);
+        let mac_of =
+            |name: &str| mac_of(self.0.secret.get(), &network.options.segment_name(), name);
         if let Some(name) = options.identity.as_deref() {
             if new.mac.is_some() {
                 let reason = "the container has a MAC of its own as well (`--mac-address`): leave out one of the two";
@@ -123,7 +124,7 @@ impl Engine {
             // Unless somebody else has it: who had this name before and has another now.
             let own = container
                 .map(|container| given.unwrap_or_else(|| mac_of(&container.name)))
-                .filter(|mac| !state.is_taken(*mac, interface));
+                .filter(|mac| !state.is_taken(*mac, &network.options));
             let is_new = returning.is_none() && new.mac.or(again).or(given).is_none();
             let in_stock = (is_new && options.ip.is_none() && options.client_id.is_none())
                 .then(|| state.spare(&network.id))
@@ -212,8 +213,8 @@ impl Engine {
         mac: MacAddr,
         (origin, before): (&Origin, Option<Saved>),
     ) -> Result<Attachment, Error> {
-        let Options { interface, mode, .. } = &network.options;
-        let (segment, bridge) = self.0.segments.get(interface, mode.access()).await?;
+        let options = &network.options;
+        let (segment, bridge) = self.0.segments.get(&options.interface, options.access()).await?;
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
             endpoint.segment = Some(segment.clone());
         }
@@ -378,7 +379,7 @@ impl Engine {
             None => return Err(busy(network, id)),
         }
         let guarded = network.options.dhcp_guard;
-        let (mode, parent) = (network.options.mode, bridge.index);
+        let (mode, vlan, parent) = (network.options.mode, network.options.vlan, bridge.clone());
         let tried_for = (!fresh).then_some(network.options.lease_timeout);
         let (engine, network, id) = (self.clone(), network.id.clone(), id.clone());
         let bridge = bridge.name.clone();
@@ -389,7 +390,7 @@ impl Engine {
             let made = match mode {
                 Mode::Bridge => engine.0.host.create_veth(&veth).await.map(|(outer, _)| outer),
                 Mode::Macvlan(mode) => {
-                    engine.make_child((&id, mac), (parent, mode), tried_for).await
+                    engine.make_child((&id, mac), (parent.index, mode), tried_for).await
                 }
             };
             let kernel =
@@ -413,6 +414,7 @@ impl Engine {
                     state.by_link.insert(made, id.clone());
                 }
             }
+            enter_vlan(&engine.0.host, made, &parent, vlan).await.map_err(&kernel)?;
             if guarded {
                 engine.0.host.guard_dhcp(made).await.map_err(&kernel)?;
             }
@@ -428,9 +430,9 @@ impl Engine {
 }
 
 impl State {
-    /// Whether an endpoint behind that bridge or parent has this MAC.
-    fn is_taken(&self, mac: MacAddr, interface: &str) -> bool {
-        self.endpoints.values().any(|e| e.mac == mac && e.network.options.interface == interface)
+    /// Whether an endpoint on the segment of a network with those options has this MAC.
+    fn is_taken(&self, mac: MacAddr, on: &Options) -> bool {
+        self.endpoints.values().any(|e| e.mac == mac && e.network.options.shares_segment(on))
     }
 
     /// Names an endpoint for people.

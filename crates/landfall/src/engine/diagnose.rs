@@ -11,7 +11,7 @@ use wire::dhcp4::{Message, MessageType, Op, Options, code, port};
 use wire::frame::{Frame, Payload, udp4};
 
 use super::ids::{EndpointId, NetworkId};
-use crate::segments::Access;
+use crate::segments::{Access, is_own_link};
 
 /// How long the server may take to answer the question that is asked past the firewall.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
@@ -43,18 +43,24 @@ pub(crate) enum Obstacle {
     ParentDown,
     /// All ports that lead elsewhere are without carrier.
     UplinkDown(String),
+    /// Of the ports that lead elsewhere none is in the VLAN.
+    NotInVlan(u16),
     /// The same question asked past the host's firewall is answered.
     Firewall,
 }
 
 impl fmt::Display for NoLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { network, bridge, mac, progress, .. } = self;
+        let Self { network, bridge, mac, progress, access, .. } = self;
+        let vlan = match access {
+            Access::Bridge(Some(vlan)) => format!(" in VLAN {vlan}"),
+            _ => String::new(),
+        };
         let endpoint =
             self.endpoint.as_ref().map(|id| format!(", endpoint {id}")).unwrap_or_default();
         let patience = self.patience.as_secs_f64();
         if progress.offers == 0 {
-            write!(f, "no DHCP server answered on {bridge} within {patience}s")?;
+            write!(f, "no DHCP server answered on {bridge}{vlan} within {patience}s")?;
             write!(f, " (network {network}{endpoint}): ")?;
             if progress.discovers + progress.requests == 0 {
                 return write!(
@@ -126,6 +132,11 @@ impl fmt::Display for NoLease {
                 "The ports that lead to the LAN ({ports}) are down or without carrier: look at \
                  the cable and `ip -br link show master {bridge}`"
             ),
+            Some(Obstacle::NotInVlan(vlan)) => write!(
+                f,
+                "No port of {bridge} that leads to the LAN is in VLAN {vlan}: `bridge vlan add dev eth0 vid {vlan}` \
+                 with the name of your network card (`bridge vlan show` lists them)"
+            ),
             Some(Obstacle::Firewall) => write!(
                 f,
                 "The host's firewall drops bridged frames: net.bridge.bridge-nf-call-iptables \
@@ -162,7 +173,7 @@ impl std::error::Error for NoLease {}
 /// `landfall_port` is the index of Landfall's own port, or of the parent.
 pub(super) async fn find_obstacle(
     host: &Netlink,
-    bridge: &str,
+    (bridge, access): (&str, Access),
     landfall_port: u32,
     mac: MacAddr,
 ) -> Option<Obstacle> {
@@ -178,7 +189,7 @@ pub(super) async fn find_obstacle(
     }
     let elsewhere: Vec<&Link> = links
         .iter()
-        .filter(|link| link.master == Some(bridge.index) && !is_ours(&link.name))
+        .filter(|link| link.master == Some(bridge.index) && !is_own_link(&link.name))
         .collect();
     if elsewhere.is_empty() {
         return Some(Obstacle::NoUplink);
@@ -187,17 +198,18 @@ pub(super) async fn find_obstacle(
         let names: Vec<&str> = elsewhere.iter().map(|link| link.name.as_str()).collect();
         return Some(Obstacle::UplinkDown(names.join(", ")));
     }
+    if let Access::Bridge(Some(vlan)) = access {
+        // What the host itself sends on the bridge is in another VLAN.
+        let members = host.port_vlans().await.ok()?;
+        let leads = elsewhere.iter().any(|link| members.contains(&(link.index, vlan)));
+        return (!leads).then_some(Obstacle::NotInVlan(vlan));
+    }
     if net::sysctl::bridge_nf_call_iptables().unwrap_or(false)
         && answers_past_firewall(bridge.index, mac).await
     {
         return Some(Obstacle::Firewall);
     }
     None
-}
-
-/// Links that Landfall makes lead to itself or to containers.
-fn is_ours(name: &str) -> bool {
-    name.starts_with("lf-") || name.starts_with("lfp-")
 }
 
 /// Asks for an address on the bridge device itself: what the host sends there is not forwarded,

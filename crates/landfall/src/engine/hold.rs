@@ -229,7 +229,7 @@ impl State {
     ) -> Option<EndpointId> {
         let by_mac = |e: &Endpoint| {
             // A server knows a client by its MAC, whatever network Docker says it is on.
-            mac == Some(e.mac) && e.network.options.interface == network.options.interface
+            mac == Some(e.mac) && e.network.options.shares_segment(&network.options)
         };
         let by_id = |e: &Endpoint| {
             e.network.id == network.id

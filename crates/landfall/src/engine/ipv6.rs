@@ -38,7 +38,7 @@ impl Engine {
                 InterfaceIdKind::Eui64 => InterfaceId::Eui64,
                 InterfaceIdKind::Stable => InterfaceId::Stable {
                     secret: self.0.secret.get(),
-                    network: network.options.interface.as_bytes().into(),
+                    network: network.options.segment_name().into_bytes().into(),
                 },
             },
             host_name: endpoint.name_to_tell().map(Into::into),

@@ -67,7 +67,10 @@ impl Engine {
                 self.apply_mtu_outside(&id, &record, lease).await?;
             }
             match lease {
-                Some(lease) if record.options.skip_routes => Ok(routes(&lease, Vec::new())),
+                // Of another VLAN of the bridge than the host is in, the host's routes say nothing.
+                Some(lease) if record.options.skip_routes || record.options.vlan.is_some() => {
+                    Ok(routes(&lease, Vec::new()))
+                }
                 Some(lease) => Ok(routes(&lease, self.routes_beside(bridge, &lease).await?)),
                 None => Ok(Vec::new()),
             }

@@ -133,11 +133,14 @@ impl Engine {
             endpoint: id.cloned(),
             bridge: segment.interface().to_owned(),
             mac,
-            access: network.options.mode.access(),
+            access: network.options.access(),
             patience: network.options.lease_timeout,
             required,
             obstacle: match progress.offers {
-                0 => find_obstacle(&self.0.host, segment.interface(), segment.port(), mac).await,
+                0 => {
+                    let at = (segment.interface(), network.options.access());
+                    find_obstacle(&self.0.host, at, segment.port(), mac).await
+                }
                 _ => None,
             },
             progress,

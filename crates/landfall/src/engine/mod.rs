@@ -79,6 +79,7 @@ mod sandbox_ipv6;
 mod stable_mac;
 mod status;
 mod unfinished;
+pub(crate) mod vlan;
 mod warm;
 mod without_ipv4;
 mod worker;
@@ -109,6 +110,7 @@ use crate::store::{
 use endpoint_options::EndpointOptions;
 use ids::{EndpointId, NetworkId};
 use mode::Mode;
+use options::Options;
 use sandbox::{Configured, Inside};
 use worker::LinkNews;
 
@@ -428,13 +430,18 @@ impl Endpoint {
     }
 }
 
-impl Mode {
-    /// What kind of link that needs.
-    pub(crate) fn access(self) -> Access {
-        match self {
-            Mode::Bridge => Access::Bridge,
+impl Options {
+    /// What kind of link the segment is reached by.
+    pub(crate) fn access(&self) -> Access {
+        match self.mode {
+            Mode::Bridge => Access::Bridge(self.vlan),
             Mode::Macvlan(_) => Access::Parent,
         }
+    }
+
+    /// Whether another network is on the same segment.
+    pub(crate) fn shares_segment(&self, other: &Options) -> bool {
+        self.interface == other.interface && self.access() == other.access()
     }
 }
 
@@ -460,4 +467,24 @@ fn container_link(id: &EndpointId) -> String {
 fn with_prefix(lease: &dhcp::v4::Lease) -> Ipv4Net {
     // A lease's prefix length was checked when it was made; 32 bits always are a valid one.
     Ipv4Net::new(lease.address, lease.prefix_len).unwrap_or_else(|_| lease.address.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_on_one_segment() {
+        let of = |options: &[(&str, &str)]| {
+            let options = options.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+            Options::parse(&options.collect()).unwrap()
+        };
+        let plain = of(&[("bridge", "br0")]);
+        assert!(plain.shares_segment(&of(&[("bridge", "br0"), ("ipv6", "auto")])));
+        assert!(!plain.shares_segment(&of(&[("bridge", "br0"), ("vlan", "1")])));
+        assert!(!plain.shares_segment(&of(&[("bridge", "br1")])));
+        let parent = of(&[("mode", "macvlan"), ("parent", "eth0"), ("vlan", "30")]);
+        let same = of(&[("mode", "macvlan"), ("parent", "eth0.30"), ("macvlan_mode", "vepa")]);
+        assert!(parent.shares_segment(&same));
+    }
 }

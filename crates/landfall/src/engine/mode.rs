@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::options::{Given, InvalidOption, invalid, name};
+use super::options::{Given, InvalidOption, invalid, is_interface_name, name};
+use super::vlan;
 
 /// The mode in which an endpoint is a child of a parent.
 pub(crate) const MACVLAN: &str = "macvlan";
@@ -55,9 +56,46 @@ pub(crate) fn uplink(given: &BTreeMap<String, String>) -> String {
     }
 }
 
-/// The mode that the options say, and the interface that it needs, with the name of its option.
-pub(super) fn parse<'a>(
-    get: impl Fn(&'static str) -> Given<'a>,
+/// Where the LAN is reached.
+pub(super) struct Uplink {
+    pub(super) mode: Mode,
+    /// The bridge, or the parent.
+    pub(super) interface: String,
+    /// Of which of the VLANs on a bridge.
+    pub(super) vlan: Option<u16>,
+}
+
+/// What the options say of where the LAN is reached.
+pub(super) fn parse<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Uplink, InvalidOption> {
+    let (mode, (name, interface)) = interface(&get)?;
+    if !is_interface_name(interface) {
+        return Err(invalid(name, interface, "that cannot be the name of an interface"));
+    }
+    let interface = interface.to_owned();
+    let Some((option, written)) = get(name::VLAN) else {
+        return Ok(Uplink { mode, interface, vlan: None });
+    };
+    let id = written.parse().ok().filter(|id| vlan::IDS.contains(id));
+    let id = id.ok_or_else(|| invalid(option, written, "the number of a VLAN, 1 to 4094"))?;
+    if mode == Mode::Bridge {
+        return Ok(Uplink { mode, interface, vlan: Some(id) });
+    }
+    if vlan::of(&interface).is_some() {
+        let reason = "the parent is the interface of a VLAN already: leave out `vlan`, or the number behind the parent's dot";
+        return Err(invalid(option, written, reason));
+    }
+    let interface = format!("{interface}.{id}");
+    if !is_interface_name(&interface) {
+        let reason = "the name of its interface, the parent's with a dot and the number, would be too long: make one with a shorter \
+                      name (`ip link add link PARENT name vlan30 type vlan id 30`), and write `-o parent=vlan30` without `vlan`";
+        return Err(invalid(option, written, reason));
+    }
+    Ok(Uplink { mode, interface, vlan: None })
+}
+
+/// The mode, and the interface that it needs, with the name of its option.
+fn interface<'a>(
+    get: &impl Fn(&'static str) -> Given<'a>,
 ) -> Result<(Mode, (&'static str, &'a str)), InvalidOption> {
     let macvlan = match get(name::MODE) {
         None | Some((_, "bridge")) => false,
@@ -134,5 +172,29 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn vlans() {
+        let of = |options: &[(&str, &str)]| {
+            let options = parse(options).unwrap();
+            (options.interface.clone(), options.vlan, options.segment_name())
+        };
+        let text = str::to_owned;
+        let (mode, eth0) = (("mode", "macvlan"), ("parent", "eth0"));
+        assert_eq!(of(&[mode, eth0, ("vlan", "30")]), (text("eth0.30"), None, text("eth0.30")));
+        assert_eq!(of(&[mode, ("parent", "eth0.30")]), (text("eth0.30"), None, text("eth0.30")));
+        let on_bridge = of(&[("bridge", "br0"), ("vlan", "4094")]);
+        assert_eq!(on_bridge, (text("br0"), Some(4094), text("br0.4094")));
+        for vlan in ["0", "4095", "-1", "", "x", "30 "] {
+            for options in [&[("bridge", "br0")][..], &[mode, eth0]] {
+                let error = parse(&[options, &[("vlan", vlan)]].concat()).unwrap_err().to_string();
+                assert!(error.ends_with("the number of a VLAN, 1 to 4094"), "{vlan}: {error}");
+            }
+        }
+        let twice = parse(&[mode, ("parent", "eth0.30"), ("vlan", "40")]).unwrap_err().to_string();
+        assert!(twice.contains("leave out `vlan`"), "{twice}");
+        let long = parse(&[mode, ("parent", "enx0123456789ab"), ("vlan", "30")]);
+        assert!(long.unwrap_err().to_string().contains("too long"));
     }
 }

@@ -60,9 +60,9 @@ impl Engine {
         if let Some(why) = self.lock().unreadable_networks.get(&record.id) {
             return Err(Error::UnreadableNetwork { network: record.id, why: why.clone() });
         }
-        let Options { interface, mode, .. } = &record.options;
-        let bridge = self.0.segments.look_for(interface, mode.access()).await?;
-        if !record.options.ignore_conflicts {
+        let options = &record.options;
+        let bridge = self.0.segments.look_for(&options.interface, options.access()).await?;
+        if let Some(bridge) = bridge.filter(|_| !options.ignore_conflicts) {
             let links = self.0.host.links().await?;
             let addresses = self.0.host.addresses(None).await?;
             conflict::check(&bridge, &links, &addresses)?;
@@ -93,8 +93,8 @@ impl Engine {
         self.0.store.commit(Change::PutNetwork(Box::new((**record).clone()))).await?;
         point("network: recorded");
         // The port is made now: with spanning tree it needs half a minute before its first use.
-        let Options { interface, mode, .. } = &record.options;
-        let (segment, _) = self.0.segments.get(interface, mode.access()).await?;
+        let Options { interface, .. } = &record.options;
+        let (segment, _) = self.0.segments.get(interface, record.options.access()).await?;
         point("network: port made");
         let links = self.0.host.links().await?;
         self.lock().look_at_bridges(&links).into_iter().for_each(|news| self.tell(news));
@@ -167,11 +167,11 @@ impl Engine {
         self.0.store.commit(Change::DeleteNetwork(id.clone())).await?;
         point("forget: network recorded");
         let interface = &network.options.interface;
-        let uses = |other: &Arc<NetworkRecord>| other.options.interface == *interface;
+        let uses = |other: &Arc<NetworkRecord>| other.options.shares_segment(&network.options);
         let unused = || !self.lock().networks.values().any(uses);
         if unused() {
             point("forget: port unused");
-            self.0.segments.close(interface, unused).await;
+            self.0.segments.close(interface, network.options.access(), unused).await;
             point("forget: port removed");
         }
         tracing::info!(network = %id, interface = network.options.interface, "network forgotten");

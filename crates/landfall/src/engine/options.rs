@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::applied::Applied;
 use super::identity::Identity;
-use super::mode::{self, MACVLAN, Mode, other_mode};
+use super::mode::{self, MACVLAN, Mode, Uplink, other_mode};
 
 /// Keys of the engine itself, which travel in the same map.
 const ENGINE_PREFIX: &str = "com.docker.network.";
@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// How containers reach the segment behind it.
     #[serde(default)]
     pub(crate) mode: Mode,
+    /// Of which of the VLANs that the bridge keeps apart. That of a parent is in its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vlan: Option<u16>,
     /// How long a container's start waits for its first lease.
     pub(crate) lease_timeout: Duration,
     /// Whether the bridge is taken although it seems to be in conflict.
@@ -209,10 +212,7 @@ impl Options {
         }
         let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
 
-        let (mode, (name, interface)) = mode::parse(get)?;
-        if !is_interface_name(interface) {
-            return Err(invalid(name, interface, "that cannot be the name of an interface"));
-        }
+        let Uplink { mode, interface, vlan } = mode::parse(get)?;
         let no_server = match get(name::NO_SERVER) {
             None | Some((_, "fail")) => NoServer::Fail,
             Some((_, "last")) => NoServer::Last,
@@ -259,8 +259,9 @@ impl Options {
             None => {}
         }
         Ok(Options {
-            interface: interface.to_owned(),
+            interface,
             mode,
+            vlan,
             lease_timeout: match get(name::LEASE_TIMEOUT) {
                 None => Duration::from_secs(10),
                 Some((name, value)) => duration(value)
@@ -312,6 +313,16 @@ impl Options {
                 }
             },
         })
+    }
+}
+
+impl Options {
+    /// What tells the segment from others of this host, also after a boot.
+    pub(crate) fn segment_name(&self) -> String {
+        match self.vlan {
+            Some(vlan) => format!("{}.{vlan}", self.interface),
+            None => self.interface.clone(),
+        }
     }
 }
 
@@ -397,7 +408,7 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 /// What `dev_valid_name()` of the kernel takes.
-fn is_interface_name(text: &str) -> bool {
+pub(super) fn is_interface_name(text: &str) -> bool {
     (1..16).contains(&text.len())
         && text != "."
         && text != ".."

@@ -13,7 +13,6 @@ use jiff::Timestamp;
 
 use super::hold::now;
 use super::ids::EndpointId;
-use super::options::Options;
 use super::{Endpoint, Engine, ipv6};
 use crate::store::StoredLease;
 
@@ -90,8 +89,8 @@ impl Engine {
         if lease.is_none() && saved.is_none() {
             return;
         }
-        let Options { interface, mode, .. } = &network.options;
-        let opened = self.0.segments.get_as_it_is(interface, mode.access()).await;
+        let options = &network.options;
+        let opened = self.0.segments.get_as_it_is(&options.interface, options.access()).await;
         let Ok((segment, link)) = opened else { return };
         let (config, config6) = {
             let state = self.lock();

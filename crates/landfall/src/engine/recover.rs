@@ -8,7 +8,7 @@ use net::Link;
 
 use super::hold::now;
 use super::ids::NetworkId;
-use super::options::{NoServer, Options};
+use super::options::NoServer;
 use super::{Endpoint, Engine, Error};
 use crate::segments::AcquireError;
 use crate::store::{Change, EndpointRecord, Loaded, NetworkRecord, Phase, Unreadable};
@@ -27,13 +27,15 @@ impl Engine {
         }
         for network in networks.values() {
             // Ports are made before they are needed, as when a network is made.
-            let Options { interface, mode, .. } = &network.options;
-            if let Err(error) = self.0.segments.get_as_it_is(interface, mode.access()).await {
+            let options = &network.options;
+            let opened = self.0.segments.get_as_it_is(&options.interface, options.access()).await;
+            if let Err(error) = opened {
                 tracing::warn!(network = %network.id, %error, "no port yet");
             }
         }
         let links = self.0.host.links().await?;
-        self.0.segments.remove_strays(&links).await;
+        let used = |name: &str| networks.values().any(|other| other.options.interface == name);
+        self.0.segments.remove_strays(&links, used).await;
         self.lock().look_at_bridges(&links);
         let links: HashMap<&str, &Link> = links.iter().map(|l| (l.name.as_str(), l)).collect();
         for record in loaded.endpoints {
@@ -135,8 +137,9 @@ impl Engine {
         endpoint.recovered = true;
         endpoint.host_link = link.map_or(0, |link| link.index);
         let mut bridge_mtu = 0;
-        let Options { interface, mode, .. } = &network.options;
-        let segment = match self.0.segments.get_as_it_is(interface, mode.access()).await {
+        let options = &network.options;
+        let opened = self.0.segments.get_as_it_is(&options.interface, options.access()).await;
+        let segment = match opened {
             Ok((segment, bridge)) => {
                 bridge_mtu = bridge.mtu;
                 Some(segment)

@@ -20,6 +20,7 @@ impl Engine {
             .map(|network| NetworkStatus {
                 id: network.id.clone(),
                 bridge: network.options.interface.clone(),
+                vlan: network.options.vlan,
                 mode: network.options.mode.name().to_owned(),
                 endpoints: state.shown().filter(|(_, e)| e.network.id == network.id).count(),
                 ipv6: network.options.ipv6.as_ref().map(|ipv6| ipv6.mode),

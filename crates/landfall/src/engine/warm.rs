@@ -20,7 +20,6 @@ use wire::MacAddr;
 use super::create::{Origin, Undo, busy, random_mac};
 use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
-use super::options::Options;
 use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, State, ipv6};
 use crate::fault::point;
@@ -132,8 +131,8 @@ impl Engine {
         id: &EndpointId,
         (origin, before): (&Origin, Option<Saved>),
     ) -> Result<bool, Error> {
-        let Options { interface, mode, lease_timeout, .. } = &network.options;
-        let (segment, bridge) = self.0.segments.get(interface, mode.access()).await?;
+        let options = &network.options;
+        let (segment, bridge) = self.0.segments.get(&options.interface, options.access()).await?;
         let config = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id) else { return Err(busy(network, id)) };
@@ -145,7 +144,8 @@ impl Engine {
         point("warm: recorded");
         // Not as for a container: nothing that is held gives way to it.
         let start = Start::recorded_before();
-        let leased = segment.acquire(id, config, origin.begin(), *lease_timeout, start.clone());
+        let leased =
+            segment.acquire(id, config, origin.begin(), options.lease_timeout, start.clone());
         let of_ipv6 = self.ask_for_ipv6(network, &segment, bridge.mtu, id, before, start);
         let (leased, of_ipv6) = tokio::join!(leased, of_ipv6);
         of_ipv6?;

@@ -16,6 +16,7 @@ mod parent;
 mod port;
 mod schedule;
 mod segment;
+mod vlan;
 mod wake;
 
 use std::collections::HashMap;
@@ -26,17 +27,17 @@ use tokio::sync::{Mutex, mpsc};
 
 pub(crate) use acquire::{AcquireError, Begin, Start};
 pub(crate) use ipv6::{Ipv6, Ipv6Event};
-pub(crate) use port::PortError;
+pub(crate) use port::{PortError, enter_vlan, is_own_link};
 pub(crate) use segment::Segment;
 
 use crate::engine::api::{Ipv4Counters, Ipv6Counters};
 use crate::engine::ids::EndpointId;
 
 /// What kind of link a segment is reached by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Access {
-    /// A bridge, with a port for each endpoint.
-    Bridge,
+    /// A bridge, with a port for each endpoint: all in one of the VLANs that it keeps apart, if it does.
+    Bridge(Option<u16>),
     /// A parent, with a macvlan child for each endpoint.
     Parent,
 }
@@ -81,7 +82,8 @@ pub(crate) struct Segments {
     ipv6_events: mpsc::UnboundedSender<Ipv6Event>,
     ipv4_counters: Arc<std::sync::Mutex<Ipv4Counters>>,
     ipv6_counters: Arc<std::sync::Mutex<Ipv6Counters>>,
-    open: Mutex<HashMap<u32, Arc<Segment>>>,
+    /// By the index of the bridge or parent, of which a bridge can have several.
+    open: Mutex<HashMap<(u32, Access), Arc<Segment>>>,
 }
 
 impl Segments {
@@ -114,7 +116,7 @@ impl Segments {
         access: Access,
     ) -> Result<(Arc<Segment>, Link), PortError> {
         let (segment, link) = self.get_as_it_is(name, access).await?;
-        is_up(&link, access)?;
+        self.is_up(&link, access).await?;
         Ok((segment, link))
     }
 
@@ -125,29 +127,31 @@ impl Segments {
         name: &str,
         access: Access,
     ) -> Result<(Arc<Segment>, Link), PortError> {
-        let link = self.find(name, access).await?;
         // One lock for all: a port is made once per interface and boot.
         let mut open = self.open.lock().await;
-        if let Some(segment) = open.get(&link.index) {
+        let link = self.find(name, access).await?;
+        if let Some(segment) = open.get(&(link.index, access)) {
             return Ok((segment.clone(), link));
         }
         let (host, home, home_links) = (&self.host, &self.home, &self.home_links);
         let port = match access {
-            Access::Bridge => port::open(host, home, home_links, &self.instance, &link).await?,
+            Access::Bridge(vlan) => {
+                port::open(host, home, home_links, &self.instance, (&link, vlan)).await?
+            }
             Access::Parent => parent::open(home, home_links, host, &self.instance, &link).await?,
         };
         let timer = BootTimer::new()
             .map_err(|source| PortError::Kernel { interface: link.name.clone(), source })?;
         let (host, events) = (self.host.clone(), self.events.clone());
         let segment = Segment::start(&link, port, host, events, self.ipv4_counters.clone(), timer);
-        open.insert(link.index, segment.clone());
+        open.insert((link.index, access), segment.clone());
         Ok((segment, link))
     }
 
     async fn find(&self, name: &str, access: Access) -> Result<Link, PortError> {
         match access {
-            Access::Bridge => port::find_bridge(&self.host, name).await,
-            Access::Parent => parent::find(&self.host, name).await,
+            Access::Bridge(vlan) => port::find_bridge(&self.host, name, vlan).await,
+            Access::Parent => self.parent(name).await,
         }
     }
 
@@ -187,30 +191,26 @@ impl Segments {
         name: &str,
         access: Access,
     ) -> Result<(Arc<Segment>, Link), PortError> {
-        let now = self.find(name, access).await?;
-        let old: Vec<Arc<Segment>> = {
+        let old: Vec<((u32, Access), Arc<Segment>)> = {
             let mut open = self.open.lock().await;
+            let now = self.find(name, access).await?;
             // One that was opened meanwhile, by whoever was first to need it, is empty yet.
-            let whole = match open.get(&now.index) {
+            let whole = match open.get(&(now.index, access)) {
                 Some(segment) => self
                     .is_whole(segment, &now)
                     .await
                     .map_err(|source| PortError::Kernel { interface: name.to_owned(), source })?,
                 None => false,
             };
-            let here: Vec<u32> = open
-                .iter()
-                .filter(|(index, segment)| {
-                    segment.interface() == name && !(whole && **index == now.index)
-                })
-                .map(|(index, _)| *index)
-                .collect();
-            here.iter().filter_map(|index| open.remove(index)).collect()
+            let here = open.extract_if(|(index, of), segment| {
+                segment.interface() == name && *of == access && !(whole && *index == now.index)
+            });
+            here.collect()
         };
         let opened = self.get_as_it_is(name, access).await;
         match &opened {
             Ok((segment, _)) => {
-                for old in old {
+                for (_, old) in old {
                     old.stop();
                     segment.adopt(old.give_up_clients());
                     if let Some(before) = old.ipv6() {
@@ -230,7 +230,7 @@ impl Segments {
             // They go on waiting for a bridge.
             Err(_) => {
                 let mut open = self.open.lock().await;
-                open.extend(old.into_iter().map(|segment| (segment.index(), segment)));
+                open.extend(old);
             }
         }
         opened
@@ -263,10 +263,9 @@ impl Segments {
         }
     }
 
-    /// Removes ports of this daemon where no network uses them: an earlier run died before it removed
-    /// them.
-    pub(crate) async fn remove_strays(&self, links: &[Link]) {
-        let ours = port::name(&self.instance, "");
+    /// Removes ports of this daemon where no network uses them, and interfaces of VLANs: an earlier run died before it
+    /// removed them. `used`: whether a network names that bridge or parent.
+    pub(crate) async fn remove_strays(&self, links: &[Link], used: impl Fn(&str) -> bool) {
         let at_home = self.home_links.links().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "whether there are ports of no network is not known");
             Vec::new()
@@ -280,10 +279,13 @@ impl Segments {
         // At home the inner ends of ports on bridges have such names too, and go with their outer ends.
         let strays =
             links.iter().filter(|link| !ports.contains(&link.index)).map(|l| (&self.host, l));
-        let of_parents = at_home.iter().filter(|link| parent::is_child(link));
+        let of_parents =
+            at_home.iter().filter(|link| parent::is_child(link) || vlan::is_vlan(link));
         let of_parents = of_parents.filter(|link| !children.contains(&link.index));
         let strays = strays.chain(of_parents.map(|link| (&self.home_links, link)));
-        for (place, link) in strays.filter(|(_, link)| link.name.starts_with(&ours)) {
+        let strays = strays.filter(|(_, link)| port::is_port(&link.name, &self.instance));
+        let vlans = self.stray_vlans(links, used).map(|link| (&self.host, link));
+        for (place, link) in strays.chain(vlans) {
             tracing::info!(port = link.name, "the port of no network: removed");
             if let Err(error) = place.delete_link(link.index).await {
                 tracing::warn!(%error, port = link.name, "the port stays behind");
@@ -291,39 +293,59 @@ impl Segments {
         }
     }
 
-    /// The bridge or parent of that name, which is up; without a port of ours.
-    pub(crate) async fn look_for(&self, name: &str, access: Access) -> Result<Link, PortError> {
-        let link = self.find(name, access).await?;
-        is_up(&link, access)?;
+    /// The bridge or parent of that name, which is up; without a port of ours. None: it is to be made when it is needed.
+    pub(crate) async fn look_for(
+        &self,
+        name: &str,
+        access: Access,
+    ) -> Result<Option<Link>, PortError> {
+        let link = match access {
+            Access::Bridge(vlan) => Some(port::find_bridge(&self.host, name, vlan).await?),
+            Access::Parent => self.look_for_parent(name).await?,
+        };
+        if let Some(link) = &link {
+            self.is_up(link, access).await?;
+        }
         Ok(link)
+    }
+
+    async fn is_up(&self, link: &Link, access: Access) -> Result<(), PortError> {
+        if link.up {
+            return Ok(());
+        }
+        Err(match access {
+            Access::Bridge(_) => PortError::Down(link.name.clone()),
+            Access::Parent => PortError::ParentDown(self.lowest_down(link).await),
+        })
     }
 
     /// Stops the segment of a bridge or parent that no network uses any more and removes its port, once
     /// the leases that are being given back there are given back: if it is still `unused` then.
-    pub(crate) async fn close(&self, name: &str, unused: impl Fn() -> bool) {
+    pub(crate) async fn close(&self, name: &str, access: Access, unused: impl Fn() -> bool) {
         // Several where a bridge of that name was deleted and made anew meanwhile.
-        let here: Vec<(u32, Arc<Segment>)> = {
+        let here: Vec<((u32, Access), Arc<Segment>)> = {
             let open = self.open.lock().await;
-            let here = open.iter().filter(|(_, segment)| segment.interface() == name);
-            here.map(|(index, segment)| (*index, segment.clone())).collect()
+            let here = open
+                .iter()
+                .filter(|((_, of), segment)| segment.interface() == name && *of == access);
+            here.map(|(key, segment)| (*key, segment.clone())).collect()
         };
-        for (index, segment) in here {
+        for (key, segment) in here {
             segment.all_released().await;
             let mut open = self.open.lock().await;
             if !unused() {
                 return;
             }
-            open.remove(&index);
+            open.remove(&key);
             segment.stop();
             self.remove_port(&segment).await;
         }
-    }
-}
-
-fn is_up(link: &Link, access: Access) -> Result<(), PortError> {
-    match access {
-        _ if link.up => Ok(()),
-        Access::Bridge => Err(PortError::Down(link.name.clone())),
-        Access::Parent => Err(PortError::ParentDown(link.name.clone())),
+        if access == Access::Parent {
+            // Nobody else needs it meanwhile.
+            let _open = self.open.lock().await;
+            if unused() {
+                self.remove_vlan(name).await;
+            }
+        }
     }
 }

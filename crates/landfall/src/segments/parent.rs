@@ -8,12 +8,16 @@ use net::{Link, LinkWatch, Macvlan, MacvlanMode, Netlink, Netns};
 use super::hearing::Hearing;
 use super::line::Line;
 use super::port::{OPENING, Port, PortError, name};
+use crate::engine::vlan;
 
 /// Finds a parent.
 pub(super) async fn find(host: &Netlink, name: &str) -> Result<Link, PortError> {
     let kernel = |source| PortError::Kernel { interface: name.to_owned(), source };
     let link = host.link(name).await.map_err(kernel)?;
-    let link = link.ok_or_else(|| PortError::NoParent(name.to_owned()))?;
+    let link = link.ok_or_else(|| match vlan::impossible(name) {
+        Some(id) => PortError::NoSuchVlan { interface: name.to_owned(), id: id.to_owned() },
+        None => PortError::NoParent(name.to_owned()),
+    })?;
     let unfit = |why, instead| PortError::Unfit { name: name.to_owned(), why, instead };
     match link.kind.as_deref() {
         Some("bridge") => {
@@ -41,17 +45,26 @@ pub(super) async fn find(host: &Netlink, name: &str) -> Result<Link, PortError> 
             instead,
         ));
     }
-    if link.mac.is_none() || link.name == "lo" {
-        let instead =
-            "name the network card that is connected to the LAN (`ip -br link`)".to_owned();
-        return Err(unfit("is no Ethernet interface".to_owned(), instead));
-    }
-    if net::link::is_wireless(name) {
-        let instead = "name a wired one (`ip -br link`)".to_owned();
-        let why = "is wireless, and an access point lets no other MAC than the card's own pass";
-        return Err(unfit(why.to_owned(), instead));
-    }
+    is_ethernet(&link)?;
     Ok(link)
+}
+
+/// Fails for what is no network card with a cable, nor like one.
+pub(super) fn is_ethernet(link: &Link) -> Result<(), PortError> {
+    let unfit = |why: &str, instead: &str| PortError::Unfit {
+        name: link.name.clone(),
+        why: why.to_owned(),
+        instead: instead.to_owned(),
+    };
+    if link.mac.is_none() || link.name == "lo" {
+        let instead = "name the network card that is connected to the LAN (`ip -br link`)";
+        return Err(unfit("is no Ethernet interface", instead));
+    }
+    if net::link::is_wireless(&link.name) {
+        let why = "is wireless, and an access point lets no other MAC than the card's own pass";
+        return Err(unfit(why, "name a wired one (`ip -br link`)"));
+    }
+    Ok(())
 }
 
 /// Adopts the child of an earlier run, or makes one.
@@ -63,7 +76,7 @@ pub(super) async fn open(
     parent: &Link,
 ) -> Result<Port, PortError> {
     let kernel = |source| PortError::Kernel { interface: parent.name.clone(), source };
-    let name = name(instance, parent.index);
+    let name = name(instance, parent.index, None);
     let child = match adopt(home_links, &name, parent).await.map_err(kernel)? {
         Some(child) => child,
         None => {

@@ -3,7 +3,6 @@
 //! A veth whose outer end is a bridge port that learns nothing, and whose inner end holds the
 //! packet socket in a namespace of Landfall's own, where nobody answers ARP for the host.
 
-use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +47,36 @@ pub(crate) enum PortError {
         why: String,
         /// What to write instead.
         instead: String,
+    },
+    /// The bridge does not keep VLANs apart.
+    #[error(
+        "bridge {bridge} does not keep VLANs apart, so there is no VLAN {id} on it: `ip link set {bridge} type bridge vlan_filtering 1` if its ports are members of VLANs (`bridge vlan show`), or leave out `vlan` and name a bridge or a parent that is in VLAN {id}, as in `-o mode=macvlan -o parent=eth0.{id}`"
+    )]
+    NotFiltering {
+        /// The bridge.
+        bridge: String,
+        /// The VLAN.
+        id: u16,
+    },
+    /// No VLAN has that number.
+    #[error(
+        "there is no interface {interface} on this host, and none of a VLAN {id} can be made: a VLAN has a number from 1 to 4094, as in `-o parent=eth0.30`"
+    )]
+    NoSuchVlan {
+        /// As it was written.
+        interface: String,
+        /// The number in it.
+        id: String,
+    },
+    /// The kernel makes no interfaces of VLANs, or not on that link.
+    #[error(
+        "the interface {interface} cannot be made: the kernel has no VLANs (`modprobe 8021q`), or {lower} takes none"
+    )]
+    NoVlans {
+        /// The interface.
+        interface: String,
+        /// What it would stand on.
+        lower: String,
     },
     /// The parent is switched off.
     #[error("parent {0} is down: `ip link set {0} up`")]
@@ -106,13 +135,36 @@ pub(super) fn home(instance: &str) -> Result<Netns, net::Error> {
     Ok(home)
 }
 
-/// The name of a port: of the daemon with that instance, on the bridge or parent with that index.
-pub(super) fn name(instance: &str, interface: impl Display) -> String {
-    format!("lfp-{instance}-{interface}")
+/// The name of a port: of the daemon with that instance, on the bridge or parent with that index; on a bridge that keeps VLANs
+/// apart, in one of them. Both are then in hexadecimal, as a name has 15 bytes.
+pub(super) fn name(instance: &str, interface: u32, vlan: Option<u16>) -> String {
+    match vlan {
+        None => format!("{}{interface}", prefixes(instance)[0]),
+        Some(vlan) => format!("{}{vlan:03x}{interface:x}", prefixes(instance)[1]),
+    }
 }
 
-/// Finds a bridge.
-pub(super) async fn find_bridge(host: &Netlink, name: &str) -> Result<Link, PortError> {
+/// Whether a link is a port of the daemon with that instance.
+pub(super) fn is_port(name: &str, instance: &str) -> bool {
+    prefixes(instance).iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn prefixes(instance: &str) -> [String; 2] {
+    [format!("lfp-{instance}-"), format!("lfv{instance}")]
+}
+
+/// Whether it is the name of a link that a daemon made on a bridge: for an endpoint, or a port. It leads to no LAN.
+pub(crate) fn is_own_link(name: &str) -> bool {
+    let hex = |text: &str| text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    name.starts_with("lf-") || name.starts_with("lfp-") || name.strip_prefix("lfv").is_some_and(hex)
+}
+
+/// Finds a bridge, of which a VLAN may be wanted.
+pub(super) async fn find_bridge(
+    host: &Netlink,
+    name: &str,
+    vlan: Option<u16>,
+) -> Result<Link, PortError> {
     let kernel = |source| PortError::Kernel { interface: name.to_owned(), source };
     let link = host.link(name).await.map_err(kernel)?;
     let link = link.ok_or_else(|| PortError::Missing(name.to_owned()))?;
@@ -123,6 +175,11 @@ pub(super) async fn find_bridge(host: &Netlink, name: &str) -> Result<Link, Port
         };
         return Err(PortError::NotABridge { name: link.name, kind });
     }
+    if let Some(id) = vlan
+        && !link.bridge.as_ref().is_some_and(|bridge| bridge.vlan_filtering)
+    {
+        return Err(PortError::NotFiltering { bridge: link.name, id });
+    }
     Ok(link)
 }
 
@@ -132,13 +189,13 @@ pub(super) async fn open(
     home: &Netns,
     home_links: &Netlink,
     instance: &str,
-    bridge: &Link,
+    (bridge, vlan): (&Link, Option<u16>),
 ) -> Result<Port, PortError> {
     let kernel = |source| PortError::Kernel { interface: bridge.name.clone(), source };
-    let name = name(instance, bridge.index);
+    let name = name(instance, bridge.index, vlan);
     let (outer, inner) = match adopt(host, home_links, &name, bridge).await.map_err(kernel)? {
         Some(ends) => ends,
-        None => make(host, home, instance, &name, bridge).await.map_err(|source| {
+        None => make(host, home, instance, &name, (bridge, vlan)).await.map_err(|source| {
             if source.is_bridge_full() {
                 PortError::Full(bridge.name.clone())
             } else {
@@ -152,6 +209,7 @@ pub(super) async fn open(
         ..BridgePort::default()
     };
     host.set_bridge_port(outer, settings).await.map_err(kernel)?;
+    enter_vlan(host, outer, bridge, vlan).await.map_err(kernel)?;
     host.set_up(outer).await.map_err(kernel)?;
     if bridge.up {
         // On one that is down no port forwards.
@@ -168,6 +226,19 @@ pub(super) async fn open(
         );
     }
     Ok(Port { seen: outer, own_child: None, line, hearing })
+}
+
+/// Makes a port of a bridge a member of the VLAN, if one is wanted, and of no other.
+pub(crate) async fn enter_vlan(
+    host: &Netlink,
+    port: u32,
+    bridge: &Link,
+    vlan: Option<u16>,
+) -> net::Result<()> {
+    let Some(vlan) = vlan else { return Ok(()) };
+    // That of which the kernel makes new ports members.
+    let default = bridge.bridge.as_ref().map_or(0, |bridge| bridge.default_pvid);
+    host.set_port_vlan(port, vlan, default).await
 }
 
 async fn adopt(
@@ -197,11 +268,11 @@ async fn make(
     home: &Netns,
     instance: &str,
     name: &str,
-    bridge: &Link,
+    (bridge, vlan): (&Link, Option<u16>),
 ) -> Result<(u32, u32), net::Error> {
     host.create_veth(&Veth {
         name: name.to_owned(),
-        mac: port_mac(instance, bridge.index),
+        mac: port_mac(instance, bridge.index, vlan),
         mtu: bridge.mtu,
         master: Some(bridge.index),
         up: true,
@@ -253,8 +324,26 @@ async fn wait_until_open(
 
 /// `fe:` is the highest locally administered unicast prefix: a bridge without a MAC of its own
 /// takes the lowest of its ports', so ours never becomes the bridge's.
-fn port_mac(instance: &str, bridge: u32) -> MacAddr {
+fn port_mac(instance: &str, bridge: u32, vlan: Option<u16>) -> MacAddr {
     let [a, b] = u16::from_str_radix(instance, 16).unwrap_or_default().to_be_bytes();
-    let [_, c, d, e] = bridge.to_be_bytes();
+    let [_, c, d, e] = (bridge ^ (u32::from(vlan.unwrap_or(0)) << 12)).to_be_bytes();
     MacAddr([0xfe, a, b, c, d, e])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_told_from_others_by_name() {
+        assert_eq!(name("4f2a", 3, None), "lfp-4f2a-3");
+        assert_eq!(name("4f2a", 3, Some(30)), "lfv4f2a01e3");
+        assert_eq!(name("4f2a", 0xf_ffff, Some(4094)), "lfv4f2affefffff");
+        for port in [name("4f2a", 3, None), name("4f2a", 3, Some(30))] {
+            assert!(port.len() <= 15 && is_port(&port, "4f2a") && is_own_link(&port), "{port}");
+            assert!(!is_port(&port, "4f2b"), "{port}");
+        }
+        assert!(is_own_link("lf-0123456789ab"));
+        assert!(!is_own_link("lfvirtual0") && !is_own_link("eth0"));
+    }
 }

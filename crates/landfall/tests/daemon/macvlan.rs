@@ -302,6 +302,35 @@ fn other_modes() {
 }
 
 #[test]
+fn a_vlan_that_cannot_be() {
+    let site = site();
+    site.host().ip_batch("link add down0 type veth peer name far0\n").unwrap();
+    let macvlan = ("mode", "macvlan");
+    for (options, says) in [
+        (&[macvlan, ("parent", "eth0.0")][..], "a VLAN has a number from 1 to 4094"),
+        (&[macvlan, ("parent", "eth0.4095")], "a VLAN has a number from 1 to 4094"),
+        (&[macvlan, ("parent", "eth9"), ("vlan", "30")], "there is no interface eth9 on"),
+        (&[macvlan, ("parent", "down0.30")], "parent down0 is down"),
+        (&[macvlan, ("parent", "lo.30")], "lo is no Ethernet interface"),
+        (&[macvlan, ("parent", PARENT), ("vlan", "0")], "the number of a VLAN, 1 to 4094"),
+        (&[("vlan", "30")], "bridge br0 does not keep VLANs apart"),
+    ] {
+        let refusal = site.call("CreateNetwork", &site.network_argument("bad", options));
+        let refusal = refusal.unwrap_err();
+        assert!(refusal.contains(says), "{refusal}");
+    }
+    let argument = site.network_argument("lan", &[macvlan, ("parent", PARENT), ("vlan", "30")]);
+    let made = site.call("CreateNetwork", &argument);
+    // Where the kernel has VLANs it is made; `vm::vlan` says the rest.
+    let there = site.links().contains(&"eth0.30".to_owned());
+    match made {
+        Ok(_) => assert!(there),
+        Err(refusal) => assert!(!there && refusal.contains("the kernel has no VLANs"), "{refusal}"),
+    }
+    assert_eq!(link_names(&home(&site)).len(), if there { 2 } else { 1 });
+}
+
+#[test]
 fn what_cannot_be_a_parent() {
     let site = site();
     let lines = "link add down0 type veth peer name wlan0\nlink set wlan0 up\n\

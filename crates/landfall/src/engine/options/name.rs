@@ -10,6 +10,8 @@ pub(crate) const MODE: &str = "mode";
 pub(crate) const PARENT: &str = "parent";
 /// How containers on one parent reach each other: `bridge`, `private` or `vepa`.
 pub(crate) const MACVLAN_MODE: &str = "macvlan_mode";
+/// The VLAN, of those that the bridge keeps apart or that the parent carries: 1 to 4094. None: what comes without a tag.
+pub(crate) const VLAN: &str = "vlan";
 /// How long a container's start waits for its first lease; `10s`.
 pub(crate) const LEASE_TIMEOUT: &str = "lease_timeout";
 /// How an address is checked for other users: `fast`, `full` or `off`.
@@ -97,5 +99,6 @@ pub(crate) const ALL: &[&str] = &[
     USER_CLASS,
     VALIDATE_DHCP,
     VENDOR_CLASS,
+    VLAN,
     WARM,
 ];

@@ -1,0 +1,41 @@
+//! The daemon on a kernel that has what this machine's may not have: VLANs, bridges that filter them, ipvlan.
+//!
+//! The tests below are ignored here, and run in one virtual machine by [`all_in_a_virtual_machine`], which fails as they do.
+//! One alone: `cargo nextest run -p landfall --features landfall/soak --test vm`, with a part of its name in `LANDFALL_VM_TESTS`.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, dead_code)] // helpers of tests are tests
+
+#[path = "../daemon/container.rs"]
+mod container;
+#[path = "../daemon/site.rs"]
+mod site;
+mod vlan;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use lab::{Roots, landfall_binary, run_in_virtual_machine};
+
+/// What runs in the virtual machine, of which nothing else may be expected.
+#[test]
+fn all_in_a_virtual_machine() {
+    // Made here: nothing can be written there.
+    Roots::lan().unwrap();
+    let me = env::current_exe().unwrap();
+    let only = env::var_os("LANDFALL_VM_TESTS").unwrap_or_else(|| OsString::from("::"));
+    let words = ["--ignored", "--test-threads=1", "--color=never"].map(OsStr::new);
+    let argv = [&[me.as_os_str(), &only][..], &words[..]].concat();
+    let binary = landfall_binary().unwrap();
+    let lab = env::var_os("LANDFALL_LAB_DIR").unwrap_or_default();
+    let mut environment =
+        vec![("LANDFALL_BIN", binary.as_os_str()), ("RUST_BACKTRACE", "1".as_ref())];
+    if !lab.is_empty() {
+        environment.push(("LANDFALL_LAB_DIR", &lab));
+    }
+    let run = run_in_virtual_machine(&argv, &environment, Duration::from_secs(220)).unwrap();
+    println!("{}", run.output);
+    assert_eq!(run.status, 0, "{}", run.output);
+    let summary = run.output.lines().find(|line| line.starts_with("test result: ok."));
+    assert!(summary.is_some_and(|line| !line.contains("ok. 0 passed")), "{}", run.output);
+}
