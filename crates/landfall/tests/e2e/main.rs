@@ -35,6 +35,7 @@ mod dns;
 mod examples;
 mod firewall;
 mod identity;
+mod install;
 mod ipv6;
 mod lifecycle;
 mod macvlan;

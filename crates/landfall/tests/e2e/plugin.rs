@@ -117,8 +117,8 @@ fn it_serves(site: &Site, on_lan: &Capture) {
     site.engine.log().wait_for("lease renewed", SOON).unwrap();
 }
 
-/// Starts a registry on the host and puts another version into it.
-fn a_registry_has_another_version(site: &Site) -> Process {
+/// Starts a registry on the host, at `localhost:5000`.
+pub(crate) fn registry(site: &Site) -> Process {
     let machine = site.engine.machine();
     machine
         .write(
@@ -130,6 +130,12 @@ fn a_registry_has_another_version(site: &Site) -> Process {
     let argv = ["docker-registry", "serve", "/run/registry.yml"];
     let registry = machine.spawn("registry", &[], &argv, &log).unwrap();
     log.wait_for("listening on", SOON).unwrap();
+    registry
+}
+
+/// Starts a registry and puts another version into it.
+fn a_registry_has_another_version(site: &Site) -> Process {
+    let (registry, machine) = (registry(site), site.engine.machine());
     // Another version is another content.
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../dist/plugin");
     machine.ok(&["mkdir", "-p", "/tmp/next/rootfs/run/docker/plugins"]).unwrap();
