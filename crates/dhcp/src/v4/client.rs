@@ -332,6 +332,16 @@ impl Client {
         }
     }
 
+    /// What a server has offered and waits to be taken, see [`Client::start_asking`]: as the lease that it would be.
+    pub fn offer(&self) -> Option<Lease> {
+        match &self.phase {
+            Phase::Selecting { exchange, offer: Some(grant), .. } => {
+                Some(Grant::into_lease((**grant).clone(), exchange.asked, &mut self.rng.clone()))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the address is in use although its lease is over, see [`Event::Overdue`].
     pub fn is_overdue(&self) -> bool {
         self.overdue

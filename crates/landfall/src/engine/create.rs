@@ -6,43 +6,19 @@ use net::{Link, Peer, Veth};
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::MacAddr;
 
-use super::api::{Attachment, Container, NewEndpoint};
+use super::api::{Attachment, NewEndpoint};
 use super::asked::Asked;
 use super::endpoint_options::{EndpointOptions, IDENTITY};
+use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::EndpointId;
 use super::mode::Mode;
 use super::options::{Options, invalid};
-use super::reboot::Remembered;
 use super::stable_mac::mac_of;
-use super::{Endpoint, Engine, Error, State, container_link, host_link, ipv6, with_prefix};
+use super::{Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
-use crate::segments::{Begin, Start};
+use crate::segments::Start;
 use crate::store::{NetworkRecord, Phase};
-
-/// Where an endpoint's MAC comes from.
-pub(super) enum Origin {
-    /// It was made just now: nobody has ever seen it.
-    Fresh,
-    /// The user gave it, it belongs to the container's name, or it was made for this endpoint before.
-    Known,
-    /// The endpoint with this identifier had it, and its lease is held.
-    Held(EndpointId),
-    /// It had a lease before the machine booted.
-    Remembered(Remembered),
-}
-
-impl Origin {
-    /// What the DHCP client begins with.
-    pub(super) fn begin(&self) -> Begin {
-        match self {
-            Origin::Fresh => Begin::Fresh,
-            Origin::Known | Origin::Held(_) => Begin::Known,
-            Origin::Remembered(Remembered::Valid(lease)) => Begin::With(lease.clone()),
-            Origin::Remembered(Remembered::Unsure(lease)) => Begin::Asking(lease.address),
-        }
-    }
-}
 
 impl Engine {
     /// Makes an endpoint: its link on the segment and its lease.
@@ -60,7 +36,7 @@ impl Engine {
         if let Some(mac) = new.mac.filter(|mac| !mac.is_unicast()) {
             return Err(Error::BadMac { network: new.network, endpoint: new.id, mac });
         }
-        let options =
+        let mut options =
             EndpointOptions::parse(&new.options, new.interface.as_deref(), network.options.ipv4)
                 .map_err(|source| Error::EndpointOption {
                     network: new.network.clone(),
@@ -79,99 +55,50 @@ impl Engine {
             }
             new.mac = Some(mac_of(name));
         }
-        if !new.candidates.is_empty() {
-            // What may be needed below is not read, or made, while the state is locked.
-            self.0.secret.get();
+        if let Some(told) = new.address.filter(|_| network.pool.is_none()) {
+            return Err(Error::AddressFromElsewhere {
+                network: new.network,
+                endpoint: new.id,
+                address: told,
+            });
         }
-        let random = random_mac()?;
-        self.undone(&new.id).await;
+        let ahead = self.leased_ahead(&network, &new, &mut options).await?;
         let asked = Asked { network: &network, new: &new, options: &options };
-        self.make_way(&asked).await;
-        let mut before = None;
-        let (mac, origin) = {
-            let mut state = self.lock();
-            let again = state.take_unfinished(&new.id);
-            if let Some(known) = state.endpoints.get(&new.id) {
-                match known.phase {
-                    Phase::Created | Phase::Joined(_) => {
-                        return Ok(Attachment {
-                            mac: known.mac,
-                            address: known.told,
-                            address6: known.told6,
-                        });
-                    }
-                    Phase::Held(_) => {}
-                    Phase::Creating | Phase::Releasing => return Err(busy(&network, &new.id)),
-                }
-            }
-            if let Some(why) = state.unreadable_endpoints.get(&new.id) {
-                return Err(Error::UnreadableEndpoint { endpoint: new.id, why: why.clone() });
-            }
-            let (container, returning) = state.meant_by(&asked);
-            // Unless somebody else has it: who had this name before and has another now.
-            let own = container
-                .map(|container| mac_of(&container.name))
-                .filter(|mac| !state.is_taken(*mac, &network.options.interface));
-            let known = new.mac.or(again).or(own);
-            let mac = known.unwrap_or(random);
-            let mut endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
-            endpoint.options = options.clone();
-            if let Some(in_use) = state.client_id_in_use(&new.id, &endpoint, returning.as_ref()) {
-                return Err(in_use);
-            }
-            let earlier = returning.and_then(|from| Some((from.clone(), state.claim(&from)?)));
-            if let Some(Container { id, name, host_name, .. }) = container {
-                endpoint.container = Some(id.clone());
-                endpoint.name = Some(name.clone());
-                endpoint.host_name = host_name.clone();
-            }
-            let origin = match earlier {
-                None if known.is_some() => Origin::Known,
-                None => Origin::Fresh,
-                Some((from, mut earlier)) => {
-                    endpoint.claimed = true;
-                    endpoint.mac = earlier.mac;
-                    endpoint.segment = earlier.segment.take();
-                    if container.is_none() {
-                        endpoint.container = earlier.container.take();
-                        endpoint.name = earlier.name.take();
-                        endpoint.host_name = earlier.host_name.take();
-                    }
-                    let remembered = earlier.remembered.take();
-                    let remembered6 = earlier.remembered6.take();
-                    self.forget_claimed(from.clone(), earlier);
-                    point("claim: taken");
-                    before = remembered6
-                        .as_deref()
-                        .and_then(|stored| ipv6::of_earlier_boot(stored, net::wall_clock_is_set()));
-                    let of_ipv6 = remembered6.is_some();
-                    endpoint.remembered6 = remembered6;
-                    match remembered {
-                        Some(stored) => {
-                            let origin = Remembered::of(&stored, net::wall_clock_is_set());
-                            endpoint.remembered = Some(stored);
-                            Origin::Remembered(origin)
-                        }
-                        None if of_ipv6 => Origin::Known,
-                        None => Origin::Held(from),
-                    }
-                }
-            };
-            let mac = endpoint.mac;
-            state.endpoints.insert(new.id.clone(), Box::new(endpoint));
-            (mac, origin)
+        let (mac, origin, before) = match self.enter(&asked, ahead, None).await? {
+            Entered::New { mac, origin, before } => (mac, origin, before.map(|saved| *saved)),
+            Entered::Before(attachment) => return Ok(attachment),
         };
-        let undo = Undo { engine: self, id: Some(&new.id) };
-        match self.make(&network, &new.id, mac, (&origin, before)).await {
-            Ok(attachment) => {
+        let made = self.make(&network, &new.id, mac, (&origin, before));
+        let attachment = self.undone_unless(&network, (&new.id, mac), made).await?;
+        if let Some(told) = new.address
+            && attachment.address.map(|leased| leased.addr()) != Some(told.addr())
+        {
+            // It was lost in between.
+            self.to_its_end(undo(self.clone(), new.id.clone())).await;
+            let bridge = network.options.interface.clone();
+            return Err(Error::LeaseLost { network: new.network, endpoint: new.id, bridge });
+        }
+        self.await_join(&new.id);
+        Ok(attachment)
+    }
+
+    /// Awaits what is being made for an endpoint, and undoes it if that fails or its caller hangs up.
+    pub(super) async fn undone_unless<T>(
+        &self,
+        network: &NetworkRecord,
+        (id, mac): (&EndpointId, MacAddr),
+        made: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let undo = Undo { engine: self, id: Some(id) };
+        match made.await {
+            Ok(made) => {
                 undo.not_needed();
-                self.await_join(&new.id);
-                Ok(attachment)
+                Ok(made)
             }
             Err(error) => {
                 undo.now().await;
-                self.happened_on(&network, Kind::EndpointFailed, |event| {
-                    (event.endpoint, event.mac) = (Some(new.id.clone()), Some(mac));
+                self.happened_on(network, Kind::EndpointFailed, |event| {
+                    (event.endpoint, event.mac) = (Some(id.clone()), Some(mac));
                     event.reason = Some(error.to_string());
                 });
                 Err(error)
@@ -213,7 +140,7 @@ impl Engine {
         };
         let start = Start { recorded, granted };
         // One that is held comes with its lease.
-        let held = matches!(origin, Origin::Held(_));
+        let held = origin.lease_of().is_some();
         let ask =
             |before, start| self.ask_for_ipv6(network, &segment, bridge.mtu, id, before, start);
         let side_by_side = {
@@ -288,6 +215,8 @@ impl Engine {
         self.happened(id, Kind::EndpointMade);
         match (&lease, origin) {
             (None, _) => {}
+            // That was told when it was asked for.
+            (_, Origin::Leased(_)) => {}
             (_, Origin::Held(_)) => self.happened(id, Kind::LeaseHandedOver),
             _ => self.happened(id, Kind::LeaseGranted),
         }
@@ -312,10 +241,11 @@ impl Engine {
         true
     }
 
-    fn count_start(&self, leased: bool, origin: &Origin) {
+    pub(super) fn count_start(&self, leased: bool, origin: &Origin) {
         let counters = &mut self.lock().counters;
         match origin {
             _ if !leased => {}
+            Origin::Leased(_) => {}
             Origin::Held(_) => counters.handed_over += 1,
             _ => counters.granted += 1,
         }
@@ -400,11 +330,6 @@ impl Engine {
 }
 
 impl State {
-    /// Whether an endpoint behind that bridge or parent has this MAC.
-    fn is_taken(&self, mac: MacAddr, interface: &str) -> bool {
-        self.endpoints.values().any(|e| e.mac == mac && e.network.options.interface == interface)
-    }
-
     /// Names an endpoint for people.
     pub(super) fn who_is(&self, id: &EndpointId) -> String {
         let endpoint = self.endpoints.get(id);

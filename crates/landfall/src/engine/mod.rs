@@ -13,6 +13,10 @@
 //! | `conflict` | may this bridge be used |
 //! | `network` | make and forget networks |
 //! | `asked` | who has the address or identifier that a new endpoint asks for |
+//! | `pool` | the name of a segment's addresses |
+//! | `pool_error` | why there are none |
+//! | `ipam` | addresses that a runtime asks for before it makes endpoints |
+//! | `enter` | who a new endpoint is |
 //! | `create` | an endpoint with its link, and their undoing |
 //! | `lease` | the lease of an endpoint that is being made |
 //! | `changes` | what differs between two leases, in words |
@@ -54,12 +58,14 @@ mod create;
 mod diagnose;
 mod dns;
 pub(crate) mod endpoint_options;
+mod enter;
 mod error;
 pub(crate) mod events;
 mod guest;
 mod hold;
 pub(crate) mod identity;
 pub(crate) mod ids;
+mod ipam;
 mod ipv6;
 mod join;
 mod lease;
@@ -69,6 +75,8 @@ pub(crate) mod mode;
 mod mtu;
 mod network;
 pub(crate) mod options;
+pub(crate) mod pool;
+mod pool_error;
 mod reboot;
 mod recover;
 mod renewals;
@@ -96,6 +104,7 @@ use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use wire::MacAddr;
 
+use api::Pool;
 use bridges::Bridges;
 pub(crate) use error::Error;
 
@@ -153,6 +162,8 @@ struct State {
     /// Endpoints by the index of what the host has of their link.
     by_link: HashMap<u32, EndpointId>,
     bridges: Bridges,
+    /// What the runtime has asked for to make a network, each time.
+    pools: Vec<Pool>,
     counters: api::Counters,
     /// What the store has records of that cannot be read. They are left alone.
     unreadable_networks: HashMap<NetworkId, Unreadable>,

@@ -47,7 +47,10 @@ impl Engine {
             given.entry(name.to_owned()).or_insert_with(|| wanted.to_string());
         }
         let options = Options::parse(&given)?;
-        let record = NetworkRecord { id: new.id, options, internal: new.internal };
+        if let Some(subnet) = new.pool {
+            self.check_pool(&options, subnet)?;
+        }
+        let record = NetworkRecord { id: new.id, options, internal: new.internal, pool: new.pool };
         let (id, interface) = (record.id.clone(), record.options.interface.clone());
         self.network_made(record).await.map_err(|error| error.of_network(&id, &interface))
     }
@@ -115,7 +118,7 @@ impl Engine {
         let (mac, patience) = (random_mac()?, record.options.lease_timeout);
         let config = Config { classes: self.classes(&record.options.identity), ..Config::new(mac) };
         match segment.ask_for_an_offer(&EndpointId::from(&record.id), config, patience).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(AcquireError::TimedOut(progress)) => {
                 Err(self.no_lease(record, segment, None, mac, progress).await)
             }
@@ -148,6 +151,21 @@ impl Engine {
         }
     }
 
+    /// Removes the port when no network uses its bridge or parent, and none is about to.
+    pub(super) async fn close_if_unused(&self, interface: &str) {
+        let unused = || {
+            let state = self.lock();
+            let mut networks = state.networks.values();
+            !networks.any(|network| network.options.interface == *interface)
+                && !state.pools.iter().any(|pool| pool.id.is_on(interface))
+        };
+        if unused() {
+            point("forget: port unused");
+            self.0.segments.close(interface, unused).await;
+            point("forget: port removed");
+        }
+    }
+
     async fn forget_network(&self, id: &NetworkId) -> Result<(), Error> {
         let (network, unreadable) = {
             let mut state = self.lock();
@@ -164,14 +182,7 @@ impl Engine {
         self.end_all(id).await;
         self.0.store.commit(Change::DeleteNetwork(id.clone())).await?;
         point("forget: network recorded");
-        let interface = &network.options.interface;
-        let uses = |other: &Arc<NetworkRecord>| other.options.interface == *interface;
-        let unused = || !self.lock().networks.values().any(uses);
-        if unused() {
-            point("forget: port unused");
-            self.0.segments.close(interface, unused).await;
-            point("forget: port removed");
-        }
+        self.close_if_unused(&network.options.interface).await;
         tracing::info!(network = %id, interface = network.options.interface, "network forgotten");
         self.happened_on(&network, Kind::NetworkRemoved, |_| {});
         Ok(())

@@ -159,6 +159,7 @@ impl Engine {
             Phase::Created if link.is_none() && may_come_back && record.claimed => {
                 (false, Some(now() + release_delay))
             }
+            Phase::Leased => (false, None),
             Phase::Created | Phase::Joined(_) => (link.is_none(), None),
         };
         if let Some(until) = held {
@@ -215,6 +216,8 @@ impl Engine {
             }
             self.keep_later(&id);
             self.hold_for(&id, until.saturating_since(now()));
+        } else if phase == Phase::Leased {
+            self.await_join(&id);
         } else if let Some(link) = link {
             self.await_join(&id);
             if matches!(phase, Phase::Joined(_)) && link.peer_netnsid.is_none() {

@@ -32,7 +32,7 @@ fn id(name: &str) -> String {
 fn network(name: &str) -> NetworkRecord {
     let options = [("bridge".to_owned(), format!("br-{name}"))].into();
     let options = Options::parse(&options).unwrap();
-    NetworkRecord { id: NetworkId::new(&id(name)).unwrap(), options, internal: false }
+    NetworkRecord { id: NetworkId::new(&id(name)).unwrap(), options, internal: false, pool: None }
 }
 
 fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {
