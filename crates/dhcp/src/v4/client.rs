@@ -156,7 +156,7 @@ impl Client {
     /// holds it, nobody else would, and servers that ask before they answer (dnsmasq) could not
     /// renew the lease.
     pub fn hold(&mut self, held: bool) {
-        self.held = held;
+        self.held = held && !self.config.apart;
     }
 }
 

@@ -325,6 +325,7 @@ mod tests {
             options: Options::parse(&options).unwrap(),
             internal: false,
             pool: None,
+            apart: false,
         });
         let mut endpoint = Endpoint::new(network, phase, MacAddr([2, 0, 0, 0, 0, 1]));
         endpoint.container = Some("a".into());

@@ -5,6 +5,7 @@
 //! comes for is given back.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dhcp::v4::{Config, Lease};
@@ -20,12 +21,16 @@ use super::endpoint_options::EndpointOptions;
 use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
-use super::options::{NoServer, Options};
+use super::mode::MACVLAN;
+use super::options::{NoServer, Options, name};
 use super::pool::{PoolId, Reach, Wish};
 use super::pool_error::PoolError;
 use super::{Endpoint, Engine, Error, State, with_prefix};
 use crate::segments::{Access, AcquireError, Start};
 use crate::store::{NetworkRecord, Phase};
+
+/// What the identifier of a network begins with that stands for a pool.
+const STAND_IN: &str = "pool-";
 
 impl Engine {
     /// Finds a segment's subnet and router by asking its DHCP server; no lease is taken.
@@ -37,23 +42,35 @@ impl Engine {
 
     async fn look_for_pool(&self, request: PoolRequest, wish: Wish) -> Result<Pool, Error> {
         let Wish { reach, interface, patience } = wish;
+        let apart = reach.is_none();
         if request.ipv6 {
             return Err(PoolError::Ipv6.into());
         }
         if !request.range.is_empty() {
             return Err(PoolError::Range { interface, range: request.range }.into());
         }
+        let reach = match reach {
+            Some(reach) => reach,
+            None => self.reach_of(&interface).await?,
+        };
         let offer = self.offered_on(&interface, reach.access(), patience).await?;
         let there = with_prefix(&offer).trunc();
         if !request.subnet.is_empty() && request.subnet.parse() != Ok(there) {
             let (server, subnet) = (offer.server, request.subnet);
             return Err(PoolError::NoSuchSubnet { subnet, interface, server, there }.into());
         }
-        let id = PoolId { reach, interface, subnet: there };
+        let id = PoolId { reach, interface, subnet: there, apart };
         let pool = Pool { id, gateway: offer.gateway() };
         tracing::info!(pool = %pool.id, router = ?pool.gateway, "addresses are asked for there");
         self.lock().pools.push(pool.clone());
         Ok(pool)
+    }
+
+    /// How an interface leads to its segment.
+    async fn reach_of(&self, interface: &str) -> Result<Reach, Error> {
+        let link = self.0.host.link(interface).await?;
+        let bridge = link.is_some_and(|link| link.kind.as_deref() == Some("bridge"));
+        Ok(if bridge { Reach::Bridge } else { Reach::Macvlan })
     }
 
     /// What a server on that segment would give.
@@ -84,7 +101,7 @@ impl Engine {
     /// Whether addresses of that subnet can be had for a network with these options.
     pub(super) fn check_pool(&self, options: &Options, subnet: Ipv4Net) -> Result<(), Error> {
         let (reach, interface) = (Reach::of(options.mode), options.interface.clone());
-        let pool = PoolId { reach, interface, subnet };
+        let pool = PoolId { reach, interface, subnet, apart: false };
         if !self.lock().use_pool(&pool) {
             let PoolId { interface, .. } = pool;
             return Err(PoolError::OtherSegment { subnet, interface }.into());
@@ -125,6 +142,10 @@ impl Engine {
         let AddressRequest { pool, address, gateway, name, mut candidates } = request;
         let told =
             |address| Ipv4Net::new(address, pool.subnet.prefix_len()).unwrap_or(address.into());
+        // Another driver may have any gateway: Docker's bridge is one itself.
+        if let Some(gateway) = address.filter(|_| gateway && pool.apart) {
+            return Ok(told(gateway));
+        }
         if gateway {
             let router = self.lock().router_of(&pool);
             return match address {
@@ -136,20 +157,18 @@ impl Engine {
             return Err(PoolError::Outside { address: outside, pool }.into());
         }
         // Of several the one that a container is about to start on.
-        let networks = self.networks_of(&pool);
         candidates.retain(|(_, containers)| !containers.is_empty());
         let known = name.is_some() || !candidates.is_empty();
-        let (network, candidates) = match candidates.into_iter().next() {
-            Some(found) => found,
-            None => match networks.into_iter().next() {
-                Some(network) => (network, Vec::new()),
-                None => return Err(PoolError::NoNetwork(pool).into()),
-            },
+        let (network, candidates) = candidates.into_iter().next().unzip();
+        let network = match network.or_else(|| self.networks_of(&pool).into_iter().next()) {
+            Some(network) => Some(self.network(&network)?),
+            None => pool.stand_in().map(Arc::new),
         };
+        let Some(network) = network else { return Err(PoolError::NoNetwork(pool).into()) };
         if let Some(address) = address.filter(|_| !known) {
             return Ok(told(address));
         }
-        let network = self.network(&network)?;
+        let candidates = candidates.unwrap_or_default();
         let mac = {
             let state = self.lock();
             state.sole_candidate(&network.id, &candidates).and_then(|container| container.mac)
@@ -163,7 +182,9 @@ impl Engine {
             interface: None,
             candidates,
         };
-        let options = EndpointOptions { ip: address, ..EndpointOptions::default() };
+        // Nobody learns the host name of another driver's container.
+        let hostname = name.clone().filter(|name| network.apart && is_host_name(name));
+        let options = EndpointOptions { ip: address, hostname, ..EndpointOptions::default() };
         let leased = async {
             let asked = Asked { network: &network, new: &new, options: &options };
             let Entered::New { mac, origin, .. } =
@@ -175,7 +196,9 @@ impl Engine {
             self.undone_unless(&network, (&new.id, mac), leased).await
         };
         let lease = leased.await.map_err(|error: Error| error.of(&network.id, &new.id))?;
-        self.await_join(&new.id);
+        if !network.apart {
+            self.await_join(&new.id);
+        }
         Ok(with_prefix(&lease))
     }
 
@@ -341,6 +364,37 @@ impl State {
 }
 
 impl PoolId {
+    /// The pool that a stored endpoint's network stands for, if that is none of Landfall's.
+    pub(super) fn of_stand_in(network: &NetworkId) -> Option<PoolId> {
+        let digits = network.as_str().strip_prefix(STAND_IN)?.as_bytes();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let text: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
+        String::from_utf8(text?).ok()?.parse().ok()
+    }
+
+    /// What stands for a network of another driver's, of which Landfall knows no more than its pool.
+    pub(super) fn stand_in(&self) -> Option<NetworkRecord> {
+        if !self.apart {
+            return None;
+        }
+        let digits: String = self.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let reached = match self.reach {
+            Reach::Bridge => vec![(name::BRIDGE, &*self.interface)],
+            Reach::Macvlan => vec![(name::MODE, MACVLAN), (name::PARENT, &self.interface)],
+        };
+        // The link has another MAC than the lease, and would count as somebody else who has the address.
+        let rest = [(name::CONFLICT_CHECK, "off"), (name::RELEASE_DELAY, "0")];
+        let options = reached.into_iter().chain(rest);
+        let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Some(NetworkRecord {
+            id: NetworkId::new(&format!("{STAND_IN}{digits}")).ok()?,
+            options: Options::parse(&options).ok()?,
+            internal: false,
+            pool: Some(self.subnet),
+            apart: true,
+        })
+    }
+
     /// Whether its segment is reached by that bridge or parent.
     pub(super) fn is_on(&self, interface: &str) -> bool {
         self.interface == interface
@@ -352,6 +406,7 @@ impl PoolId {
         network.pool == Some(self.subnet)
             && self.reach == Reach::of(options.mode)
             && self.interface == options.interface
+            && self.apart == network.apart
     }
 }
 
@@ -370,6 +425,10 @@ impl Endpoint {
     fn is_leased(&self) -> bool {
         self.phase == Phase::Leased
     }
+}
+
+fn is_host_name(name: &str) -> bool {
+    wire::dhcp4::fqdn_wish(name).is_some()
 }
 
 /// Who asks on nobody's behalf yet.

@@ -50,7 +50,8 @@ impl Engine {
         if let Some(subnet) = new.pool {
             self.check_pool(&options, subnet)?;
         }
-        let record = NetworkRecord { id: new.id, options, internal: new.internal, pool: new.pool };
+        let (internal, pool) = (new.internal, new.pool);
+        let record = NetworkRecord { id: new.id, options, internal, pool, apart: false };
         let (id, interface) = (record.id.clone(), record.options.interface.clone());
         self.network_made(record).await.map_err(|error| error.of_network(&id, &interface))
     }
@@ -158,6 +159,9 @@ impl Engine {
             let mut networks = state.networks.values();
             !networks.any(|network| network.options.interface == *interface)
                 && !state.pools.iter().any(|pool| pool.id.is_on(interface))
+                && !state.endpoints.values().any(|endpoint| {
+                    endpoint.network.apart && endpoint.network.options.interface == *interface
+                })
         };
         if unused() {
             point("forget: port unused");

@@ -13,13 +13,19 @@ use super::options::{InvalidOption, is_interface_name, lease_timeout, name, near
 /// The options of a pool: those of a network that say where the LAN is, and for how long to wait for it.
 const ALL: &[&str] = &[name::BRIDGE, name::LEASE_TIMEOUT, name::MODE, name::PARENT];
 
-/// The addresses of a segment, in one subnet. As text `bridge:br0:10.77.0.0/16`.
+/// What tells a pool of another driver's network.
+const APART: &str = ":apart";
+
+/// The addresses of a segment, in one subnet. As text `bridge:br0:10.77.0.0/16`, with `:apart` behind it for another driver's
+/// network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PoolId {
     pub(super) reach: Reach,
     /// The bridge or the parent.
     pub(super) interface: String,
     pub(super) subnet: Ipv4Net,
+    /// Whether another driver makes the links.
+    pub(super) apart: bool,
 }
 
 /// How the containers reach their segment.
@@ -46,7 +52,8 @@ pub(crate) enum InvalidPool {
     #[error(
         "the --ipam-opt must name the LAN as the -o of the network do: `--ipam-opt bridge=br0 -o bridge=br0` or \
          `--ipam-opt mode=macvlan --ipam-opt parent=eth0 -o mode=macvlan -o parent=eth0` (Docker tells IPAM drivers \
-         nothing of -o)"
+         nothing of -o). For a network of Docker's own drivers it is `--ipam-opt parent=eth0` alone, with the name of the \
+         card or of the bridge"
     )]
     NoSegment,
 }
@@ -54,7 +61,8 @@ pub(crate) enum InvalidPool {
 /// What a user says of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wish {
-    pub(super) reach: Reach,
+    /// None: another driver makes the links, and it is found out what they hang on.
+    pub(super) reach: Option<Reach>,
     pub(super) interface: String,
     /// How long a server may take to answer.
     pub(super) patience: Duration,
@@ -71,8 +79,9 @@ impl Wish {
         let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
         let mode = get(name::MODE).map(|(_, mode)| mode);
         let (reach, (name, interface)) = match (mode, get(name::BRIDGE), get(name::PARENT)) {
-            (None | Some("bridge"), Some(bridge), None) => (Reach::Bridge, bridge),
-            (Some(MACVLAN), None, Some(parent)) => (Reach::Macvlan, parent),
+            (None | Some("bridge"), Some(bridge), None) => (Some(Reach::Bridge), bridge),
+            (Some(MACVLAN), None, Some(parent)) => (Some(Reach::Macvlan), parent),
+            (None, None, Some(parent)) => (None, parent),
             _ => return Err(InvalidPool::NoSegment),
         };
         if !is_interface_name(interface) {
@@ -109,7 +118,8 @@ impl Reach {
 
 impl fmt::Display for PoolId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.reach.name(), self.interface, self.subnet)
+        let apart = if self.apart { APART } else { "" };
+        write!(f, "{}:{}:{}{apart}", self.reach.name(), self.interface, self.subnet)
     }
 }
 
@@ -120,10 +130,12 @@ impl FromStr for PoolId {
         let read = || {
             let (reach, rest) = text.split_once(':')?;
             // The name of an interface has no colon.
-            let (interface, subnet) = rest.split_once(':')?;
+            let (interface, rest) = rest.split_once(':')?;
+            let (subnet, apart) =
+                rest.strip_suffix(APART).map_or((rest, false), |subnet| (subnet, true));
             let reach = [Reach::Bridge, Reach::Macvlan].into_iter().find(|r| r.name() == reach)?;
             let interface = Some(interface).filter(|name| is_interface_name(name))?.to_owned();
-            Some(PoolId { reach, interface, subnet: subnet.parse().ok()? })
+            Some(PoolId { reach, interface, subnet: subnet.parse().ok()?, apart })
         };
         read().ok_or_else(|| InvalidPoolId(text.to_owned()))
     }
@@ -139,7 +151,11 @@ mod tests {
 
     #[test]
     fn a_pool_is_told_by_its_name() {
-        for text in ["bridge:br0:10.77.0.0/16", "macvlan:eth0.30:192.168.7.0/24"] {
+        for text in [
+            "bridge:br0:10.77.0.0/16",
+            "macvlan:eth0.30:192.168.7.0/24",
+            "macvlan:eth0:192.168.7.0/24:apart",
+        ] {
             let pool: PoolId = text.parse().unwrap();
             assert_eq!(pool.to_string(), text);
         }
@@ -151,6 +167,7 @@ mod tests {
             "bridge::10.77.0.0/16",
             "bridge:br0:10.77.0.0",
             "bridge:br0:10.77.0.0/33",
+            "bridge:br0:10.77.0.0/16:aside",
             "bridge:../br0:10.77.0.0/16",
             "vlan:br0:10.77.0.0/16",
             "LocalDefault/10.77.0.0/16",
@@ -160,18 +177,24 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_all_of_them() {
+        assert_eq!(super::super::options::listed("| `--ipam-opt` "), ALL);
+    }
+
+    #[test]
     fn the_options_name_one_segment() {
         let bridge = wish(&[("bridge", "br0"), ("lease_timeout", "25s")]).unwrap();
-        assert_eq!((bridge.reach, bridge.interface.as_str()), (Reach::Bridge, "br0"));
+        assert_eq!((bridge.reach, bridge.interface.as_str()), (Some(Reach::Bridge), "br0"));
         assert_eq!(bridge.patience, Duration::from_secs(25));
         let macvlan = wish(&[("mode", "macvlan"), ("parent", "eth0")]).unwrap();
-        assert_eq!((macvlan.reach, macvlan.interface.as_str()), (Reach::Macvlan, "eth0"));
+        assert_eq!((macvlan.reach, macvlan.interface.as_str()), (Some(Reach::Macvlan), "eth0"));
         assert_eq!(macvlan.patience, Duration::from_secs(10));
+        let apart = wish(&[("parent", "eth0")]).unwrap();
+        assert_eq!((apart.reach, apart.interface.as_str()), (None, "eth0"));
         for wrong in [
             &[][..],
             &[("mode", "bridge")],
             &[("mode", "macvlan")],
-            &[("parent", "eth0")],
             &[("bridge", "br0"), ("parent", "eth0")],
             &[("mode", "macvlan"), ("bridge", "br0"), ("parent", "eth0")],
             &[("mode", "l3"), ("bridge", "br0")],

@@ -99,7 +99,8 @@ pub(crate) enum PoolError {
     },
     /// A pool that no network of Landfall's has.
     #[error(
-        "no network of Landfall's has its addresses from the pool {0}: its state is not here any more, or another driver has made the network. Remove it (`docker network rm`) and create it again with `-d landfall`"
+        "no network of Landfall's has its addresses from the pool {0}: its state is not here any more, or another driver makes its links. Remove it (`docker network rm`) and create it again, with `--ipam-opt parent={interface}` for one of Docker's own drivers",
+        interface = .0.interface
     )]
     NoNetwork(PoolId),
 }

@@ -28,6 +28,9 @@ pub(crate) struct NetworkRecord {
     /// The subnet of the addresses that Docker asks for before it makes endpoints; none: it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pool: Option<Ipv4Net>,
+    /// Whether another driver makes its links. Such a network stands for its pool and is never stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) apart: bool,
 }
 
 /// How far an endpoint has come. Written before the step that it names is taken, so that a

@@ -150,9 +150,11 @@ fn a_pool_that_fits_no_segment() {
     let _server = server(&site);
     for (options, subnet, words) in [
         (&[("bridge", "br0")][..], "10.78.0.0/16", "Write `--subnet 10.77.0.0/16`"),
-        (&[("bridge", "br0")], "10.77.0.0/24", "gives out addresses of 10.77.0.0/16"),
+        (&[("bridge", "br0")], "10.77.0.0/24", "fits no segment"),
+        (&[("bridge", "br0")], "10.76.0.0/15", "gives out addresses of 10.77.0.0/16"),
         (&[("bridge", "br9")], "", "br9"),
-        (&[], "", "--ipam-opt bridge=br0 -o bridge=br0"),
+        (&[], "", "the --ipam-opt must name the LAN as the -o of the network do"),
+        (&[("mode", "macvlan")], "", "--ipam-opt bridge=br0 -o bridge=br0"),
         (&[("brigde", "br0")], "", "did you mean \"bridge\"?"),
     ] {
         let error = pool(&site, options, subnet).unwrap_err();
@@ -182,7 +184,8 @@ fn a_pool_that_fits_no_segment() {
     }
     // An address without a network, and one of elsewhere.
     let error = call(&site, "RequestAddress", &address_argument("", None)).unwrap_err();
-    assert!(error.contains("no network of Landfall's") && error.contains(POOL), "{error}");
+    let words = "no network of Landfall's has its addresses from the pool";
+    assert!(error.contains(words) && error.contains(POOL), "{error}");
     network(&site, &[]);
     let error = call(&site, "RequestAddress", &address_argument("10.78.0.5", None)).unwrap_err();
     assert!(error.contains("10.78.0.5 is not in the subnet 10.77.0.0/16 of br0"), "{error}");
@@ -278,6 +281,71 @@ fn a_daemon_that_starts_anew_knows_what_was_leased_ahead() {
     let container = Container::start(&site, endpoint);
     end(&site, container);
     server.wait_count(MessageType::Release, 1);
+}
+
+/// Docker's own macvlan or bridge, say: Landfall has a lease for an address that somebody else puts on a link.
+#[test]
+fn a_lease_for_another_drivers_link() {
+    let mut site = Site::new();
+    let server = Server::start(site.lan.router_ns(), "eth0", |request| {
+        grant(request).times(2, 3000, 3600).answer(request)
+    });
+    let answer = pool(&site, &[("parent", "br0")], "").unwrap();
+    let apart = "bridge:br0:10.77.0.0/16:apart";
+    assert_eq!(answer["PoolID"], apart);
+    let request = |address: &str, options: Value| {
+        let argument = json!({"PoolID": apart, "Address": address, "Options": options});
+        let answer = call(&site, "RequestAddress", &argument).unwrap();
+        answer["Address"].as_str().unwrap().to_owned()
+    };
+    // Docker's bridge has the gateway for itself, and containers a router that is kept for them.
+    let of_gateway = json!({"RequestAddressType": "com.docker.network.gateway"});
+    assert_eq!(request("10.77.0.3", of_gateway), "10.77.0.3/16");
+    assert_eq!(request("10.77.0.1", json!(null)), "10.77.0.1/16");
+    assert_eq!(server.count(MessageType::Request), 0);
+
+    let named = json!({"com.docker.network.endpoint.name": "web"});
+    let address = request("", named.clone());
+    let first = server.wait_for(MessageType::Request, SOON);
+    assert_eq!(first.message.options.get(code::HOST_NAME), Some(&b"web"[..]));
+    let ip = address.split('/').next().unwrap().to_owned();
+    // Nobody but that link answers for it.
+    let ping = ["ping", "-c", "1", "-W", "1", &ip];
+    assert!(!site.lan.router_ns().run(&ping).unwrap().status.success());
+    let neighbours = site.lan.router_ns().ok(&["ip", "neigh", "show", &ip]).unwrap();
+    assert!(!neighbours.contains("lladdr"), "{neighbours}");
+
+    // The lease is prolonged, and the link's own MAC is not in the way; by the daemon's next run, too.
+    let renewal = |mark: usize| {
+        let renewed =
+            server.wait_after(mark, "a renewal", SOON, |r| r.kind == MessageType::Request);
+        assert!(renewed.message.ciaddr.is_unspecified() && renewed.message.broadcast);
+        assert_eq!(renewed.to, Ipv4Addr::BROADCAST);
+        assert_eq!(renewed.message.chaddr, first.message.chaddr);
+    };
+    let renewed = site.leases("renewed");
+    renewal(server.mark());
+    eventually("it is prolonged", SOON, || match site.leases("renewed") {
+        now if now > renewed => Ok(()),
+        now => Err(now.to_string()),
+    });
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    renewal(server.mark());
+    let shown = site.status()["endpoints"][0].clone();
+    assert_eq!(shown["address"], json!(address));
+
+    let argument = json!({"PoolID": apart, "Address": ip});
+    assert_eq!(call(&site, "ReleaseAddress", &argument), Ok(json!({})));
+    server.wait_count(MessageType::Release, 1);
+    assert_eq!(site.status()["endpoints"], json!([]));
+    // The same container again.
+    let argument = json!({"PoolID": apart, "Address": "", "Options": named});
+    assert_eq!(call(&site, "RequestAddress", &argument).unwrap()["Address"], json!(address));
+    call(&site, "ReleaseAddress", &json!({"PoolID": apart, "Address": ip})).unwrap();
+    call(&site, "ReleasePool", &json!({"PoolID": apart})).unwrap();
+    eventually("no port", SOON, || same(ours(&site), &vec![]));
+    assert_eq!(site.stop_and_read_store(), (vec![], vec![]));
 }
 
 /// As Engine 29 tells it.

@@ -1,10 +1,13 @@
 //! Landfall as Docker's IPAM driver too.
 
-use lab::{Capture, Message, ServerOptions};
+use lab::{Capture, DhcpServer, Lease, Message, ServerOptions};
 use serde_json::Value;
 
 use crate::identities::{all_come_back, identity};
-use crate::site::{DISCOVER, REQUEST, SOON, Site, count, default_routes, inside, nth, run_args};
+use crate::site::{
+    DISCOVER, REQUEST, SOON, Site, count, default_routes, inside, lan_with_dnsmasq, nth, run_args,
+    until,
+};
 
 /// Of a container that publishes a port of its own.
 const NAME: &str = "published";
@@ -138,5 +141,72 @@ fn what_cannot_be_is_refused_in_plain_words() {
         assert!(said.contains(words), "no {words:?} in: {said}");
         assert!(!site.docker(&["network", "ls", "--format", "{{.Name}}"]).contains("lan"));
     }
-    crate::site::until("the port is gone", SOON, || (site.host_links() == links).then_some(()));
+    until("the port is gone", SOON, || (site.host_links() == links).then_some(()));
+}
+
+/// What a container of Docker's own driver has: an address that the server has leased, prolonged, and given back.
+fn on_a_network_of_dockers_own(site: &Site, create: &[&str]) {
+    let links = site.host_links();
+    let head = ["network", "create", "--ipam-driver", "landfall"];
+    site.docker(&[&head[..], create, &["lan"]].concat());
+    let capture = Capture::start(site.lan.router_ns(), "eth0").unwrap();
+    site.run("web", &["--network", "lan"]);
+    let at = site.shown("web", "lan");
+    let lease = |leases: &[Lease]| leases.iter().find(|lease| lease.ip == at.address).cloned();
+    let what = format!("a lease of {}", at.address);
+    let leased = site.server.wait_leases(&what, SOON, &|all| lease(all).is_some()).unwrap();
+    let mac = lease(&leased).unwrap().mac;
+    assert_ne!(mac, at.mac, "the lease has a MAC of its own");
+    let sandbox = site.sandbox("web");
+    assert_eq!(inside(&sandbox, "eth0").addresses, [format!("{}/16", at.address)]);
+    assert_eq!(default_routes(&sandbox), [(ROUTER.to_owned(), "eth0".to_owned())]);
+    site.reached(at.address);
+    assert!(sandbox.ping(ROUTER.parse().unwrap()).unwrap());
+    // The first, and two renewals; the container is in reach all the same.
+    nth(&capture, &mac, REQUEST, 3, SOON);
+    site.logged(Message::Ack, &mac, 3);
+    site.reached(at.address);
+    assert_eq!(site.shown("web", "lan").address, at.address);
+    site.docker(&["rm", "-f", "web"]);
+    site.no_lease_is_left();
+    site.docker(&["network", "rm", "lan"]);
+    assert_eq!(site.endpoints().len(), 0);
+    until("nothing is left", SOON, || (site.host_links() == links).then_some(()));
+}
+
+fn renewing() -> ServerOptions {
+    ServerOptions { renew: Some(3), ..ServerOptions::default() }
+}
+
+#[test]
+fn dockers_own_macvlan_has_leases() {
+    let (lan, server) = lan_with_dnsmasq(renewing());
+    // The bridge is a switch that happens to stand on the host.
+    let lines = "link add wire type veth peer name eth0\n\
+                 link set wire master br0 up\nlink set eth0 up\n";
+    lan.host_ns().ip_batch(lines).unwrap();
+    let site = Site::on(lan, server, &[]);
+    let create = ["-d", "macvlan", "--ipam-opt", "parent=eth0", "-o", "parent=eth0"];
+    on_a_network_of_dockers_own(&site, &create);
+}
+
+#[test]
+fn dockers_own_bridge_has_leases() {
+    let (lan, server) = lan_with_dnsmasq(renewing());
+    let site = Site::on(lan, server, &[]);
+    let create = [
+        "-d",
+        "bridge",
+        "--ipam-opt",
+        "parent=br0",
+        "-o",
+        "com.docker.network.bridge.name=br0",
+        "--subnet",
+        "10.77.0.0/16",
+        "--gateway",
+        "10.77.0.2",
+        "--aux-address",
+        "DefaultGatewayIPv4=10.77.0.1",
+    ];
+    on_a_network_of_dockers_own(&site, &create);
 }
