@@ -36,6 +36,7 @@ mod engine {
     pub(crate) mod ids;
     mod mode;
     pub(crate) mod options;
+    pub(crate) mod pool;
     mod vlan;
 }
 
@@ -51,16 +52,18 @@ mod docker {
     mod answer;
     mod body;
     mod fields;
+    mod ipam_request;
     mod request;
     mod containers {
         mod fingerprint;
         pub(crate) use fingerprint::Fingerprint;
     }
 
-    use crate::engine::api::{JoinRequest, NewEndpoint, NewNetwork};
+    use crate::engine::api::{AddressRequest, JoinRequest, NewEndpoint, NewNetwork, PoolRequest};
     use crate::engine::endpoint_options::EndpointOptions;
     use crate::engine::ids::NetworkId;
     use crate::engine::options::Options;
+    use crate::engine::pool::{PoolId, Wish};
 
     /// The argument of a call that `T` is, or why it is none: a reason that one line holds.
     fn read<T: body::FromFields>(body: &Value) -> Option<T> {
@@ -88,6 +91,14 @@ mod docker {
         if let Some(join) = read::<JoinRequest>(body) {
             assert!(join.sandbox.is_absolute());
         }
+        if let Some(request) = read::<PoolRequest>(body) {
+            let _ = Wish::parse(&request.options);
+        }
+        if let Some(request) = read::<AddressRequest>(body) {
+            let text = request.pool.to_string();
+            assert_eq!(text.parse::<PoolId>().ok(), Some(request.pool));
+        }
+        read::<ipam_request::Released>(body);
         if let Some(network) = read::<NewNetwork>(body)
             && let Ok(options) = Options::parse(&network.options)
         {

@@ -156,7 +156,7 @@ impl Client {
     /// holds it, nobody else would, and servers that ask before they answer (dnsmasq) could not
     /// renew the lease.
     pub fn hold(&mut self, held: bool) {
-        self.held = held;
+        self.held = held && !self.config.apart;
     }
 }
 
@@ -328,6 +328,16 @@ impl Client {
     pub fn granted(&self) -> Option<&Lease> {
         match &self.phase {
             Phase::Probing { lease, .. } => Some(lease),
+            _ => None,
+        }
+    }
+
+    /// What a server has offered and waits to be taken, see [`Client::start_asking`]: as the lease that it would be.
+    pub fn offer(&self) -> Option<Lease> {
+        match &self.phase {
+            Phase::Selecting { exchange, offer: Some(grant), .. } => {
+                Some(Grant::into_lease((**grant).clone(), exchange.asked, &mut self.rng.clone()))
+            }
             _ => None,
         }
     }

@@ -23,9 +23,12 @@ const OVERDUE_SPREAD: Duration = Duration::from_secs(10);
 impl Client {
     /// Renews the lease now, before T1. Without an answer within about two minutes the lease is as
     /// if nothing had been asked. In REBINDING any server is asked now. Without a lease nothing
-    /// happens.
+    /// happens, nor before T1 with [`Config::apart`](super::Config::apart).
     pub fn renew(&mut self, now: Instant) {
         let Phase::Leased { lease, upkeep } = &self.phase else { return };
+        if self.config.apart && now < lease.renew_at {
+            return;
+        }
         if now >= lease.renew_at {
             match upkeep {
                 Upkeep::Idle => self.keep_timeout(now),
@@ -63,6 +66,7 @@ impl Client {
 
     /// Does what is due for the lease.
     pub(crate) fn keep_timeout(&mut self, now: Instant) {
+        let apart = self.config.apart;
         let Phase::Leased { lease, upkeep } = &mut self.phase else { return };
         if now >= lease.expires_at {
             self.expire(now);
@@ -70,7 +74,7 @@ impl Client {
             && !(confirming.patient && now >= lease.renew_at)
         {
             self.confirm_timeout(now);
-        } else if now >= lease.rebind_at {
+        } else if now >= if apart { lease.renew_at } else { lease.rebind_at } {
             match upkeep {
                 Upkeep::Rebinding(rebinding) if now < rebinding.retry_at => {}
                 _ => self.rebind(now),
@@ -243,7 +247,12 @@ impl Client {
         let address = lease.address;
         let header = (exchange.xid, exchange.secs(now));
         let everyone = (MacAddr::BROADCAST, Ipv4Addr::BROADCAST);
-        self.send(Intent::Extend { address }, header, address, everyone);
+        let (intent, source) = if self.config.apart {
+            (Intent::Reboot { address }, Ipv4Addr::UNSPECIFIED)
+        } else {
+            (Intent::Extend { address }, address)
+        };
+        self.send(intent, header, source, everyone);
     }
 
     pub(crate) fn ask_who_has(&mut self, target: Ipv4Addr, address: Ipv4Addr) {

@@ -94,6 +94,10 @@ pub struct Config {
     /// Whether to ask for broadcast replies as long as the address is not configured (RFC 2131
     /// §4.1): needed where a unicast to the MAC does not come through.
     pub broadcast: bool,
+    /// Whether the address is used under another MAC than [`Config::mac`], by a link that the caller has no part in: it is
+    /// not held, and answers that are sent to it go there. So from T1 on the servers are asked as in INIT-REBOOT, by
+    /// broadcast from no address. Wants [`Config::broadcast`] and [`ConflictCheck::Off`].
+    pub apart: bool,
     /// How an address is checked before and after it is taken into use.
     pub conflict_check: ConflictCheck,
     /// What to do when another machine uses the address later on.
@@ -165,6 +169,7 @@ impl Config {
             register_dns: false,
             requested_address: None,
             broadcast: false,
+            apart: false,
             conflict_check: ConflictCheck::default(),
             defence: Defence::default(),
             on_loss: OnLoss::default(),

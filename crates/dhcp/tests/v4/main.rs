@@ -9,6 +9,7 @@
 
 mod acquire;
 mod announce;
+mod apart;
 mod bench;
 mod confirm;
 mod conflict;

@@ -33,6 +33,9 @@ pub(super) enum Failure {
     /// The engine says no; the text is for the user.
     #[error("{0}")]
     Refused(String),
+    /// The same of a call of the IPAM driver's.
+    #[error("{0}")]
+    NoAddress(String),
     /// The request is not one of the protocol's.
     #[error("bad request: {0}")]
     Malformed(String),
@@ -40,7 +43,7 @@ pub(super) enum Failure {
     #[error("bad request: the body is larger than {} bytes", super::body::MAX_BODY)]
     TooLarge,
     /// No such call.
-    #[error("Landfall has no {0:.80}: it is a network driver")]
+    #[error("Landfall has no {0:.80}: it is a network and IPAM driver")]
     UnknownPath(String),
     /// Calls are posted.
     #[error("bad request: calls of the plugin protocol are POST requests")]
@@ -62,7 +65,7 @@ impl Failure {
     /// not try again.
     fn status(&self) -> StatusCode {
         match self {
-            Failure::Refused(_) => StatusCode::OK,
+            Failure::Refused(_) | Failure::NoAddress(_) => StatusCode::OK,
             Failure::Malformed(_) => StatusCode::BAD_REQUEST,
             Failure::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::UnknownPath(_) => StatusCode::NOT_FOUND,
@@ -75,7 +78,9 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({ "Err": self.to_string() }).to_string();
+        // Without status 200 it is `Err` for either driver.
+        let field = if matches!(self, Failure::NoAddress(_)) { "Error" } else { "Err" };
+        let body = serde_json::json!({ field: self.to_string() }).to_string();
         let mut response = respond(self.status(), body);
         // The guard logs it.
         response.extensions_mut().insert(self);
@@ -91,7 +96,7 @@ pub(super) struct Done {}
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Activated {
-    pub(super) implements: [&'static str; 1],
+    pub(super) implements: [&'static str; 2],
 }
 
 /// To `GetCapabilities`.
@@ -134,11 +139,12 @@ struct Interface {
 
 impl Created {
     /// A field that was set in the request must come back empty, else the engine reports "driver
-    /// modified interface": `mac_given` says whether the MAC was.
-    pub(super) fn new(attachment: &Attachment, mac_given: bool) -> Self {
+    /// modified interface": these say whether the address and the MAC were.
+    pub(super) fn new(attachment: &Attachment, address_given: bool, mac_given: bool) -> Self {
+        let address = attachment.address.filter(|_| !address_given);
         Created {
             interface: Interface {
-                address: attachment.address.map(|address| address.to_string()).unwrap_or_default(),
+                address: address.map(|address| address.to_string()).unwrap_or_default(),
                 address_ipv6: attachment.address6.map(|a| a.to_string()).unwrap_or_default(),
                 mac_address: if mac_given { String::new() } else { attachment.mac.to_string() },
             },

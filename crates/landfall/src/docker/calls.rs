@@ -24,7 +24,7 @@ fn refused(error: impl std::fmt::Display) -> Failure {
 
 /// What kinds of plugin this is. Only asked of one that stands as a socket on the host.
 pub(super) async fn activate(_: Argument<Ignored>) -> Result<Activated> {
-    Ok(Answer(Activated { implements: ["NetworkDriver"] }))
+    Ok(Answer(Activated { implements: ["NetworkDriver", "IpamDriver"] }))
 }
 
 /// Networks are each node's own business, and what hangs on one is reachable from all nodes.
@@ -82,10 +82,10 @@ pub(super) async fn create_endpoint<D: Driver>(
     Extension(containers): Extension<Containers>,
     Argument((mut new, fingerprint)): Argument<(NewEndpoint, Fingerprint)>,
 ) -> Result<Created> {
-    let mac_given = new.mac.is_some();
+    let (address_given, mac_given) = (new.address.is_some(), new.mac.is_some());
     new.candidates = containers.starting(&new.network, fingerprint).await;
     let attachment = driver.create_endpoint(new).await.map_err(refused)?;
-    Ok(Answer(Created::new(&attachment, mac_given)))
+    Ok(Answer(Created::new(&attachment, address_given, mac_given)))
 }
 
 pub(super) async fn endpoint_oper_info<D: Driver>(

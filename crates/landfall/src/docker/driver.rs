@@ -2,9 +2,16 @@
 
 use std::fmt::Display;
 use std::future::Future;
+use std::net::Ipv4Addr;
 
-use crate::engine::api::{Attachment, Health, JoinRequest, Joined, NewEndpoint, NewNetwork};
+use ipnet::Ipv4Net;
+
+use crate::engine::api::{
+    AddressRequest, Attachment, Health, JoinRequest, Joined, NewEndpoint, NewNetwork, Pool,
+    PoolRequest,
+};
 use crate::engine::ids::{EndpointId, NetworkId};
+use crate::engine::pool::PoolId;
 use crate::engine::{self, Engine};
 
 /// The engine as Docker's calls see it. A trait, so that the tests of the wire put an engine with
@@ -35,6 +42,16 @@ pub(crate) trait Driver: Clone + Send + Sync + 'static {
     fn choose_way_out(&self, network: &NetworkId, endpoint: &EndpointId, chosen: bool);
     /// See [`Engine::health`].
     fn health(&self) -> Health;
+    /// See [`Engine::request_pool`].
+    fn request_pool(&self, request: PoolRequest) -> impl Reply<Pool, Self>;
+    /// See [`Engine::release_pool`].
+    fn release_pool(&self, pool: &PoolId) -> impl Reply<(), Self>;
+    /// See [`Engine::networks_of`].
+    fn networks_of(&self, pool: &PoolId) -> Vec<NetworkId>;
+    /// See [`Engine::request_address`].
+    fn request_address(&self, request: AddressRequest) -> impl Reply<Ipv4Net, Self>;
+    /// See [`Engine::release_address`].
+    fn release_address(&self, pool: &PoolId, address: Ipv4Addr) -> impl Reply<(), Self>;
 }
 
 /// A call of the engine under way; dropping it undoes the call.
@@ -83,5 +100,25 @@ impl Driver for Engine {
 
     fn health(&self) -> Health {
         Engine::health(self)
+    }
+
+    fn request_pool(&self, request: PoolRequest) -> impl Reply<Pool, Self> {
+        Engine::request_pool(self, request)
+    }
+
+    fn release_pool(&self, pool: &PoolId) -> impl Reply<(), Self> {
+        Engine::release_pool(self, pool)
+    }
+
+    fn networks_of(&self, pool: &PoolId) -> Vec<NetworkId> {
+        Engine::networks_of(self, pool)
+    }
+
+    fn request_address(&self, request: AddressRequest) -> impl Reply<Ipv4Net, Self> {
+        Engine::request_address(self, request)
+    }
+
+    fn release_address(&self, pool: &PoolId, address: Ipv4Addr) -> impl Reply<(), Self> {
+        Engine::release_address(self, pool, address)
     }
 }

@@ -36,6 +36,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A boolean; false where there is none.
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, Failure> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(wrong(self.path, name, "a boolean", other)),
+        }
+    }
+
     /// A map whose keys are data, and so count to the letter.
     pub(super) fn map(
         &self,

@@ -1,4 +1,4 @@
-//! Docker's front door: the remote network-driver protocol, HTTP/1.1 over a unix socket.
+//! Docker's front door: the protocols of remote network and IPAM drivers ([`ipam`]), HTTP/1.1 over a unix socket.
 //!
 //! A call comes in as bytes ([`body`], [`fields`]), becomes a value of the engine's own
 //! ([`request`]), and the engine's answer goes out in Docker's words ([`answer`]); [`calls`] has
@@ -17,6 +17,8 @@ pub(crate) mod containers;
 mod driver;
 mod fields;
 mod guard;
+mod ipam;
+mod ipam_request;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -60,6 +62,12 @@ fn router<D: Driver>(driver: D, containers: Containers, abandon: CancellationTok
         )
         .route("/NetworkDriver.DiscoverNew", post(calls::nothing_to_do))
         .route("/NetworkDriver.DiscoverDelete", post(calls::nothing_to_do))
+        .route("/IpamDriver.GetCapabilities", post(ipam::get_capabilities))
+        .route("/IpamDriver.GetDefaultAddressSpaces", post(ipam::get_default_address_spaces))
+        .route("/IpamDriver.RequestPool", post(ipam::request_pool::<D>))
+        .route("/IpamDriver.ReleasePool", post(ipam::release_pool::<D>))
+        .route("/IpamDriver.RequestAddress", post(ipam::request_address::<D>))
+        .route("/IpamDriver.ReleaseAddress", post(ipam::release_address::<D>))
         .route("/Plugin.Health", get(calls::health::<D>).post(calls::health::<D>))
         .fallback(calls::unknown_path)
         .method_not_allowed_fallback(calls::not_post)

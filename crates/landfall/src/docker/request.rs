@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::Ipv4Net;
 use serde_json::{Map, Value};
 
 use super::answer::Failure;
 use super::body::FromFields;
 use super::containers::Fingerprint;
 use super::fields::{Fields, kind};
+use super::ipam_request::ADDRESS_SPACE;
 use crate::engine::api::{JoinRequest, NewEndpoint, NewNetwork};
 use crate::engine::ids::{EndpointId, InvalidId, NetworkId};
 
@@ -61,10 +63,12 @@ impl FromFields for NewNetwork {
     fn from_fields(fields: &Fields<'_>) -> Result<Self, Failure> {
         let empty = Map::new();
         let options = fields.map("Options")?.unwrap_or(&empty);
+        let (addresses_from_lan, pool) = pools(fields)?;
         Ok(NewNetwork {
             id: id(fields, "NetworkID", NetworkId::new)?,
             options: user_options(options)?,
-            addresses_from_lan: null_ipam(fields)?,
+            addresses_from_lan,
+            pool,
             ipv4: flag(options, ENABLE_IPV4, true)?,
             ipv6: flag(options, ENABLE_IPV6, false)?,
             internal: flag(options, INTERNAL, false)?,
@@ -77,15 +81,20 @@ impl FromFields for (NewEndpoint, Fingerprint) {
     fn from_fields(fields: &Fields<'_>) -> Result<Self, Failure> {
         let EndpointRef { network, endpoint } = EndpointRef::from_fields(fields)?;
         let interface = fields.object("Interface", "Interface.")?;
-        for address in [interface.text("Address")?, interface.text("AddressIPv6")?] {
-            if !address.is_empty() {
-                return Err(Failure::Refused(format!(
-                    "Docker's IPAM driver has given endpoint {endpoint} of network {network} the \
-                     address {address}, but here addresses come from the LAN's DHCP server: make \
-                     the network with `--ipam-driver null`"
-                )));
-            }
+        let address6 = interface.text("AddressIPv6")?;
+        if !address6.is_empty() {
+            return Err(Failure::Refused(format!(
+                "Docker's IPAM driver has given endpoint {endpoint} of network {network} the address \
+                 {address6}, but here addresses come from the LAN's routers and DHCP servers: make the \
+                 network with `--ipam-driver null`"
+            )));
         }
+        let address = match interface.text("Address")? {
+            "" => None,
+            text => Some(text.parse().map_err(|error| {
+                Failure::Malformed(format!("Interface.Address {text:.40?}: {error}"))
+            })?),
+        };
         let mac =
             match interface.text("MacAddress")? {
                 "" => None,
@@ -99,6 +108,7 @@ impl FromFields for (NewEndpoint, Fingerprint) {
             network,
             id: endpoint,
             mac,
+            address,
             options: texts(options.iter().filter(|(key, _)| !key.starts_with(OF_THE_ENGINE)))?,
             interface: texts(options.iter().filter(|(key, _)| *key == IFNAME))?
                 .into_values()
@@ -134,19 +144,26 @@ fn id<T>(
     new(text).map_err(|error| Failure::Malformed(format!("{name}: {error}")))
 }
 
-/// Whether the null IPAM driver made the network's pools: its address space is `null`, and its
-/// one pool holds every address. A network without any pool leaves nothing to give out either.
-fn null_ipam(fields: &Fields<'_>) -> Result<bool, Failure> {
-    let mut null = true;
+/// Whether the LAN gives out the network's addresses, and in which subnet Landfall's own IPAM driver does so for
+/// it. The null IPAM driver's address space is `null`, and its one pool holds every address. A network without any
+/// pool leaves nothing to give out either.
+fn pools(fields: &Fields<'_>) -> Result<(bool, Option<Ipv4Net>), Failure> {
+    let (mut from_lan, mut own) = (true, None);
     for (list, path, everything) in
         [("IPv4Data", "IPv4Data.", "0.0.0.0/0"), ("IPv6Data", "IPv6Data.", "::/0")]
     {
         for pool in fields.objects(list, path)? {
             let (space, addresses) = (pool.text("AddressSpace")?, pool.text("Pool")?);
-            null &= space == "null" && addresses == everything;
+            if space == ADDRESS_SPACE
+                && let Ok(subnet) = addresses.parse()
+            {
+                own = Some(subnet);
+            } else {
+                from_lan &= space == "null" && addresses == everything;
+            }
         }
     }
-    Ok(null)
+    Ok((from_lan, own))
 }
 
 /// The user's options of a network.
@@ -160,7 +177,7 @@ fn user_options(options: &Map<String, Value>) -> Result<BTreeMap<String, String>
 
 /// Options as text. Docker's own client sends strings only; API clients and Compose files come
 /// with `true` and `10`, which mean what their text means.
-fn texts<'a>(
+pub(super) fn texts<'a>(
     options: impl Iterator<Item = (&'a String, &'a Value)>,
 ) -> Result<BTreeMap<String, String>, Failure> {
     options

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
 use super::ids::{EndpointId, NetworkId};
+use super::pool::PoolId;
 
 /// A network to make.
 #[derive(Debug, Clone)]
@@ -23,6 +24,9 @@ pub(crate) struct NewNetwork {
     /// Whether the addresses come from the LAN's DHCP server: false when the runtime means to
     /// give out addresses itself, which is refused.
     pub(crate) addresses_from_lan: bool,
+    /// The subnet that Landfall told the runtime of ([`Engine::request_pool`](super::Engine::request_pool)), if the runtime asks for each address before it makes
+    /// its endpoint; none: addresses come with endpoints.
+    pub(crate) pool: Option<Ipv4Net>,
     /// Whether the runtime wants IPv4 there.
     pub(crate) ipv4: bool,
     /// Whether it wants IPv6.
@@ -42,6 +46,8 @@ pub(crate) struct NewEndpoint {
     pub(crate) mac: Option<MacAddr>,
     /// The user's options for it.
     pub(crate) options: BTreeMap<String, String>,
+    /// The address that the runtime was given for it before, with its prefix.
+    pub(crate) address: Option<Ipv4Net>,
     /// What its interface is to be called in the sandbox.
     pub(crate) interface: Option<String>,
     /// The containers that it may be for. Several are as good as none.
@@ -59,6 +65,47 @@ pub(crate) struct Container {
     pub(crate) name: Box<str>,
     /// The host name that it will have; none: the host's.
     pub(crate) host_name: Option<Box<str>>,
+    /// The MAC that its user gave it on the network.
+    pub(crate) mac: Option<MacAddr>,
+    /// The address that its user gave it there.
+    pub(crate) address: Option<Ipv4Addr>,
+}
+
+/// What a runtime wants to know before it makes a network: from where its addresses come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PoolRequest {
+    /// The user's options for the pool, which name the segment.
+    pub(crate) options: BTreeMap<String, String>,
+    /// The subnet that the user expects there, as it was written; empty: the one that there is.
+    pub(crate) subnet: String,
+    /// The part of it that the user would have addresses from; empty: all of it.
+    pub(crate) range: String,
+    /// Whether it is to be one of IPv6.
+    pub(crate) ipv6: bool,
+}
+
+/// The addresses of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pool {
+    /// Which.
+    pub(crate) id: PoolId,
+    /// The router that the DHCP server names.
+    pub(crate) gateway: Option<Ipv4Addr>,
+}
+
+/// An address that a runtime wants before the endpoint exists that will have it.
+#[derive(Debug, Clone)]
+pub(crate) struct AddressRequest {
+    /// Of which segment.
+    pub(crate) pool: PoolId,
+    /// This and no other.
+    pub(crate) address: Option<Ipv4Addr>,
+    /// It is for the network's gateway and not for an endpoint.
+    pub(crate) gateway: bool,
+    /// The name of the endpoint's container, where the runtime tells it.
+    pub(crate) name: Option<Box<str>>,
+    /// The containers that it may be for, by the network of the pool that they are on.
+    pub(crate) candidates: Vec<(NetworkId, Vec<Container>)>,
 }
 
 /// What a new endpoint got.

@@ -35,13 +35,13 @@ impl Engine {
         let in_the_way = self.lock().in_the_way(asked);
         for id in in_the_way {
             tracing::info!(endpoint = %id, "held no longer: {} asks for what it has, or for another", asked.new.id);
-            self.to_its_end(self.clone().give_back_first(id)).await;
+            self.to_its_end(self.clone().give_back_first(id, Endpoint::is_nobodys)).await;
         }
     }
 
-    /// As [`Engine::give_up`], and waits until the RELEASE is out.
-    async fn give_back_first(self, id: EndpointId) {
-        if !self.release_if(&id, Endpoint::is_nobodys).await {
+    /// As [`Engine::give_up_if`], and waits until the RELEASE is out.
+    pub(super) async fn give_back_first(self, id: EndpointId, is_so: impl Fn(&Endpoint) -> bool) {
+        if !self.release_if(&id, is_so).await {
             return;
         }
         let released = self.lock().endpoints.get_mut(&id).and_then(|e| e.released.take());

@@ -47,6 +47,8 @@ impl Engine {
             classes: self.classes(&options.identity),
             register_dns: options.identity.register_dns,
             requested_address: endpoint.options.ip,
+            broadcast: endpoint.network.apart,
+            apart: endpoint.network.apart,
             conflict_check: options.conflict_check,
             defence: match options.on_lease_loss {
                 OnLoss::Drop => Defence::Once,

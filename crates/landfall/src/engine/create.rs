@@ -6,53 +6,19 @@ use net::{Link, Peer, Veth};
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::MacAddr;
 
-use super::api::{Attachment, Container, NewEndpoint};
+use super::api::{Attachment, NewEndpoint};
 use super::asked::Asked;
 use super::endpoint_options::{EndpointOptions, IDENTITY};
+use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::EndpointId;
 use super::mode::Mode;
-use super::options::{Options, invalid};
-use super::reboot::Remembered;
+use super::options::invalid;
 use super::stable_mac::mac_of;
-use super::{Endpoint, Engine, Error, State, container_link, host_link, ipv6, with_prefix};
+use super::{Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
-use crate::segments::{Begin, Start, enter_vlan};
+use crate::segments::{Start, enter_vlan};
 use crate::store::{NetworkRecord, Phase};
-
-/// Where an endpoint's MAC comes from.
-pub(super) enum Origin {
-    /// It was made just now: nobody has ever seen it.
-    Fresh,
-    /// The user gave it, it belongs to the container's name, or it was made for this endpoint before.
-    Known,
-    /// The endpoint with this identifier had it, and its lease is held.
-    Held(EndpointId),
-    /// It was made in advance, with the lease of the endpoint with this identifier.
-    Spare(EndpointId),
-    /// It had a lease before the machine booted.
-    Remembered(Remembered),
-}
-
-impl Origin {
-    /// What the DHCP client begins with.
-    pub(super) fn begin(&self) -> Begin {
-        match self {
-            Origin::Fresh => Begin::Fresh,
-            Origin::Known | Origin::Held(_) | Origin::Spare(_) => Begin::Known,
-            Origin::Remembered(Remembered::Valid(lease)) => Begin::With(lease.clone()),
-            Origin::Remembered(Remembered::Unsure(lease)) => Begin::Asking(lease.address),
-        }
-    }
-
-    /// The endpoint with whose client it goes on.
-    pub(super) fn from(&self) -> Option<&EndpointId> {
-        match self {
-            Origin::Held(from) | Origin::Spare(from) => Some(from),
-            Origin::Fresh | Origin::Known | Origin::Remembered(_) => None,
-        }
-    }
-}
 
 impl Engine {
     /// Makes an endpoint: its link on the segment and its lease.
@@ -70,7 +36,7 @@ impl Engine {
         if let Some(mac) = new.mac.filter(|mac| !mac.is_unicast()) {
             return Err(Error::BadMac { network: new.network, endpoint: new.id, mac });
         }
-        let options =
+        let mut options =
             EndpointOptions::parse(&new.options, new.interface.as_deref(), network.options.ipv4)
                 .map_err(|source| Error::EndpointOption {
                     network: new.network.clone(),
@@ -90,115 +56,50 @@ impl Engine {
             }
             new.mac = Some(mac_of(name));
         }
-        if !new.candidates.is_empty() {
-            // What may be needed below is not read, or made, while the state is locked.
-            self.0.secret.get();
+        if let Some(told) = new.address.filter(|_| network.pool.is_none()) {
+            return Err(Error::AddressFromElsewhere {
+                network: new.network,
+                endpoint: new.id,
+                address: told,
+            });
         }
-        let random = random_mac()?;
-        self.undone(&new.id).await;
+        let ahead = self.leased_ahead(&network, &new, &mut options).await?;
         let asked = Asked { network: &network, new: &new, options: &options };
-        self.make_way(&asked).await;
-        let mut before = None;
-        let (mac, origin) = {
-            let mut state = self.lock();
-            let again = state.take_unfinished(&new.id);
-            if let Some(known) = state.endpoints.get(&new.id) {
-                match known.phase {
-                    Phase::Created | Phase::Joined(_) => {
-                        return Ok(Attachment {
-                            mac: known.mac,
-                            address: known.told,
-                            address6: known.told6,
-                        });
-                    }
-                    Phase::Held(_) => {}
-                    Phase::Creating | Phase::Releasing => return Err(busy(&network, &new.id)),
-                }
-            }
-            if let Some(why) = state.unreadable_endpoints.get(&new.id) {
-                return Err(Error::UnreadableEndpoint { endpoint: new.id, why: why.clone() });
-            }
-            let (container, returning) = state.meant_by(&asked);
-            let interface = &network.options.interface;
-            let given = container.and_then(|container| state.given_to(interface, &container.name));
-            // Unless somebody else has it: who had this name before and has another now.
-            let own = container
-                .map(|container| given.unwrap_or_else(|| mac_of(&container.name)))
-                .filter(|mac| !state.is_taken(*mac, &network.options));
-            let is_new = returning.is_none() && new.mac.or(again).or(given).is_none();
-            let in_stock = (is_new && options.ip.is_none() && options.client_id.is_none())
-                .then(|| state.spare(&network.id))
-                .flatten();
-            let returning = returning.or(in_stock);
-            let known = new.mac.or(again).or(own);
-            let mac = known.unwrap_or(random);
-            let mut endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
-            endpoint.options = options.clone();
-            if let Some(in_use) = state.client_id_in_use(&new.id, &endpoint, returning.as_ref()) {
-                return Err(in_use);
-            }
-            let earlier = returning.and_then(|from| Some((from.clone(), state.claim(&from)?)));
-            if let Some(Container { id, name, host_name, .. }) = container {
-                endpoint.container = Some(id.clone());
-                endpoint.name = Some(name.clone());
-                endpoint.host_name = host_name.clone();
-            }
-            let origin = match earlier {
-                None if known.is_some() => Origin::Known,
-                None => Origin::Fresh,
-                Some((from, mut earlier)) => {
-                    endpoint.claimed = !earlier.spare;
-                    endpoint.mac = earlier.mac;
-                    endpoint.segment = earlier.segment.take();
-                    if container.is_none() {
-                        endpoint.container = earlier.container.take();
-                        endpoint.name = earlier.name.take();
-                        endpoint.host_name = earlier.host_name.take();
-                    }
-                    let remembered = earlier.remembered.take();
-                    let remembered6 = earlier.remembered6.take();
-                    let spare = earlier.spare;
-                    self.forget_claimed(from.clone(), earlier);
-                    point("claim: taken");
-                    before = remembered6
-                        .as_deref()
-                        .and_then(|stored| ipv6::of_earlier_boot(stored, net::wall_clock_is_set()));
-                    let of_ipv6 = remembered6.is_some();
-                    endpoint.remembered6 = remembered6;
-                    match remembered {
-                        Some(stored) => {
-                            let origin = Remembered::of(&stored, net::wall_clock_is_set());
-                            endpoint.remembered = Some(stored);
-                            Origin::Remembered(origin)
-                        }
-                        None if of_ipv6 => Origin::Known,
-                        None if spare => Origin::Spare(from),
-                        None => Origin::Held(from),
-                    }
-                }
-            };
-            let mac = endpoint.mac;
-            if let Some(container) = container
-                && (matches!(origin, Origin::Spare(_)) || given == Some(mac))
-            {
-                let kept = state.give(interface, &container.name, mac);
-                kept.into_iter().for_each(|change| self.0.store.commit_later(change));
-            }
-            state.endpoints.insert(new.id.clone(), Box::new(endpoint));
-            state.count_stock(&network.id);
-            (mac, origin)
+        let (mac, origin, before) = match self.enter(&asked, ahead, None).await? {
+            Entered::New { mac, origin, before } => (mac, origin, before.map(|saved| *saved)),
+            Entered::Before(attachment) => return Ok(attachment),
         };
-        let undo = Undo::of(self, &new.id);
-        match self.make(&network, &new.id, mac, (&origin, before)).await {
-            Ok(attachment) => {
+        let made = self.make(&network, &new.id, mac, (&origin, before));
+        let attachment = self.undone_unless(&network, (&new.id, mac), made).await?;
+        if let Some(told) = new.address
+            && attachment.address.map(|leased| leased.addr()) != Some(told.addr())
+        {
+            // It was lost in between.
+            self.to_its_end(undo(self.clone(), new.id.clone())).await;
+            let bridge = network.options.interface.clone();
+            return Err(Error::LeaseLost { network: new.network, endpoint: new.id, bridge });
+        }
+        self.await_join(&new.id);
+        Ok(attachment)
+    }
+
+    /// Awaits what is being made for an endpoint, and undoes it if that fails or its caller hangs up.
+    pub(super) async fn undone_unless<T>(
+        &self,
+        network: &NetworkRecord,
+        (id, mac): (&EndpointId, MacAddr),
+        made: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let undo = Undo::of(self, id);
+        match made.await {
+            Ok(made) => {
                 undo.not_needed();
-                self.await_join(&new.id);
-                Ok(attachment)
+                Ok(made)
             }
             Err(error) => {
                 undo.now().await;
-                self.happened_on(&network, Kind::EndpointFailed, |event| {
-                    (event.endpoint, event.mac) = (Some(new.id.clone()), Some(mac));
+                self.happened_on(network, Kind::EndpointFailed, |event| {
+                    (event.endpoint, event.mac) = (Some(id.clone()), Some(mac));
                     event.reason = Some(error.to_string());
                 });
                 Err(error)
@@ -242,7 +143,7 @@ impl Engine {
         };
         let start = Start { recorded, granted };
         // One that is held comes with its lease.
-        let held = origin.from().is_some();
+        let held = origin.lease_of().is_some();
         let ask =
             |before, start| self.ask_for_ipv6(network, &segment, bridge.mtu, id, before, start);
         let side_by_side = {
@@ -317,6 +218,8 @@ impl Engine {
         self.happened(id, Kind::EndpointMade);
         match (&lease, origin) {
             (None, _) => {}
+            // That was told when it was asked for.
+            (_, Origin::Leased(_)) => {}
             (_, Origin::Held(_) | Origin::Spare(_)) => self.happened(id, Kind::LeaseHandedOver),
             _ => self.happened(id, Kind::LeaseGranted),
         }
@@ -341,10 +244,11 @@ impl Engine {
         true
     }
 
-    fn count_start(&self, leased: bool, origin: &Origin) {
+    pub(super) fn count_start(&self, leased: bool, origin: &Origin) {
         let counters = &mut self.lock().counters;
         match origin {
             _ if !leased => {}
+            Origin::Leased(_) => {}
             Origin::Held(_) | Origin::Spare(_) => counters.handed_over += 1,
             _ => counters.granted += 1,
         }
@@ -430,11 +334,6 @@ impl Engine {
 }
 
 impl State {
-    /// Whether an endpoint on the segment of a network with those options has this MAC.
-    fn is_taken(&self, mac: MacAddr, on: &Options) -> bool {
-        self.endpoints.values().any(|e| e.mac == mac && e.network.options.shares_segment(on))
-    }
-
     /// Names an endpoint for people.
     pub(super) fn who_is(&self, id: &EndpointId) -> String {
         let endpoint = self.endpoints.get(id);

@@ -10,6 +10,7 @@ use super::conflict::Conflict;
 use super::diagnose::NoLease;
 use super::ids::{EndpointId, NetworkId};
 use super::options::InvalidOption;
+pub(super) use super::pool_error::PoolError;
 use crate::segments::PortError;
 use crate::store::{self, Unreadable};
 
@@ -75,6 +76,36 @@ pub(crate) enum Error {
         /// The options that name the bridge or the parent.
         uplink: String,
     },
+    /// An address that is none of the LAN's.
+    #[error(
+        "Docker's IPAM driver has given endpoint {endpoint} of network {network} the address {address}, but here addresses come from the LAN's DHCP server: make the network with `--ipam-driver null` or Landfall's own"
+    )]
+    AddressFromElsewhere {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// The address that was given.
+        address: Ipv4Net,
+    },
+    /// Another address was asked for ahead than the endpoint wants.
+    #[error(
+        "network {network}, endpoint {endpoint}: Docker has asked for {told} already, and the driver option asks for {}: write `--ip` in its place (up to engine 29.0 that needs a network with `--subnet`)",
+        wanted.map(|ip| format!("ip={ip}")).unwrap_or_default()
+    )]
+    AskedAhead {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// The driver option.
+        wanted: Option<Ipv4Addr>,
+        /// What Docker was told.
+        told: Ipv4Addr,
+    },
+    /// Addresses that a runtime asks for ahead.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
     /// No start without IPv6, and there is none.
     #[error(
         "network {network}, endpoint {endpoint}: no IPv6 address is to be had on {bridge} within {within}s \

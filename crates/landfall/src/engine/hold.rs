@@ -269,6 +269,20 @@ impl State {
     }
 }
 
+impl State {
+    /// The endpoint that was held last for a container of that name.
+    pub(super) fn held_by_name(&self, network: &NetworkId, name: &str) -> Option<EndpointId> {
+        let held = self.endpoints.iter().filter_map(|(id, endpoint)| match endpoint.phase {
+            Phase::Held(until) if endpoint.network.id == *network => {
+                let named = endpoint.name.as_deref() == Some(name);
+                named.then(|| (!endpoint.is_remembered(), until, id))
+            }
+            _ => None,
+        });
+        held.max().map(|(.., id)| id.clone())
+    }
+}
+
 impl Endpoint {
     /// Whether its container has ended and its lease waits for it.
     pub(super) fn is_held(&self) -> bool {
@@ -299,7 +313,14 @@ mod tests {
     use super::*;
 
     fn candidate(id: &str) -> Container {
-        Container { id: id.into(), name: id.into(), host_name: None, others: Arc::default() }
+        Container {
+            id: id.into(),
+            name: id.into(),
+            host_name: None,
+            others: Arc::default(),
+            mac: None,
+            address: None,
+        }
     }
 
     /// A network with an endpoint of the container `a`, in that phase.
@@ -309,6 +330,8 @@ mod tests {
             id: NetworkId::new("lan").unwrap(),
             options: Options::parse(&options).unwrap(),
             internal: false,
+            pool: None,
+            apart: false,
         });
         let mut endpoint = Endpoint::new(network, phase, MacAddr([2, 0, 0, 0, 0, 1]));
         endpoint.container = Some("a".into());

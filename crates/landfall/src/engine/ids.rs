@@ -77,6 +77,13 @@ id! {
     EndpointId
 }
 
+impl EndpointId {
+    /// Of one that a runtime has not given a name yet; `digits` are random and hexadecimal.
+    pub(crate) fn ahead(digits: &str) -> EndpointId {
+        EndpointId(format!("{digits}-ahead").into())
+    }
+}
+
 /// Who asks on a network's behalf.
 impl From<&NetworkId> for EndpointId {
     fn from(network: &NetworkId) -> EndpointId {

@@ -9,8 +9,9 @@ use dhcp::v4::{Config, Lease, Progress};
 use wire::MacAddr;
 
 use super::asked::only_others_offered;
-use super::create::{Origin, busy};
+use super::create::busy;
 use super::diagnose::{NoLease, find_obstacle};
+use super::enter::Origin;
 use super::ids::EndpointId;
 use super::options::NoServer;
 use super::reboot::Remembered;
@@ -41,7 +42,7 @@ impl Engine {
         let Some(config) = self.lock().endpoints.get(id).map(|e| self.client_config(e)) else {
             return Err(busy(network, id));
         };
-        if let Some(from) = origin.from()
+        if let Some(from) = origin.lease_of()
             && start.recorded().await.is_ok()
             && let Ok(lease) = segment.take_over(from, id, mac, config.host_name.as_deref())
         {

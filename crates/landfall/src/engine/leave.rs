@@ -99,7 +99,7 @@ impl Engine {
             let state = self.lock();
             state.endpoints.get(id).map(|endpoint| match endpoint.phase {
                 Phase::Held(_) | Phase::Joined(_) => true,
-                Phase::Creating | Phase::Created => endpoint.claimed,
+                Phase::Creating | Phase::Leased | Phase::Created => endpoint.claimed,
                 Phase::Releasing => false,
             })
         };

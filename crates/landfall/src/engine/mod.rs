@@ -13,6 +13,10 @@
 //! | `conflict` | may this bridge be used |
 //! | `network` | make and forget networks |
 //! | `asked` | who has the address or identifier that a new endpoint asks for |
+//! | `pool` | the name of a segment's addresses |
+//! | `pool_error` | why there are none |
+//! | `ipam` | addresses that a runtime asks for before it makes endpoints |
+//! | `enter` | who a new endpoint is |
 //! | `create` | an endpoint with its link, and their undoing |
 //! | `lease` | the lease of an endpoint that is being made |
 //! | `changes` | what differs between two leases, in words |
@@ -55,12 +59,14 @@ mod create;
 mod diagnose;
 mod dns;
 pub(crate) mod endpoint_options;
+mod enter;
 mod error;
 pub(crate) mod events;
 mod guest;
 mod hold;
 pub(crate) mod identity;
 pub(crate) mod ids;
+mod ipam;
 mod ipv6;
 mod join;
 mod lease;
@@ -70,6 +76,8 @@ pub(crate) mod mode;
 mod mtu;
 mod network;
 pub(crate) mod options;
+pub(crate) mod pool;
+mod pool_error;
 mod reboot;
 mod recover;
 mod renewals;
@@ -99,6 +107,7 @@ use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use wire::MacAddr;
 
+use api::Pool;
 use bridges::Bridges;
 pub(crate) use error::Error;
 
@@ -157,6 +166,8 @@ struct State {
     /// Endpoints by the index of what the host has of their link.
     by_link: HashMap<u32, EndpointId>,
     bridges: Bridges,
+    /// What the runtime has asked for to make a network, each time.
+    pools: Vec<Pool>,
     counters: api::Counters,
     /// Who keeps leases in stock, by the network.
     stocks: HashMap<NetworkId, warm::Stock>,

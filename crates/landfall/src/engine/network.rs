@@ -14,7 +14,7 @@ use super::mode;
 use super::options::{self, Options};
 use super::{Engine, Error};
 use crate::fault::point;
-use crate::segments::{AcquireError, Segment};
+use crate::segments::{Access, AcquireError, Segment};
 use crate::store::{Change, NetworkRecord};
 
 /// While it lives, nobody else makes or forgets that network.
@@ -47,7 +47,11 @@ impl Engine {
             given.entry(name.to_owned()).or_insert_with(|| wanted.to_string());
         }
         let options = Options::parse(&given)?;
-        let record = NetworkRecord { id: new.id, options, internal: new.internal };
+        if let Some(subnet) = new.pool {
+            self.check_pool(&options, subnet)?;
+        }
+        let (internal, pool) = (new.internal, new.pool);
+        let record = NetworkRecord { id: new.id, options, internal, pool, apart: false };
         let (id, interface) = (record.id.clone(), record.options.interface.clone());
         self.network_made(record).await.map_err(|error| error.of_network(&id, &interface))
     }
@@ -116,7 +120,7 @@ impl Engine {
         let (mac, patience) = (random_mac()?, record.options.lease_timeout);
         let config = Config { classes: self.classes(&record.options.identity), ..Config::new(mac) };
         match segment.ask_for_an_offer(&EndpointId::from(&record.id), config, patience).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(AcquireError::TimedOut(progress)) => {
                 Err(self.no_lease(record, segment, None, mac, progress).await)
             }
@@ -149,6 +153,26 @@ impl Engine {
         }
     }
 
+    /// Removes the port when no network uses its segment, and none is about to.
+    pub(super) async fn close_if_unused(&self, interface: &str, access: Access) {
+        let unused = || {
+            let state = self.lock();
+            let is_here =
+                |options: &Options| options.interface == interface && options.access() == access;
+            !state.networks.values().any(|network| is_here(&network.options))
+                && !state.pools.iter().any(|pool| pool.id.is_on(interface, access))
+                && !state
+                    .endpoints
+                    .values()
+                    .any(|endpoint| endpoint.network.apart && is_here(&endpoint.network.options))
+        };
+        if unused() {
+            point("forget: port unused");
+            self.0.segments.close(interface, access, unused).await;
+            point("forget: port removed");
+        }
+    }
+
     async fn forget_network(&self, id: &NetworkId) -> Result<(), Error> {
         let (network, unreadable) = {
             let mut state = self.lock();
@@ -166,14 +190,8 @@ impl Engine {
         self.end_all(id).await;
         self.0.store.commit(Change::DeleteNetwork(id.clone())).await?;
         point("forget: network recorded");
-        let interface = &network.options.interface;
-        let uses = |other: &Arc<NetworkRecord>| other.options.shares_segment(&network.options);
-        let unused = || !self.lock().networks.values().any(uses);
-        if unused() {
-            point("forget: port unused");
-            self.0.segments.close(interface, network.options.access(), unused).await;
-            point("forget: port removed");
-        }
+        let options = &network.options;
+        self.close_if_unused(&options.interface, options.access()).await;
         tracing::info!(network = %id, interface = network.options.interface, "network forgotten");
         self.happened_on(&network, Kind::NetworkRemoved, |_| {});
         Ok(())

@@ -262,14 +262,7 @@ impl Options {
             interface,
             mode,
             vlan,
-            lease_timeout: match get(name::LEASE_TIMEOUT) {
-                None => Duration::from_secs(10),
-                Some((name, value)) => duration(value)
-                    .filter(|d| !d.is_zero() && *d <= LONGEST_LEASE_TIMEOUT)
-                    .ok_or_else(|| {
-                        invalid(name, value, "a time such as 10s, 1m30s or 500ms, at most 10m")
-                    })?,
-            },
+            lease_timeout: lease_timeout(get(name::LEASE_TIMEOUT))?,
             ignore_conflicts: flag(get(name::IGNORE_CONFLICTS), false)?,
             skip_routes: flag(get(name::SKIP_ROUTES), false)?,
             interface_prefix: match get(name::INTERFACE_PREFIX) {
@@ -324,6 +317,14 @@ impl Options {
             None => self.interface.clone(),
         }
     }
+}
+
+/// How long a server may take to answer.
+pub(super) fn lease_timeout(given: Given<'_>) -> Result<Duration, InvalidOption> {
+    let Some((name, value)) = given else { return Ok(Duration::from_secs(10)) };
+    duration(value)
+        .filter(|d| !d.is_zero() && *d <= LONGEST_LEASE_TIMEOUT)
+        .ok_or_else(|| invalid(name, value, "a time such as 10s, 1m30s or 500ms, at most 10m"))
 }
 
 /// An option as it was given: its name and its value.

@@ -9,6 +9,7 @@ use net::Link;
 use super::hold::now;
 use super::ids::NetworkId;
 use super::options::NoServer;
+use super::pool::PoolId;
 use super::{Endpoint, Engine, Error};
 use crate::segments::AcquireError;
 use crate::store::{Change, EndpointRecord, Loaded, NetworkRecord, Phase, Unreadable};
@@ -25,6 +26,12 @@ impl Engine {
             state.unreadable_networks = loaded.unreadable_networks;
             state.unreadable_endpoints = loaded.unreadable_endpoints;
         }
+        let apart = loaded.endpoints.iter().filter_map(|endpoint| {
+            let network = PoolId::of_stand_in(&endpoint.network)?.stand_in()?;
+            Some((network.id.clone(), Arc::new(network)))
+        });
+        let networks: HashMap<NetworkId, Arc<NetworkRecord>> =
+            networks.into_iter().chain(apart).collect();
         for network in networks.values() {
             // Ports are made before they are needed, as when a network is made.
             let options = &network.options;
@@ -167,6 +174,7 @@ impl Engine {
             Phase::Created if link.is_none() && may_come_back && record.claimed => {
                 (false, Some(now() + release_delay))
             }
+            Phase::Leased => (false, None),
             Phase::Created | Phase::Joined(_) => (link.is_none(), None),
         };
         if let Some(until) = held {
@@ -223,6 +231,10 @@ impl Engine {
             }
             self.keep_later(&id);
             self.hold_for(&id, until.saturating_since(now()));
+        } else if phase == Phase::Leased {
+            if !network.apart {
+                self.await_join(&id);
+            }
         } else if let Some(link) = link {
             self.await_join(&id);
             if matches!(phase, Phase::Joined(_)) && link.peer_netnsid.is_none() {

@@ -119,7 +119,7 @@ impl Engine {
 
 impl Endpoint {
     fn waits_for_join(&self) -> bool {
-        self.phase == Phase::Created
+        matches!(self.phase, Phase::Leased | Phase::Created)
     }
 }
 

@@ -17,7 +17,8 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use wire::MacAddr;
 
-use super::create::{Origin, Undo, busy, random_mac};
+use super::create::{Undo, busy, random_mac};
+use super::enter::Origin;
 use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
 use super::reboot::Remembered;

@@ -163,13 +163,14 @@ impl Segment {
         Ok(lease)
     }
 
-    /// Asks whether a server offers anything at all, and takes nothing. `asker` is no endpoint of the segment's.
+    /// Asks for the first offer of a server, as the lease that it would be, and takes nothing. `asker` is no endpoint of the
+    /// segment's.
     pub(crate) async fn ask_for_an_offer(
         &self,
         asker: &EndpointId,
         config: Config,
         patience: Duration,
-    ) -> Result<(), AcquireError> {
+    ) -> Result<Lease, AcquireError> {
         let (offered, offer) = oneshot::channel();
         let mac = config.mac;
         let waiting = Some(Waiting::Offered(offered));
@@ -179,7 +180,7 @@ impl Segment {
         self.with(mac, |client, now| client.start_asking(now));
         self.hold(mac).await;
         match tokio::time::timeout(patience, offer).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(offer)) => Ok(offer),
             Ok(Err(_)) => Err(AcquireError::Abandoned),
             Err(_) => Err(AcquireError::TimedOut(self.progress(mac).unwrap_or_default())),
         }

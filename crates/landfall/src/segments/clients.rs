@@ -50,7 +50,7 @@ pub(super) struct Entry {
 pub(super) enum Waiting {
     Bound(Box<Starting>),
     /// A server has offered something.
-    Offered(oneshot::Sender<()>),
+    Offered(oneshot::Sender<Lease>),
     Released {
         /// Its end is what is waited for.
         _done: Option<oneshot::Sender<()>>,
@@ -70,12 +70,14 @@ pub(super) struct Starting {
 }
 
 impl Entry {
-    /// Tells who only wants to know whether there is a server.
+    /// Tells who only wants to know what a server would give.
     pub(super) fn tell_offer(&mut self) {
-        let offered = self.client.progress().offers > 0;
-        let asks = |waiting: &mut Waiting| offered && matches!(waiting, Waiting::Offered(_));
-        if let Some(Waiting::Offered(asker)) = self.waiting.take_if(asks) {
-            let _ = asker.send(());
+        let asks = |waiting: &mut Waiting| matches!(waiting, Waiting::Offered(_));
+        if self.waiting.as_mut().is_some_and(asks)
+            && let Some(offer) = self.client.offer()
+            && let Some(Waiting::Offered(asker)) = self.waiting.take()
+        {
+            let _ = asker.send(offer);
         }
     }
 

@@ -25,6 +25,12 @@ pub(crate) struct NetworkRecord {
     pub(crate) options: Options,
     /// `--internal`: no gateway is given to containers.
     pub(crate) internal: bool,
+    /// The subnet of the addresses that Docker asks for before it makes endpoints; none: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pool: Option<Ipv4Net>,
+    /// Whether another driver makes its links. Such a network stands for its pool and is never stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) apart: bool,
 }
 
 /// How far an endpoint has come. Written before the step that it names is taken, so that a
@@ -34,6 +40,8 @@ pub(crate) struct NetworkRecord {
 pub(crate) enum Phase {
     /// Its link is being made and its lease asked for.
     Creating,
+    /// It has a lease that Docker has asked for ahead, and no link yet.
+    Leased,
     /// It has a link and a lease; no sandbox holds the link yet.
     Created,
     /// It was handed to the sandbox whose network namespace has this path.

@@ -32,7 +32,8 @@ fn id(name: &str) -> String {
 fn network(name: &str) -> NetworkRecord {
     let options = [("bridge".to_owned(), format!("br-{name}"))].into();
     let options = Options::parse(&options).unwrap();
-    NetworkRecord { id: NetworkId::new(&id(name)).unwrap(), options, internal: false }
+    let id = NetworkId::new(&id(name)).unwrap();
+    NetworkRecord { id, options, internal: false, pool: None, apart: false }
 }
 
 fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {

@@ -30,6 +30,7 @@ mod hostile;
 mod hostile_routers;
 mod identity;
 mod in_use;
+mod ipam;
 mod ipv6;
 mod ipv6_faults;
 mod ipv6_mostly;

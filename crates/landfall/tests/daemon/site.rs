@@ -98,15 +98,7 @@ impl Site {
 
     /// Begins a call and leaves it at that: dropping the connection is hanging up.
     pub(crate) fn begin(&self, method: &str, argument: &Value) -> Pending {
-        let mut stream = UnixStream::connect(self.landfall.plugin_socket()).unwrap();
-        let body = argument.to_string();
-        let head = format!(
-            "POST /NetworkDriver.{method} HTTP/1.1\r\nHost: plugin\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n",
-            body.len()
-        );
-        stream.write_all((head + &body).as_bytes()).unwrap();
-        Pending(stream)
+        Pending::begin(self, &format!("NetworkDriver.{method}"), argument)
     }
 
     /// Makes a network on the LAN's bridge, or on that of the option `bridge`, or in another `mode`. Without the option
@@ -279,6 +271,23 @@ pub(crate) fn exchange(mut stream: impl Read + Write, path: &str) -> (String, St
 pub(crate) struct Pending(UnixStream);
 
 impl Pending {
+    /// As [`Site::begin`], of the IPAM driver.
+    pub(crate) fn ipam(site: &Site, method: &str, argument: &Value) -> Pending {
+        Pending::begin(site, &format!("IpamDriver.{method}"), argument)
+    }
+
+    fn begin(site: &Site, path: &str, argument: &Value) -> Pending {
+        let mut stream = UnixStream::connect(site.landfall.plugin_socket()).unwrap();
+        let body = argument.to_string();
+        let head = format!(
+            "POST /{path} HTTP/1.1\r\nHost: plugin\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        Pending(stream)
+    }
+
     /// The caller gives up.
     pub(crate) fn hang_up(self) {
         self.0.shutdown(Shutdown::Both).unwrap();

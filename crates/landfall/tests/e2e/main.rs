@@ -16,6 +16,7 @@
 //! | `compose` | Compose projects |
 //! | `examples` | the Compose files in `examples/` |
 //! | `refusals` | what a user sees who asks for what cannot be |
+//! | `ipam` | Landfall as IPAM driver too |
 //! | `macvlan` | containers on a network card, without a bridge |
 //! | `ipv6` | the addresses of a LAN with IPv6 |
 //! | `firewall` | br_netfilter and Docker's FORWARD policy |
@@ -36,6 +37,7 @@ mod examples;
 mod firewall;
 mod identity;
 mod install;
+mod ipam;
 mod ipv6;
 mod lifecycle;
 mod macvlan;

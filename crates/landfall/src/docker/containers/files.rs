@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use wire::MacAddr;
 
 use super::fingerprint::{Fingerprint, parse_port};
 use crate::engine::api::Container;
@@ -72,6 +73,9 @@ struct Asked {
     hostname: Box<str>,
     #[serde(default)]
     exposed_ports: Option<BTreeMap<Box<str>, serde::de::IgnoredAny>>,
+    /// `--mac-address`, up to engine 24.
+    #[serde(default)]
+    mac_address: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -82,11 +86,24 @@ struct NetworkSettings {
     networks: Option<BTreeMap<Box<str>, Attached>>,
 }
 
+/// A network that a container is on.
 #[derive(Deserialize)]
-struct Attached {
+pub(super) struct Attached {
     /// Empty before the first start.
     #[serde(rename = "NetworkID", default)]
     network: Box<str>,
+    /// `--mac-address`, from engine 25 on.
+    #[serde(rename = "DesiredMacAddress", default)]
+    mac: Option<Box<str>>,
+    /// `--ip`.
+    #[serde(rename = "IPAMConfig", default)]
+    addresses: Option<Addresses>,
+}
+
+#[derive(Deserialize)]
+struct Addresses {
+    #[serde(rename = "IPv4Address", default)]
+    ipv4: Box<str>,
 }
 
 #[derive(Deserialize)]
@@ -138,16 +155,18 @@ impl Files {
     }
 
     /// The containers that are not running, name the network and do not contradict the
-    /// fingerprint.
+    /// fingerprint, if there is one; with what their users want of them there.
     pub(super) fn candidates<'a>(
         &'a self,
         network: &NetworkId,
-        fingerprint: &'a Fingerprint,
-    ) -> impl Iterator<Item = &'a Known> {
+        fingerprint: Option<&'a Fingerprint>,
+    ) -> impl Iterator<Item = (&'a Known, &'a Attached)> {
         let network = network.as_str().to_owned();
         let name = self.name_of(&network).map(str::to_owned);
-        self.containers.values().filter(move |known| {
-            known.is_down() && known.names(&network, name.as_deref()) && known.fits(fingerprint)
+        self.containers.values().filter_map(move |known| {
+            let attached = known.named(&network, name.as_deref())?;
+            let fits = fingerprint.is_none_or(|fingerprint| known.fits(fingerprint));
+            (known.is_down() && fits).then_some((known, attached))
         })
     }
 
@@ -160,7 +179,11 @@ impl Files {
 
 impl Known {
     /// It, among the others that there are.
-    pub(super) fn container(&self, others: Arc<HashSet<Box<str>>>) -> Container {
+    pub(super) fn container(
+        &self,
+        attached: &Attached,
+        others: Arc<HashSet<Box<str>>>,
+    ) -> Container {
         let Config { id, name, config, .. } = &self.config;
         let named = !config.hostname.is_empty() && &*self.host.uts_mode != "host";
         Container {
@@ -168,6 +191,8 @@ impl Known {
             others,
             name: name.trim_start_matches('/').into(),
             host_name: named.then(|| config.hostname.clone()),
+            mac: given(&attached.mac).or_else(|| given(&config.mac_address)),
+            address: attached.addresses.as_ref().and_then(|given| given.ipv4.parse().ok()),
         }
     }
 
@@ -193,14 +218,15 @@ impl Known {
         !self.config.state.running || self.config.state.restarting
     }
 
-    /// Whether the container may mean this network.
-    fn names(&self, network: &str, name: Option<&str>) -> bool {
-        self.networks().any(|(called, at)| {
+    /// What may mean this network, among those that the container is on.
+    fn named(&self, network: &str, name: Option<&str>) -> Option<&Attached> {
+        let named = self.networks().find(|(called, at)| {
             *at.network == *network
-                || Some(&**called) == name
+                || Some(&***called) == name
                 // Called by the beginning of its identifier; or nobody knows its name.
-                || at.network.is_empty() && (name.is_none() || network.starts_with(&**called))
-        })
+                || at.network.is_empty() && (name.is_none() || network.starts_with(&***called))
+        });
+        named.map(|(_, at)| at)
     }
 
     /// Whether nothing of the fingerprint speaks against the container. What cannot be compared
@@ -226,6 +252,11 @@ impl Known {
             // Without servers of its own the container has those of the daemon.
             && (dns.is_empty() || fingerprint.dns == dns)
     }
+}
+
+/// The MAC that a user gave, if one did.
+fn given(mac: &Option<Box<str>>) -> Option<MacAddr> {
+    mac.as_ref()?.parse().ok()
 }
 
 fn version(file: &Path) -> Option<Version> {

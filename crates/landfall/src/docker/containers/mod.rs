@@ -13,6 +13,7 @@
 mod files;
 mod fingerprint;
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,13 +55,36 @@ impl Containers {
         fingerprint: Fingerprint,
     ) -> Vec<Container> {
         let (inner, network) = (self.0.clone(), network.clone());
-        let look = move || inner.starting(&network, &fingerprint);
+        let look = move || inner.starting(&network, Some(&fingerprint));
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    }
+
+    /// The same for each of these networks, whichever their ports are, if an address is asked for a container of
+    /// that name, where the engine tells it, and the user wants it to have that address, or leaves that open.
+    pub(super) async fn asking(
+        &self,
+        networks: Vec<NetworkId>,
+        name: Option<Box<str>>,
+        address: Option<Ipv4Addr>,
+    ) -> Vec<(NetworkId, Vec<Container>)> {
+        let inner = self.0.clone();
+        let look = move || {
+            let on = |network: NetworkId| {
+                let mut found = inner.starting(&network, None);
+                found.retain(|container| {
+                    container.address == address
+                        && name.as_ref().is_none_or(|name| container.name == *name)
+                });
+                (network, found)
+            };
+            networks.into_iter().map(on).collect()
+        };
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 }
 
 impl Inner {
-    fn starting(&self, network: &NetworkId, fingerprint: &Fingerprint) -> Vec<Container> {
+    fn starting(&self, network: &NetworkId, fingerprint: Option<&Fingerprint>) -> Vec<Container> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(data) = self.roots.iter().find_map(|root| data_root(root)) else {
             return Vec::new();
@@ -68,8 +92,8 @@ impl Inner {
         files.read(&data);
         let all = Arc::new(files.ids());
         let candidates = files.candidates(network, fingerprint);
-        let starting = candidates.filter(|found| found.is_mounted(&data));
-        starting.map(|found| found.container(all.clone())).collect()
+        let starting = candidates.filter(|(found, _)| found.is_mounted(&data));
+        starting.map(|(found, attached)| found.container(attached, all.clone())).collect()
     }
 }
 

@@ -75,7 +75,7 @@ async fn create_network_asks_for_the_lans_addresses() {
         asked,
         [new_network(
             r#"{"bridge": "br0"}"#,
-            "addresses_from_lan: true, ipv4: true, ipv6: false, internal: false",
+            "addresses_from_lan: true, pool: None, ipv4: true, ipv6: false, internal: false",
         )]
     );
 }
@@ -92,7 +92,7 @@ async fn create_network_takes_the_switches() {
         asked,
         [new_network(
             r#"{"bridge": "br0"}"#,
-            "addresses_from_lan: true, ipv4: false, ipv6: true, internal: true",
+            "addresses_from_lan: true, pool: None, ipv4: false, ipv6: true, internal: true",
         )]
     );
 }
@@ -112,7 +112,7 @@ async fn create_network_takes_options_by_their_text() {
                 r#"{"a_number": "25", "bridge": "br0", "com.docker.network.advertise_addr_ms": "100", "#,
                 r#""ignore_conflicts": "true", "nothing": ""}"#,
             ),
-            "addresses_from_lan: true, ipv4: true, ipv6: false, internal: false",
+            "addresses_from_lan: true, pool: None, ipv4: true, ipv6: false, internal: false",
         )]
     );
 }
@@ -162,7 +162,7 @@ async fn create_endpoint_answers_address_and_mac() {
             asked,
             [format!(
                 "NewEndpoint {{ network: {NETWORK}, id: {ENDPOINT}, mac: None, options: {{\"hostname\": \"web\"}}, \
-                 interface: None, candidates: [] }}"
+                 address: None, interface: None, candidates: [] }}"
             )]
         );
     }
@@ -190,8 +190,7 @@ async fn create_endpoint_passes_on_what_the_user_asked_for() {
         "client_id": 17,
     });
     let (_, asked) = call("CreateEndpoint", body.clone()).await;
-    let wanted =
-        r#"options: {"client_id": "17", "hostname": "web"}, interface: Some("lan0"), candidates"#;
+    let wanted = r#"options: {"client_id": "17", "hostname": "web"}, address: None, interface: Some("lan0"), candidates"#;
     assert!(asked[0].contains(wanted), "{asked:?}");
     for (option, value) in
         [("com.docker.network.endpoint.ifname", json!(["lan0"])), ("hostname", json!({}))]
@@ -206,13 +205,36 @@ async fn create_endpoint_passes_on_what_the_user_asked_for() {
 
 #[tokio::test]
 async fn create_endpoint_refuses_addresses_of_dockers_own() {
-    for (field, address) in [("Address", "172.19.0.2/16"), ("AddressIPv6", "fd00::2/64")] {
-        let (status, error) =
-            refused("CreateEndpoint", create_endpoint(json!({ field: address }))).await;
-        assert_eq!(status, 200);
-        assert!(error.contains(address) && error.contains("--ipam-driver null"), "{error}");
-        assert!(error.contains(&ENDPOINT[..12]) && error.contains(&NETWORK[..12]), "{error}");
-    }
+    let (field, address) = ("AddressIPv6", "fd00::2/64");
+    let (status, error) =
+        refused("CreateEndpoint", create_endpoint(json!({ field: address }))).await;
+    assert_eq!(status, 200);
+    assert!(error.contains(address) && error.contains("--ipam-driver null"), "{error}");
+    assert!(error.contains(&ENDPOINT[..12]) && error.contains(&NETWORK[..12]), "{error}");
+}
+
+/// What Docker was told before must not come back either.
+#[tokio::test]
+async fn create_endpoint_does_not_repeat_a_given_address() {
+    let interface = json!({"Address": "192.168.7.20/24", "AddressIPv6": "", "MacAddress": ""});
+    let (answer, asked) = call("CreateEndpoint", create_endpoint(interface)).await;
+    assert_eq!(answer, json!({"Interface": {"Address": "", "MacAddress": "02:1f:00:00:00:07"}}));
+    assert!(asked[0].contains("address: Some(192.168.7.20/24)"), "{asked:?}");
+    let (status, error) =
+        refused("CreateEndpoint", create_endpoint(json!({"Address": "192.168.7.20"}))).await;
+    assert_eq!(status, 400);
+    assert!(error.contains("Interface.Address"), "{error}");
+}
+
+#[tokio::test]
+async fn create_network_tells_a_pool_of_ours() {
+    let mut body = create_network();
+    body["IPv4Data"] = json!([{
+        "AddressSpace": "landfall", "Pool": "192.168.7.0/24", "Gateway": "192.168.7.1/24",
+    }]);
+    let (_, asked) = call("CreateNetwork", body).await;
+    let wanted = "addresses_from_lan: true, pool: Some(192.168.7.0/24)";
+    assert!(asked[0].contains(wanted), "{asked:?}");
 }
 
 #[tokio::test]
@@ -354,7 +376,7 @@ async fn names_as_go_reads_them() {
     assert_eq!(
         fake.asked(),
         ["NewEndpoint { network: n, id: e, mac: Some(02:00:00:00:00:42), options: {}, \
-          interface: None, candidates: [] }"]
+          address: None, interface: None, candidates: [] }"]
     );
 }
 

@@ -1,12 +1,18 @@
 //! An engine that does what the test says, and tells what it was asked.
 
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
+use ipnet::Ipv4Net;
 use tokio::sync::Semaphore;
 
 use crate::docker::driver::{Driver, Reply};
-use crate::engine::api::{Attachment, Health, JoinRequest, Joined, NewEndpoint, NewNetwork};
+use crate::engine::api::{
+    AddressRequest, Attachment, Health, JoinRequest, Joined, NewEndpoint, NewNetwork, Pool,
+    PoolRequest,
+};
 use crate::engine::ids::{EndpointId, NetworkId};
+use crate::engine::pool::PoolId;
 
 /// What every call comes to.
 #[derive(Clone)]
@@ -25,6 +31,7 @@ pub(super) struct Fake {
     pub(super) does: Does,
     pub(super) attachment: Attachment,
     pub(super) joined: Joined,
+    pub(super) pool: Pool,
     /// What it was asked, as debug text.
     asked: Arc<Mutex<Vec<String>>>,
     /// A permit for each call that has begun.
@@ -48,6 +55,10 @@ impl Fake {
                 name: None,
                 gateway: Some("192.168.7.1".parse().unwrap()),
                 routes: Vec::new(),
+            },
+            pool: Pool {
+                id: "bridge:br0:192.168.7.0/24".parse().unwrap(),
+                gateway: Some("192.168.7.1".parse().unwrap()),
             },
             asked: Arc::default(),
             begun: Arc::new(Semaphore::new(0)),
@@ -130,6 +141,26 @@ impl Driver for Fake {
     fn choose_way_out(&self, network: &NetworkId, endpoint: &EndpointId, chosen: bool) {
         let asked = format!("way out {network:?} {endpoint:?} {chosen}");
         self.asked.lock().unwrap().push(asked);
+    }
+
+    fn request_pool(&self, request: PoolRequest) -> impl Reply<Pool, Self> {
+        self.act(format!("{request:?}"), self.pool.clone())
+    }
+
+    fn release_pool(&self, pool: &PoolId) -> impl Reply<(), Self> {
+        self.act(format!("release pool {pool}"), ())
+    }
+
+    fn networks_of(&self, _: &PoolId) -> Vec<NetworkId> {
+        Vec::new()
+    }
+
+    fn request_address(&self, request: AddressRequest) -> impl Reply<Ipv4Net, Self> {
+        self.act(format!("{request:?}"), self.attachment.address.unwrap())
+    }
+
+    fn release_address(&self, pool: &PoolId, address: Ipv4Addr) -> impl Reply<(), Self> {
+        self.act(format!("release address {address} of {pool}"), ())
     }
 
     fn health(&self) -> Health {

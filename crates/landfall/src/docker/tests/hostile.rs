@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::fake::{Does, Fake};
 use super::{Reply, Served, engine_28};
 
-const CALLS: [&str; 15] = [
+const CALLS: [&str; 21] = [
     "Plugin.Activate",
     "NetworkDriver.GetCapabilities",
     "NetworkDriver.AllocateNetwork",
@@ -22,6 +22,12 @@ const CALLS: [&str; 15] = [
     "NetworkDriver.RevokeExternalConnectivity",
     "NetworkDriver.DiscoverNew",
     "NetworkDriver.DiscoverDelete",
+    "IpamDriver.GetCapabilities",
+    "IpamDriver.GetDefaultAddressSpaces",
+    "IpamDriver.RequestPool",
+    "IpamDriver.ReleasePool",
+    "IpamDriver.RequestAddress",
+    "IpamDriver.ReleaseAddress",
 ];
 
 async fn still_lives(served: &Served) {

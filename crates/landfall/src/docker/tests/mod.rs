@@ -4,6 +4,7 @@ mod calls;
 mod fake;
 mod hangup;
 mod hostile;
+mod ipam;
 mod recorded;
 mod transport;
 

@@ -11,7 +11,7 @@ async fn activates_for_every_engine() {
     for request in [engine_20("Plugin.Activate", b""), engine_28("Plugin.Activate", b"")] {
         let reply = served.connect().await.exchange(&request).await;
         assert_eq!((reply.status, &*reply.content_type), (200, MEDIA_TYPE));
-        assert_eq!(reply.body, r#"{"Implements":["NetworkDriver"]}"#);
+        assert_eq!(reply.body, r#"{"Implements":["NetworkDriver","IpamDriver"]}"#);
     }
 }
 
@@ -70,7 +70,7 @@ async fn content_type_does_not_matter() {
 #[tokio::test]
 async fn unknown_paths_are_404_with_a_reason() {
     let served = Served::new(Fake::new(Does::Answer));
-    for call in ["", "NetworkDriver.Dance", "IpamDriver.GetCapabilities", "networkdriver.leave"] {
+    for call in ["", "NetworkDriver.Dance", "IpamDriver.Dance", "networkdriver.leave"] {
         let reply = served.call(call, "{}").await;
         assert_eq!((reply.status, &*reply.content_type), (404, MEDIA_TYPE));
         assert!(reply.error().contains(&format!("/{call}:")), "{reply:?}");

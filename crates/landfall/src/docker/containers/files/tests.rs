@@ -100,6 +100,8 @@ async fn a_container_whose_root_is_mounted_and_that_does_not_run_is_being_starte
         others: Arc::new(["up", "down", "web"].map(Into::into).into()),
         name: "web".into(),
         host_name: Some("web-host".into()),
+        mac: None,
+        address: None,
     };
     assert_eq!(found, [web]);
 }

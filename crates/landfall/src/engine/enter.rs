@@ -1,0 +1,197 @@
+//! Who a new endpoint is: the container it is for, its MAC, and the lease with which it goes on, if there is one.
+
+use dhcp::ipv6::Saved;
+use wire::MacAddr;
+
+use super::api::{Attachment, Container};
+use super::asked::Asked;
+use super::create::{busy, random_mac};
+use super::ids::EndpointId;
+use super::options::Options;
+use super::reboot::Remembered;
+use super::stable_mac::mac_of;
+use super::{Endpoint, Engine, Error, State, ipv6};
+use crate::fault::point;
+use crate::segments::Begin;
+use crate::store::Phase;
+
+/// Where an endpoint's MAC comes from.
+pub(super) enum Origin {
+    /// It was made just now: nobody has ever seen it.
+    Fresh,
+    /// The user gave it, it belongs to the container's name, or it was made for this endpoint before.
+    Known,
+    /// The endpoint with this identifier had it, and its lease is held.
+    Held(EndpointId),
+    /// It was made in advance, with the lease of the endpoint with this identifier.
+    Spare(EndpointId),
+    /// The endpoint with this identifier was there only for its lease, which was asked for ahead.
+    Leased(EndpointId),
+    /// It had a lease before the machine booted.
+    Remembered(Remembered),
+}
+
+impl Origin {
+    /// The endpoint whose lease goes on.
+    pub(super) fn lease_of(&self) -> Option<&EndpointId> {
+        match self {
+            Origin::Held(from) | Origin::Spare(from) | Origin::Leased(from) => Some(from),
+            Origin::Fresh | Origin::Known | Origin::Remembered(_) => None,
+        }
+    }
+
+    /// What the DHCP client begins with.
+    pub(super) fn begin(&self) -> Begin {
+        match self {
+            Origin::Fresh => Begin::Fresh,
+            Origin::Known | Origin::Held(_) | Origin::Spare(_) | Origin::Leased(_) => Begin::Known,
+            Origin::Remembered(Remembered::Valid(lease)) => Begin::With(lease.clone()),
+            Origin::Remembered(Remembered::Unsure(lease)) => Begin::Asking(lease.address),
+        }
+    }
+}
+
+/// An endpoint that is to be made.
+pub(super) enum Entered {
+    /// It is entered in the state, as one that is being made.
+    New {
+        mac: MacAddr,
+        origin: Origin,
+        /// Its IPv6 of an earlier boot.
+        before: Option<Box<Saved>>,
+    },
+    /// It was made before.
+    Before(Attachment),
+}
+
+impl Engine {
+    /// Enters a new endpoint. `ahead`: the one that was there for its lease; `name`: the container's, where the
+    /// runtime itself tells it.
+    pub(super) async fn enter(
+        &self,
+        asked: &Asked<'_>,
+        ahead: Option<EndpointId>,
+        name: Option<&str>,
+    ) -> Result<Entered, Error> {
+        let Asked { network, new, .. } = *asked;
+        if name.is_some() || !new.candidates.is_empty() {
+            // What may be needed below is not read, or made, while the state is locked.
+            self.0.secret.get();
+        }
+        let random = random_mac()?;
+        self.undone(&new.id).await;
+        self.make_way(asked).await;
+        let mut before = None;
+        let (mac, origin) = {
+            let mut state = self.lock();
+            let again = state.take_unfinished(&new.id);
+            if let Some(known) = state.endpoints.get(&new.id) {
+                match known.phase {
+                    Phase::Created | Phase::Joined(_) => {
+                        return Ok(Entered::Before(Attachment {
+                            mac: known.mac,
+                            address: known.told,
+                            address6: known.told6,
+                        }));
+                    }
+                    Phase::Held(_) => {}
+                    Phase::Creating | Phase::Leased | Phase::Releasing => {
+                        return Err(busy(network, &new.id));
+                    }
+                }
+            }
+            if let Some(why) = state.unreadable_endpoints.get(&new.id) {
+                return Err(Error::UnreadableEndpoint {
+                    endpoint: new.id.clone(),
+                    why: why.clone(),
+                });
+            }
+            let (container, returning) = state.meant_by(asked);
+            let name = container.map(|container| &*container.name).or(name);
+            let returning = match (ahead, container, name) {
+                (Some(ahead), ..) => Some(ahead),
+                (None, None, Some(name)) if new.mac.is_none() => {
+                    returning.or_else(|| state.held_by_name(&network.id, name))
+                }
+                _ => returning,
+            };
+            let interface = &network.options.interface;
+            let given = name.and_then(|name| state.given_to(interface, name));
+            // Unless somebody else has it: who had this name before and has another now.
+            let own = name
+                .map(|name| given.unwrap_or_else(|| mac_of(self.0.secret.get(), interface, name)))
+                .filter(|mac| !state.is_taken(*mac, &network.options));
+            let is_new = returning.is_none() && new.mac.or(again).or(given).is_none();
+            let asks = asked.options.ip.is_some() || asked.options.client_id.is_some();
+            let in_stock = (is_new && !asks).then(|| state.spare(&network.id)).flatten();
+            let returning = returning.or(in_stock);
+            let known = new.mac.or(again).or(own);
+            let mac = known.unwrap_or(random);
+            let mut endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
+            endpoint.options = asked.options.clone();
+            endpoint.name = name.map(Into::into);
+            if let Some(in_use) = state.client_id_in_use(&new.id, &endpoint, returning.as_ref()) {
+                return Err(in_use);
+            }
+            let earlier = returning.and_then(|from| Some((from.clone(), state.claim(&from)?)));
+            if let Some(Container { id, host_name, .. }) = container {
+                endpoint.container = Some(id.clone());
+                endpoint.host_name = host_name.clone();
+            }
+            let origin = match earlier {
+                None if known.is_some() => Origin::Known,
+                None => Origin::Fresh,
+                Some((from, mut earlier)) => {
+                    let leased_ahead = earlier.phase == Phase::Leased;
+                    endpoint.claimed = !(leased_ahead || earlier.spare) || earlier.claimed;
+                    endpoint.mac = earlier.mac;
+                    endpoint.segment = earlier.segment.take();
+                    if container.is_none() {
+                        endpoint.container = earlier.container.take();
+                        endpoint.name = endpoint.name.or(earlier.name.take());
+                        endpoint.host_name = earlier.host_name.take();
+                    }
+                    let remembered = earlier.remembered.take();
+                    let remembered6 = earlier.remembered6.take();
+                    let spare = earlier.spare;
+                    self.forget_claimed(from.clone(), earlier);
+                    point("claim: taken");
+                    before = remembered6
+                        .as_deref()
+                        .and_then(|stored| ipv6::of_earlier_boot(stored, net::wall_clock_is_set()));
+                    let of_ipv6 = remembered6.is_some();
+                    endpoint.remembered6 = remembered6;
+                    match remembered {
+                        Some(stored) => {
+                            let origin = Remembered::of(&stored, net::wall_clock_is_set());
+                            endpoint.remembered = Some(stored);
+                            Origin::Remembered(origin)
+                        }
+                        None if of_ipv6 => Origin::Known,
+                        None if spare => Origin::Spare(from),
+                        None if leased_ahead => Origin::Leased(from),
+                        None => Origin::Held(from),
+                    }
+                }
+            };
+            let mac = endpoint.mac;
+            if let Some(name) = name
+                && (matches!(origin, Origin::Spare(_)) || given == Some(mac))
+            {
+                let kept = state.give(interface, name, mac);
+                kept.into_iter().for_each(|change| self.0.store.commit_later(change));
+            }
+            state.endpoints.insert(new.id.clone(), Box::new(endpoint));
+            state.count_stock(&network.id);
+            (mac, origin)
+        };
+        Ok(Entered::New { mac, origin, before: before.map(Box::new) })
+    }
+}
+
+impl State {
+    /// Whether an endpoint on the segment of a network with those options has this MAC.
+    fn is_taken(&self, mac: MacAddr, on: &Options) -> bool {
+        self.endpoints.values().any(|e| e.mac == mac && e.network.options.shares_segment(on))
+    }
+}

@@ -1,0 +1,446 @@
+//! Addresses that a runtime asks for before it makes endpoints, as Docker asks an IPAM driver.
+//!
+//! An address is a lease, taken for the container that is about to start. It has an endpoint of its own, without a link
+//! ([`Phase::Leased`]), until the runtime makes the one that it was asked for, which goes on with the lease. What nobody
+//! comes for is given back.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dhcp::v4::{Config, Lease};
+use ipnet::Ipv4Net;
+use tokio::sync::{mpsc, watch};
+use wire::MacAddr;
+
+use super::api::{AddressRequest, NewEndpoint, Pool, PoolRequest};
+use super::asked::Asked;
+use super::client::client_id;
+use super::create::{busy, random_mac, undo};
+use super::endpoint_options::EndpointOptions;
+use super::enter::{Entered, Origin};
+use super::events::Kind;
+use super::ids::{EndpointId, NetworkId};
+use super::mode::{MACVLAN, Mode};
+use super::options::{NoServer, Options, name};
+use super::pool::{PoolId, Reach, Wish};
+use super::pool_error::PoolError;
+use super::{Endpoint, Engine, Error, State, with_prefix};
+use crate::segments::{Access, AcquireError, Start};
+use crate::store::{NetworkRecord, Phase};
+
+/// What the identifier of a network begins with that stands for a pool.
+const STAND_IN: &str = "pool-";
+
+impl Engine {
+    /// Finds a segment's subnet and router by asking its DHCP server; no lease is taken.
+    pub(crate) async fn request_pool(&self, request: PoolRequest) -> Result<Pool, Error> {
+        let wish = Wish::parse(&request.options).map_err(PoolError::from)?;
+        let _asking = Asking { engine: self, interface: wish.interface.clone() };
+        self.look_for_pool(request, wish).await
+    }
+
+    async fn look_for_pool(&self, request: PoolRequest, wish: Wish) -> Result<Pool, Error> {
+        let Wish { reach, interface, patience } = wish;
+        let apart = reach.is_none();
+        if request.ipv6 {
+            return Err(PoolError::Ipv6.into());
+        }
+        if !request.range.is_empty() {
+            return Err(PoolError::Range { interface, range: request.range }.into());
+        }
+        let reach = match reach {
+            Some(reach) => reach,
+            None => self.reach_of(&interface).await?,
+        };
+        let offer = self.offered_on(&interface, reach.access(), patience).await?;
+        let there = with_prefix(&offer).trunc();
+        if !request.subnet.is_empty() && request.subnet.parse() != Ok(there) {
+            let (server, subnet) = (offer.server, request.subnet);
+            return Err(PoolError::NoSuchSubnet { subnet, interface, server, there }.into());
+        }
+        let id = PoolId { reach, interface, subnet: there, apart };
+        let pool = Pool { id, gateway: offer.gateway() };
+        tracing::info!(pool = %pool.id, router = ?pool.gateway, "addresses are asked for there");
+        self.lock().pools.push(pool.clone());
+        Ok(pool)
+    }
+
+    /// How an interface leads to its segment.
+    async fn reach_of(&self, interface: &str) -> Result<Reach, Error> {
+        let link = self.0.host.link(interface).await?;
+        let bridge = link.is_some_and(|link| link.kind.as_deref() == Some("bridge"));
+        Ok(if bridge { Reach::Bridge } else { Reach::Macvlan })
+    }
+
+    /// What a server on that segment would give.
+    async fn offered_on(
+        &self,
+        interface: &str,
+        access: Access,
+        patience: Duration,
+    ) -> Result<Lease, Error> {
+        let (segment, _) = self.0.segments.get(interface, access).await?;
+        let mac = random_mac()?;
+        let config = Config { classes: self.0.classes.clone(), ..Config::new(mac) };
+        match segment.ask_for_an_offer(&asker(mac), config, patience).await {
+            Ok(offer) => Ok(offer),
+            Err(AcquireError::TimedOut(progress)) => Err(PoolError::NoServer {
+                interface: interface.to_owned(),
+                within: patience.as_secs_f64(),
+                discovers: progress.discovers,
+                mac,
+            }
+            .into()),
+            Err(AcquireError::Abandoned | AcquireError::MacInUse(_)) => {
+                Err(PoolError::Abandoned(interface.to_owned()).into())
+            }
+        }
+    }
+
+    /// Whether addresses of that subnet can be had for a network with these options.
+    pub(super) fn check_pool(&self, options: &Options, subnet: Ipv4Net) -> Result<(), Error> {
+        let (reach, interface) = (Reach::of(options.mode), options.interface.clone());
+        let pool = PoolId { reach, interface, subnet, apart: false };
+        if !self.lock().use_pool(&pool) {
+            let PoolId { interface, .. } = pool;
+            return Err(PoolError::OtherSegment { subnet, interface }.into());
+        }
+        let contradiction = match options {
+            Options { ipv4: false, .. } => "ipv4=false",
+            Options { no_server: NoServer::Wait, .. } => "no_server=wait",
+            // Which leases are for whom is decided when Docker asks for addresses, and the pool is that of no VLAN.
+            Options { warm: 1.., .. } => "warm",
+            Options { vlan: Some(_), mode: Mode::Bridge, .. } => "vlan",
+            _ => return Ok(()),
+        };
+        Err(PoolError::Contradiction(contradiction).into())
+    }
+
+    /// A network that had its addresses from there is gone, or was not made.
+    pub(crate) async fn release_pool(&self, pool: &PoolId) -> Result<(), Error> {
+        let (engine, pool) = (self.clone(), pool.clone());
+        self.to_its_end(async move {
+            engine.lock().use_pool(&pool);
+            engine.close_if_unused(&pool.interface, pool.reach.access()).await;
+        })
+        .await;
+        Ok(())
+    }
+
+    /// The networks that have their addresses from there.
+    pub(crate) fn networks_of(&self, pool: &PoolId) -> Vec<NetworkId> {
+        let state = self.lock();
+        let networks = state.networks.values().filter(|network| pool.is_of(network));
+        let mut networks: Vec<NetworkId> = networks.map(|network| network.id.clone()).collect();
+        networks.sort();
+        networks
+    }
+
+    /// Takes a lease for an endpoint that is to be made.
+    ///
+    /// Where nobody can say that it is for one (Docker up to 28 does not, and asks for addresses that are only not to be
+    /// given out just as well), a given address is only acknowledged: the lease is taken with the endpoint.
+    pub(crate) async fn request_address(&self, request: AddressRequest) -> Result<Ipv4Net, Error> {
+        let AddressRequest { pool, address, gateway, name, mut candidates } = request;
+        let told =
+            |address| Ipv4Net::new(address, pool.subnet.prefix_len()).unwrap_or(address.into());
+        // Another driver may have any gateway: Docker's bridge is one itself.
+        if let Some(gateway) = address.filter(|_| gateway && pool.apart) {
+            return Ok(told(gateway));
+        }
+        if gateway {
+            let router = self.lock().router_of(&pool);
+            return match address {
+                Some(asked) if Some(asked) == router => Ok(told(asked)),
+                asked => Err(PoolError::Gateway { pool, asked, router }.into()),
+            };
+        }
+        if let Some(outside) = address.filter(|address| !pool.subnet.contains(address)) {
+            return Err(PoolError::Outside { address: outside, pool }.into());
+        }
+        // Of several the one that a container is about to start on.
+        candidates.retain(|(_, containers)| !containers.is_empty());
+        let known = name.is_some() || !candidates.is_empty();
+        let (network, candidates) = candidates.into_iter().next().unzip();
+        let network = match network.or_else(|| self.networks_of(&pool).into_iter().next()) {
+            Some(network) => Some(self.network(&network)?),
+            None => pool.stand_in().map(Arc::new),
+        };
+        let Some(network) = network else { return Err(PoolError::NoNetwork(pool).into()) };
+        if let Some(address) = address.filter(|_| !known) {
+            return Ok(told(address));
+        }
+        let candidates = candidates.unwrap_or_default();
+        let mac = {
+            let state = self.lock();
+            state.sole_candidate(&network.id, &candidates).and_then(|container| container.mac)
+        };
+        let new = NewEndpoint {
+            network: network.id.clone(),
+            id: asker(random_mac()?),
+            mac: mac.filter(|mac| mac.is_unicast()),
+            options: Default::default(),
+            address: None,
+            interface: None,
+            candidates,
+        };
+        // Nobody learns the host name of another driver's container.
+        let hostname = name.clone().filter(|name| network.apart && is_host_name(name));
+        let options = EndpointOptions { ip: address, hostname, ..EndpointOptions::default() };
+        let leased = async {
+            let asked = Asked { network: &network, new: &new, options: &options };
+            let Entered::New { mac, origin, .. } =
+                self.enter(&asked, None, name.as_deref()).await?
+            else {
+                return Err(busy(&network, &new.id));
+            };
+            let leased = self.lease_ahead(&network, &new.id, mac, &origin);
+            self.undone_unless(&network, (&new.id, mac), leased).await
+        };
+        let lease = leased.await.map_err(|error: Error| error.of(&network.id, &new.id))?;
+        if !network.apart {
+            self.await_join(&new.id);
+        }
+        Ok(with_prefix(&lease))
+    }
+
+    async fn lease_ahead(
+        &self,
+        network: &NetworkRecord,
+        id: &EndpointId,
+        mac: MacAddr,
+        origin: &Origin,
+    ) -> Result<Lease, Error> {
+        let options = &network.options;
+        let (segment, _) = self.0.segments.get(&options.interface, options.access()).await?;
+        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
+            endpoint.segment = Some(segment.clone());
+        }
+        let (is_recorded, recorded) = watch::channel(false);
+        let (granted, mut grants) = mpsc::unbounded_channel();
+        let record = async {
+            self.keep(id).await?;
+            is_recorded.send_replace(true);
+            while let Some(lease) = grants.recv().await {
+                self.keep_granted(id, &lease).await?;
+            }
+            Ok(())
+        };
+        let lease = self.lease(network, &segment, id, mac, origin, Start { recorded, granted });
+        let (mut lease, ()) = tokio::try_join!(lease, record)?;
+        if lease.is_none() {
+            lease = self.lease_after_all(network, &segment, (id, mac)).await?;
+        }
+        let lease = lease.ok_or_else(|| busy(network, id))?;
+        self.count_start(true, origin);
+        {
+            let mut state = self.lock();
+            let endpoint = state.endpoints.get_mut(id).filter(|e| e.phase == Phase::Creating);
+            let endpoint = endpoint.ok_or_else(|| busy(network, id))?;
+            endpoint.phase = Phase::Leased;
+            endpoint.told = Some(with_prefix(&lease));
+            endpoint.remembered = None;
+            endpoint.remembered6 = None;
+        }
+        self.keep(id).await?;
+        self.happened(
+            id,
+            match origin {
+                Origin::Held(_) => Kind::LeaseHandedOver,
+                _ => Kind::LeaseGranted,
+            },
+        );
+        Ok(lease)
+    }
+
+    /// The endpoint that is there for the lease of a new one. If its lease is another identity's it is given back first,
+    /// and the server asked for the address once more.
+    pub(super) async fn leased_ahead(
+        &self,
+        network: &NetworkRecord,
+        new: &NewEndpoint,
+        options: &mut EndpointOptions,
+    ) -> Result<Option<EndpointId>, Error> {
+        let Some(told) = new.address.map(|address| address.addr()) else { return Ok(None) };
+        if options.ip.is_some_and(|wanted| wanted != told) {
+            return Err(Error::AskedAhead {
+                network: network.id.clone(),
+                endpoint: new.id.clone(),
+                wanted: options.ip,
+                told,
+            });
+        }
+        let (id, same) = {
+            let state = self.lock();
+            match state.leased_for(network, told) {
+                Some((id, ahead)) => {
+                    let mac = new.mac.is_none_or(|mac| mac == ahead.mac);
+                    let same = mac && client_id(network, options) == ahead.client_id();
+                    if same {
+                        options.ip = ahead.options.ip;
+                    }
+                    (id.clone(), same)
+                }
+                None => {
+                    options.ip = Some(told);
+                    return Ok(None);
+                }
+            }
+        };
+        if same {
+            return Ok(Some(id));
+        }
+        options.ip = Some(told);
+        tracing::info!(endpoint = %new.id, address = %told, "asked for once more, by its own MAC and client identifier");
+        self.to_its_end(self.clone().give_back_first(id, Endpoint::is_leased)).await;
+        Ok(None)
+    }
+
+    /// An address that a runtime asked for is not needed any more. If its endpoint was made, that one's end has told so
+    /// already.
+    pub(crate) async fn release_address(
+        &self,
+        pool: &PoolId,
+        address: Ipv4Addr,
+    ) -> Result<(), Error> {
+        let leased = {
+            let state = self.lock();
+            state
+                .leased_at(address, |endpoint| pool.is_of(&endpoint.network))
+                .map(|(id, _)| id.clone())
+        };
+        if let Some(id) = leased {
+            self.to_its_end(undo(self.clone(), id)).await;
+        }
+        Ok(())
+    }
+}
+
+/// While it lives, a segment is asked for its subnet. Who only asked leaves no port behind.
+struct Asking<'a> {
+    engine: &'a Engine,
+    interface: String,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let (engine, interface) = (self.engine.clone(), std::mem::take(&mut self.interface));
+        self.engine.0.unfinished.spawn(async move {
+            // Which of them it is was not known before it was looked at.
+            for access in [Reach::Bridge, Reach::Macvlan].map(Reach::access) {
+                engine.close_if_unused(&interface, access).await;
+            }
+        });
+    }
+}
+
+impl State {
+    /// Crosses out one request for that pool; says whether there was one.
+    fn use_pool(&mut self, pool: &PoolId) -> bool {
+        let asked = self.pools.iter().position(|asked| asked.id == *pool);
+        asked.map(|place| self.pools.swap_remove(place)).is_some()
+    }
+
+    /// The router that was told of with that pool.
+    fn router_of(&self, pool: &PoolId) -> Option<Ipv4Addr> {
+        self.pools.iter().rev().find(|asked| asked.id == *pool)?.gateway
+    }
+
+    /// The endpoint that is there for the lease of one on that network, with this address.
+    fn leased_for(
+        &self,
+        network: &NetworkRecord,
+        address: Ipv4Addr,
+    ) -> Option<(&EndpointId, &Endpoint)> {
+        let of = |options: &Options| (Reach::of(options.mode), options.interface.clone());
+        let here = of(&network.options);
+        self.leased_at(address, |endpoint| of(&endpoint.network.options) == here)
+    }
+
+    fn leased_at(
+        &self,
+        address: Ipv4Addr,
+        is_there: impl Fn(&Endpoint) -> bool,
+    ) -> Option<(&EndpointId, &Endpoint)> {
+        let leased = self.endpoints.iter().map(|(id, endpoint)| (id, &**endpoint));
+        leased.into_iter().find(|(_, endpoint)| {
+            let here = endpoint.told.is_some_and(|told| told.addr() == address);
+            here && endpoint.is_leased() && is_there(endpoint)
+        })
+    }
+}
+
+impl PoolId {
+    /// The pool that a stored endpoint's network stands for, if that is none of Landfall's.
+    pub(super) fn of_stand_in(network: &NetworkId) -> Option<PoolId> {
+        let digits = network.as_str().strip_prefix(STAND_IN)?.as_bytes();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let text: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
+        String::from_utf8(text?).ok()?.parse().ok()
+    }
+
+    /// What stands for a network of another driver's, of which Landfall knows no more than its pool.
+    pub(super) fn stand_in(&self) -> Option<NetworkRecord> {
+        if !self.apart {
+            return None;
+        }
+        let digits: String = self.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let reached = match self.reach {
+            Reach::Bridge => vec![(name::BRIDGE, &*self.interface)],
+            Reach::Macvlan => vec![(name::MODE, MACVLAN), (name::PARENT, &self.interface)],
+        };
+        // The link has another MAC than the lease, and would count as somebody else who has the address.
+        let rest = [(name::CONFLICT_CHECK, "off"), (name::RELEASE_DELAY, "0")];
+        let options = reached.into_iter().chain(rest);
+        let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Some(NetworkRecord {
+            id: NetworkId::new(&format!("{STAND_IN}{digits}")).ok()?,
+            options: Options::parse(&options).ok()?,
+            internal: false,
+            pool: Some(self.subnet),
+            apart: true,
+        })
+    }
+
+    /// Whether its segment is reached by that bridge or parent.
+    pub(super) fn is_on(&self, interface: &str, access: Access) -> bool {
+        self.interface == interface && self.reach.access() == access
+    }
+
+    /// Whether that is where a network's addresses come from.
+    pub(super) fn is_of(&self, network: &NetworkRecord) -> bool {
+        let options = &network.options;
+        network.pool == Some(self.subnet)
+            && self.reach == Reach::of(options.mode)
+            && self.interface == options.interface
+            && self.apart == network.apart
+    }
+}
+
+impl Reach {
+    /// What kind of link that needs.
+    pub(super) fn access(self) -> Access {
+        match self {
+            Reach::Bridge => Access::Bridge(None),
+            Reach::Macvlan => Access::Parent,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Whether it is there only for its lease.
+    fn is_leased(&self) -> bool {
+        self.phase == Phase::Leased
+    }
+}
+
+fn is_host_name(name: &str) -> bool {
+    wire::dhcp4::fqdn_wish(name).is_some()
+}
+
+/// Who asks on nobody's behalf yet.
+fn asker(MacAddr(random): MacAddr) -> EndpointId {
+    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    EndpointId::ahead(&digits)
+}

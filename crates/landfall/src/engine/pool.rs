@@ -1,0 +1,217 @@
+//! The name of a segment's addresses: all that it takes to find them again is in it, so it outlives every memory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use super::mode::{MACVLAN, Mode};
+use super::options::{InvalidOption, is_interface_name, lease_timeout, name, nearest};
+
+/// The options of a pool: those of a network that say where the LAN is, and for how long to wait for it.
+const ALL: &[&str] = &[name::BRIDGE, name::LEASE_TIMEOUT, name::MODE, name::PARENT];
+
+/// What tells a pool of another driver's network.
+const APART: &str = ":apart";
+
+/// The addresses of a segment, in one subnet. As text `bridge:br0:10.77.0.0/16`, with `:apart` behind it for another driver's
+/// network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PoolId {
+    pub(super) reach: Reach,
+    /// The bridge or the parent.
+    pub(super) interface: String,
+    pub(super) subnet: Ipv4Net,
+    /// Whether another driver makes the links.
+    pub(super) apart: bool,
+}
+
+/// How the containers reach their segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Reach {
+    /// Behind a bridge.
+    Bridge,
+    /// As macvlan children of a parent.
+    Macvlan,
+}
+
+/// The text names no pool.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:.80?} is no pool of Landfall's, such as bridge:br0:10.77.0.0/16")]
+pub(crate) struct InvalidPoolId(String);
+
+/// Why the options of a pool cannot be taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidPool {
+    /// One of them.
+    #[error("an --ipam-opt cannot be taken: {0}")]
+    Option(#[from] InvalidOption),
+    /// They name no segment, or two.
+    #[error(
+        "the --ipam-opt must name the LAN as the -o of the network do: `--ipam-opt bridge=br0 -o bridge=br0` or \
+         `--ipam-opt mode=macvlan --ipam-opt parent=eth0 -o mode=macvlan -o parent=eth0` (Docker tells IPAM drivers \
+         nothing of -o). For a network of Docker's own drivers it is `--ipam-opt parent=eth0` alone, with the name of the \
+         card or of the bridge"
+    )]
+    NoSegment,
+}
+
+/// What a user says of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// None: another driver makes the links, and it is found out what they hang on.
+    pub(super) reach: Option<Reach>,
+    pub(super) interface: String,
+    /// How long a server may take to answer.
+    pub(super) patience: Duration,
+}
+
+impl Wish {
+    /// Parses `--ipam-opt`.
+    pub(crate) fn parse(given: &BTreeMap<String, String>) -> Result<Wish, InvalidPool> {
+        if let Some(unknown) = given.keys().find(|key| !ALL.contains(&key.as_str())) {
+            let nearest = nearest(unknown, ALL);
+            let unknown = InvalidOption::Unknown { name: unknown.clone(), nearest, all: ALL };
+            return Err(unknown.into());
+        }
+        let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
+        let mode = get(name::MODE).map(|(_, mode)| mode);
+        let (reach, (name, interface)) = match (mode, get(name::BRIDGE), get(name::PARENT)) {
+            (None | Some("bridge"), Some(bridge), None) => (Some(Reach::Bridge), bridge),
+            (Some(MACVLAN), None, Some(parent)) => (Some(Reach::Macvlan), parent),
+            (None, None, Some(parent)) => (None, parent),
+            _ => return Err(InvalidPool::NoSegment),
+        };
+        if !is_interface_name(interface) {
+            let reason = "that cannot be the name of an interface";
+            return Err(super::options::invalid(name, interface, reason).into());
+        }
+        let patience = lease_timeout(get(name::LEASE_TIMEOUT))?;
+        Ok(Wish { reach, interface: interface.to_owned(), patience })
+    }
+}
+
+impl PoolId {
+    /// In which all its addresses are.
+    pub(crate) fn subnet(&self) -> Ipv4Net {
+        self.subnet
+    }
+}
+
+impl Reach {
+    pub(super) fn of(mode: Mode) -> Reach {
+        match mode {
+            Mode::Bridge => Reach::Bridge,
+            Mode::Macvlan(_) => Reach::Macvlan,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Reach::Bridge => "bridge",
+            Reach::Macvlan => MACVLAN,
+        }
+    }
+}
+
+impl fmt::Display for PoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let apart = if self.apart { APART } else { "" };
+        write!(f, "{}:{}:{}{apart}", self.reach.name(), self.interface, self.subnet)
+    }
+}
+
+impl FromStr for PoolId {
+    type Err = InvalidPoolId;
+
+    fn from_str(text: &str) -> Result<PoolId, InvalidPoolId> {
+        let read = || {
+            let (reach, rest) = text.split_once(':')?;
+            // The name of an interface has no colon.
+            let (interface, rest) = rest.split_once(':')?;
+            let (subnet, apart) =
+                rest.strip_suffix(APART).map_or((rest, false), |subnet| (subnet, true));
+            let reach = [Reach::Bridge, Reach::Macvlan].into_iter().find(|r| r.name() == reach)?;
+            let interface = Some(interface).filter(|name| is_interface_name(name))?.to_owned();
+            Some(PoolId { reach, interface, subnet: subnet.parse().ok()?, apart })
+        };
+        read().ok_or_else(|| InvalidPoolId(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(options: &[(&str, &str)]) -> Result<Wish, InvalidPool> {
+        Wish::parse(&options.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
+    }
+
+    #[test]
+    fn a_pool_is_told_by_its_name() {
+        for text in [
+            "bridge:br0:10.77.0.0/16",
+            "macvlan:eth0.30:192.168.7.0/24",
+            "macvlan:eth0:192.168.7.0/24:apart",
+        ] {
+            let pool: PoolId = text.parse().unwrap();
+            assert_eq!(pool.to_string(), text);
+        }
+        for text in [
+            "",
+            "bridge",
+            "bridge:br0",
+            "bridge:br0:",
+            "bridge::10.77.0.0/16",
+            "bridge:br0:10.77.0.0",
+            "bridge:br0:10.77.0.0/33",
+            "bridge:br0:10.77.0.0/16:aside",
+            "bridge:../br0:10.77.0.0/16",
+            "vlan:br0:10.77.0.0/16",
+            "LocalDefault/10.77.0.0/16",
+        ] {
+            assert!(text.parse::<PoolId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_all_of_them() {
+        assert_eq!(super::super::options::listed("| `--ipam-opt` "), ALL);
+    }
+
+    #[test]
+    fn the_options_name_one_segment() {
+        let bridge = wish(&[("bridge", "br0"), ("lease_timeout", "25s")]).unwrap();
+        assert_eq!((bridge.reach, bridge.interface.as_str()), (Some(Reach::Bridge), "br0"));
+        assert_eq!(bridge.patience, Duration::from_secs(25));
+        let macvlan = wish(&[("mode", "macvlan"), ("parent", "eth0")]).unwrap();
+        assert_eq!((macvlan.reach, macvlan.interface.as_str()), (Some(Reach::Macvlan), "eth0"));
+        assert_eq!(macvlan.patience, Duration::from_secs(10));
+        let apart = wish(&[("parent", "eth0")]).unwrap();
+        assert_eq!((apart.reach, apart.interface.as_str()), (None, "eth0"));
+        for wrong in [
+            &[][..],
+            &[("mode", "bridge")],
+            &[("mode", "macvlan")],
+            &[("bridge", "br0"), ("parent", "eth0")],
+            &[("mode", "macvlan"), ("bridge", "br0"), ("parent", "eth0")],
+            &[("mode", "l3"), ("bridge", "br0")],
+        ] {
+            assert_eq!(wish(wrong), Err(InvalidPool::NoSegment), "{wrong:?}");
+        }
+        for (wrong, words) in [
+            (&[("bridge", "br/0")][..], "interface"),
+            (&[("bridge", "br0"), ("lease_timeout", "0")], "10s"),
+            (&[("birdge", "br0")], "did you mean \"bridge\"?"),
+            (
+                &[("bridge", "br0"), ("release_delay", "5m")],
+                "the options are bridge, lease_timeout",
+            ),
+        ] {
+            let error = wish(wrong).unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains("--ipam-opt"), "{error}");
+        }
+    }
+}
