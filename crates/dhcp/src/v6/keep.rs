@@ -224,7 +224,16 @@ impl Client {
             base.prefixes.clear();
         }
         match grant.into_lease(answer.server, Some(&base), (asked, now), &mut self.rng) {
-            Some(new) => self.go_on(old, new, now),
+            Some(new) => {
+                let lacks = (self.config.address && new.addresses.is_empty())
+                    || (self.config.prefix.is_some() && new.prefixes.is_empty());
+                self.go_on(old, new, now);
+                // A server need not give anew by Rebind what has ended (RFC 8415 §18.3.5), and is now known by name.
+                if *about == About::Rebind && lacks {
+                    let at = now + first_delay(&mut self.rng);
+                    self.begin(About::Renew { early: true }, at, now);
+                }
+            }
             None => {
                 bump(&mut self.progress.replies);
                 self.lose(Loss::Withdrawn);
