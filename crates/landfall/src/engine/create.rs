@@ -11,13 +11,13 @@ use super::asked::Asked;
 use super::endpoint_options::{EndpointOptions, IDENTITY};
 use super::events::Kind;
 use super::ids::EndpointId;
-use super::mode::Mode;
+use super::mode::{MacvlanMode, Mode};
 use super::options::{Options, invalid};
 use super::reboot::Remembered;
 use super::stable_mac::mac_of;
 use super::{Endpoint, Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
-use crate::segments::{Begin, Start, enter_vlan};
+use crate::segments::{Begin, PortError, Start, enter_vlan};
 use crate::store::{NetworkRecord, Phase};
 
 /// Where an endpoint's MAC comes from.
@@ -57,6 +57,9 @@ impl Engine {
 
     async fn endpoint_made(&self, mut new: NewEndpoint) -> Result<Attachment, Error> {
         let network = self.network(&new.network)?;
+        if let Some(mac) = new.mac.filter(|_| network.options.mode.has_parents_mac()) {
+            return Err(Error::ParentsMac { network: new.network, endpoint: new.id, mac });
+        }
         if let Some(mac) = new.mac.filter(|mac| !mac.is_unicast()) {
             return Err(Error::BadMac { network: new.network, endpoint: new.id, mac });
         }
@@ -80,6 +83,19 @@ impl Engine {
             }
             new.mac = Some(mac_of(name));
         }
+        if network.options.mode == Mode::Macvlan(MacvlanMode::Passthru) {
+            let options = &network.options;
+            let (_, parent) = self.0.segments.get(&options.interface, options.access()).await?;
+            new.mac = parent.mac;
+            if let Some(holder) = self.lock().only_one(&network, &new.id) {
+                return Err(Error::OnlyOne {
+                    network: new.network,
+                    endpoint: new.id,
+                    parent: parent.name,
+                    holder,
+                });
+            }
+        }
         if !new.candidates.is_empty() {
             // What may be needed below is not read, or made, while the state is locked.
             self.0.secret.get();
@@ -96,7 +112,7 @@ impl Engine {
                 match known.phase {
                     Phase::Created | Phase::Joined(_) => {
                         return Ok(Attachment {
-                            mac: known.mac,
+                            mac: (!network.options.mode.has_parents_mac()).then_some(known.mac),
                             address: known.told,
                             address6: known.told6,
                         });
@@ -292,6 +308,7 @@ impl Engine {
             (_, Origin::Held(_)) => self.happened(id, Kind::LeaseHandedOver),
             _ => self.happened(id, Kind::LeaseGranted),
         }
+        let mac = (!network.options.mode.has_parents_mac()).then_some(mac);
         Ok(Attachment { mac, address, address6 })
     }
 
@@ -361,7 +378,7 @@ impl Engine {
             point("create: link to be made");
             let made = match mode {
                 Mode::Bridge => engine.0.host.create_veth(&veth).await.map(|(outer, _)| outer),
-                Mode::Macvlan(mode) => {
+                Mode::Macvlan(_) | Mode::Ipvlan => {
                     engine.make_child((&id, mac), (parent.index, mode), tried_for).await
                 }
             };
@@ -369,6 +386,12 @@ impl Engine {
                 |source| Error::Kernel { network: network.clone(), endpoint: id.clone(), source };
             let made = match made {
                 Ok(made) => made,
+                // EINVAL: a child in another mode.
+                Err(source)
+                    if mode.has_parents_mac() && (source.is_busy() || source.is_invalid()) =>
+                {
+                    return Err(PortError::Taken(bridge).into());
+                }
                 Err(source) if mode != Mode::Bridge && source.is_busy() => {
                     return Err(Error::MacHeld { network, endpoint: id, parent: bridge, mac });
                 }
@@ -402,6 +425,17 @@ impl Engine {
 }
 
 impl State {
+    /// Who else has the parent of a network that admits one endpoint; who is only held for gives way.
+    fn only_one(&self, network: &NetworkRecord, id: &EndpointId) -> Option<String> {
+        let others = self.endpoints.iter().filter(|(other, endpoint)| {
+            *other != id
+                && !endpoint.is_nobodys()
+                && endpoint.phase != Phase::Releasing
+                && endpoint.network.options.shares_segment(&network.options)
+        });
+        others.map(|(other, _)| self.who_is(other)).next()
+    }
+
     /// Whether an endpoint on the segment of a network with those options has this MAC.
     fn is_taken(&self, mac: MacAddr, on: &Options) -> bool {
         self.endpoints.values().any(|e| e.mac == mac && e.network.options.shares_segment(on))

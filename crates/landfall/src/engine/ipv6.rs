@@ -137,7 +137,7 @@ impl Engine {
             return;
         };
         let applied = async {
-            match Sandbox::open(&path, inside).await? {
+            match Sandbox::open(&path, &inside).await? {
                 Some(sandbox) => {
                     self.apply_ipv6(&sandbox, &segment, (mac, &network), old, false).await
                 }
@@ -163,7 +163,7 @@ impl Engine {
             return;
         };
         let withdrawn = async {
-            match Sandbox::open(&path, inside).await? {
+            match Sandbox::open(&path, &inside).await? {
                 Some(sandbox) => sandbox.withdraw_prefixes(&view.configuration.delegated).await,
                 None => Ok(()),
             }
