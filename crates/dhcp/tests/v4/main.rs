@@ -28,3 +28,4 @@ mod rapid_commit;
 mod reboot;
 mod release;
 mod requests;
+mod shared_link;

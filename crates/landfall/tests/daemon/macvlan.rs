@@ -312,6 +312,7 @@ fn the_only_one_on_a_parent() {
     network(&site, &[passthru]);
     let refused = |name, mac| site.try_create("lan", name, mac).unwrap_err();
     let refusal = refused("web", MAC);
+    assert!(refusal.contains("no MAC of its own"), "{refusal}");
     assert!(refusal.contains("leave out `--mac-address`"), "{refusal}");
 
     let container = site.run("lan", "web", "");
