@@ -81,7 +81,7 @@ bench: ## Landfall against the others, side by side
 	cargo run $(LOCKED) --release -p lab --bin bench
 
 soak: export LANDFALL_KILLS = 500
-soak: ## a full bridge, an hour of coming and going, 500 kills, systemd, a virtual machine for VLANs, and the tests with an engine again and again (SOAK=1h)
+soak: ## a full bridge, an hour of coming and going, 500 kills, systemd, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
 	@scripts/prepare bookworm forky vm
 	@$(MAKE) --no-print-directory plugin
 	@for root in bookworm forky vm; do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done

@@ -12,6 +12,7 @@ mount -t tmpfs tmpfs "$root/tmp"
 cp "$root"/boot/vmlinuz-* "$root/tmp/vmlinuz"
 # Emulated (TCG): whether this machine could lend its processor to a guest is not asked. The kernel has virtiofs built in, so
 # there is no initial RAM disk.
+# shellcheck disable=SC2016  # expanded by the inner shell
 exec chroot "$root" /bin/sh -euc '
   /usr/libexec/virtiofsd --socket-path=/tmp/files --shared-dir=/host --sandbox=none --readonly --cache=always 2>/tmp/virtiofsd &
   while ! [ -S /tmp/files ]; do

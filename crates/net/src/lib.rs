@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`netns`], [`persistent`] | namespaces: make, open, enter on a throw-away thread, keep by a bind mount |
 //! | [`netlink`] | one rtnetlink connection; requests, dumps, time-outs, the kernel's own words on a refusal |
-//! | [`link`], [`veth`], [`macvlan`], [`vlan`] | links read and changed; a veth pair made so that it disturbs nobody; children of a parent; VLANs |
+//! | [`link`], [`veth`], [`macvlan`], [`ipvlan`], [`vlan`] | links read and changed; a veth pair made so that it disturbs nobody; children of a parent; VLANs |
 //! | [`address`], [`route`], [`route6`], [`neighbour`] | what is configured on links, bridge forwarding entries |
 //! | [`prolong`] | new lifetimes for the IPv6 of many namespaces |
 //! | [`watch`] | link changes as they happen |
@@ -36,6 +36,7 @@ mod error;
 pub mod filter;
 pub mod host_name;
 mod ipv6_control;
+pub mod ipvlan;
 mod kind;
 pub mod link;
 pub mod macvlan;

@@ -19,6 +19,8 @@ pub enum MacvlanMode {
     Private,
     /// Through the switch, which must send back what it gets (IEEE 802.1Qbg).
     Vepa,
+    /// It is the only one, has the parent's own MAC, and all that comes in at the parent.
+    Passthru,
 }
 
 /// A macvlan child to be made.
@@ -54,6 +56,7 @@ impl Netlink {
             MacvlanMode::Bridge => MacVlanMode::Bridge,
             MacvlanMode::Private => MacVlanMode::Private,
             MacvlanMode::Vepa => MacVlanMode::Vepa,
+            MacvlanMode::Passthru => MacVlanMode::Passthrough,
         };
         let mut builder = LinkMessageBuilder::<LinkMacVlan>::new_with_info_kind(InfoKind::MacVlan)
             .name(name)

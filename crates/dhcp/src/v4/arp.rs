@@ -59,7 +59,8 @@ impl Client {
 
     pub(crate) fn send_announcement(&mut self) -> bool {
         let Some(lease) = self.lease() else { return false };
-        let frame = Arp::announcement(self.config().mac, lease.address).emit(MacAddr::BROADCAST);
+        let frame =
+            Arp::announcement(self.config().link_mac(), lease.address).emit(MacAddr::BROADCAST);
         self.transmit(frame);
         true
     }
@@ -67,7 +68,7 @@ impl Client {
     /// Answers for the leased address while no container does; other machines' probes as well, so
     /// that they stand back (RFC 5227 §2.1.1).
     pub(crate) fn hold_place(&mut self, arp: &Arp) {
-        let mac = self.config().mac;
+        let mac = self.config().link_mac();
         let asked = self.lease().is_some_and(|lease| arp.target_ip == lease.address);
         if self.held
             && asked

@@ -190,7 +190,7 @@ impl Client {
         now: Instant,
     ) -> Result<(), Reason> {
         let expected = Expected {
-            mac: self.config.mac,
+            mac: self.config.link_mac(),
             xid: self.phase.exchange().map(|exchange| exchange.xid),
             client_id: &client_id(&self.config),
         };
@@ -286,7 +286,7 @@ impl Client {
         }
         let payload = intent.encode(&self.config, xid, secs);
         let frame = frame::udp4(
-            self.config.mac,
+            self.config.link_mac(),
             mac,
             SocketAddrV4::new(source, port::CLIENT),
             SocketAddrV4::new(destination, port::SERVER),
@@ -298,6 +298,11 @@ impl Client {
 
 /// Getters.
 impl Client {
+    /// Whether it waits for the answer to that transaction.
+    pub fn awaits(&self, xid: u32) -> bool {
+        self.phase.exchange().is_some_and(|exchange| exchange.xid == xid)
+    }
+
     /// What the socket must pass just now.
     pub fn listening(&self) -> Listening {
         let used = self.lease().map(|lease| lease.address);

@@ -138,7 +138,7 @@ impl Client {
             if check.sent == PROBE_NUM {
                 check.clear_at = check.clear_at.min(check.next_at);
             }
-            let probe = Arp::probe(self.config.mac, check.address);
+            let probe = Arp::probe(self.config.link_mac(), check.address);
             bump(&mut self.progress.probes);
             self.transmit(probe.emit(MacAddr::BROADCAST));
         }
@@ -206,7 +206,7 @@ impl Client {
         // No machine has a group address or none; and what comes back to us from a loop, from the
         // container itself or from the port that holds its place is no conflict.
         if self.config.conflict_check == ConflictCheck::Off
-            || holder == self.config.mac
+            || holder == self.config.link_mac()
             || !holder.is_unicast()
         {
             return;

@@ -257,7 +257,7 @@ impl Client {
 
     pub(crate) fn ask_who_has(&mut self, target: Ipv4Addr, address: Ipv4Addr) {
         bump(&mut self.progress.resolutions);
-        let request = wire::arp::Arp::request(self.config.mac, address, target);
+        let request = wire::arp::Arp::request(self.config.link_mac(), address, target);
         self.transmit(request.emit(MacAddr::BROADCAST));
     }
 }

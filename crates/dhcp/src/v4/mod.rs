@@ -76,8 +76,11 @@ pub use progress::{Conflict, Ignored, Offered, Progress, Refusal};
 /// Who a client is and what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// `chaddr` and the Ethernet source of every frame.
+    /// The client's MAC: `chaddr` and the Ethernet source of every frame, unless it has none on the wire (`link`).
     pub mac: MacAddr,
+    /// The MAC of the link that it shares with other clients, as ipvlan has them: `chaddr` and the Ethernet source then. Only
+    /// `client_id` and its transactions tell it from those, so each needs a `client_id` of its own.
+    pub link: Option<MacAddr>,
     /// The host name for option 12; an empty one counts as none.
     pub host_name: Option<Box<str>>,
     /// The content of option 61: a type octet and the identifier (RFC 2132 §9.14). `None`, or what
@@ -159,10 +162,16 @@ pub enum OnLoss {
 }
 
 impl Config {
+    /// The MAC that it is known by on the wire.
+    pub fn link_mac(&self) -> MacAddr {
+        self.link.unwrap_or(self.mac)
+    }
+
     /// A client that is known by its MAC alone.
     pub fn new(mac: MacAddr) -> Config {
         Config {
             mac,
+            link: None,
             host_name: None,
             client_id: None,
             classes: Arc::default(),

@@ -73,7 +73,8 @@ pub(crate) fn client_id(config: &Config) -> Cow<'_, [u8]> {
 impl Intent {
     /// The UDP payload.
     pub(crate) fn encode(self, config: &Config, xid: u32, secs: u16) -> Vec<u8> {
-        let mut message = Message::new(Op::BootRequest, xid, config.mac, self.options(config));
+        let mut message =
+            Message::new(Op::BootRequest, xid, config.link_mac(), self.options(config));
         match self {
             Intent::Discover { .. } | Intent::Select { .. } | Intent::Reboot { .. } => {
                 message.secs = secs;

@@ -29,3 +29,4 @@ mod rapid_commit;
 mod reboot;
 mod release;
 mod requests;
+mod shared_link;

@@ -146,7 +146,10 @@ impl Created {
             interface: Interface {
                 address: address.map(|address| address.to_string()).unwrap_or_default(),
                 address_ipv6: attachment.address6.map(|a| a.to_string()).unwrap_or_default(),
-                mac_address: if mac_given { String::new() } else { attachment.mac.to_string() },
+                mac_address: match attachment.mac {
+                    Some(mac) if !mac_given => mac.to_string(),
+                    _ => String::new(),
+                },
             },
         }
     }

@@ -16,7 +16,7 @@ use super::report::{Finding, check};
 use super::state;
 use crate::admin::client;
 use crate::engine::api::StateStatus;
-use crate::engine::mode::MACVLAN;
+use crate::engine::mode::{IPVLAN, MACVLAN};
 use crate::engine::options::with_ipv4;
 
 /// A daemon that answers.
@@ -58,6 +58,12 @@ struct Network {
     #[serde(default = "with_ipv4")]
     ipv4: bool,
     ipv6: Option<String>,
+}
+
+impl Network {
+    fn is_on_parent(&self) -> bool {
+        [MACVLAN, IPVLAN].contains(&&*self.mode)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,9 +125,9 @@ pub(super) async fn find(named: Option<&Path>) -> (Option<Daemon>, Vec<Finding>)
         let of_wanted = networks.iter().filter(wanted).map(|network| network.bridge.clone());
         of_wanted.collect::<BTreeSet<_>>().into_iter().collect()
     };
-    let parents = bridges(|network| network.mode == MACVLAN);
+    let parents = bridges(|network| network.is_on_parent());
     let ipv6_bridges = bridges(|network| network.ipv6.is_some());
-    let bridges = bridges(|network| network.mode != MACVLAN);
+    let bridges = bridges(|network| !network.is_on_parent());
     let mut without_ipv4 = bridges.clone();
     without_ipv4.retain(|bridge| !networks.iter().any(|n| n.bridge == *bridge && n.ipv4));
     let endpoints = endpoints.into_iter().filter_map(Endpoint::told).collect();

@@ -1,4 +1,4 @@
-//! Parents of macvlan children: whether they lead anywhere.
+//! Parents of macvlan and ipvlan children: whether they lead anywhere.
 
 use net::Link;
 
@@ -17,7 +17,7 @@ pub(super) fn judge(links: &[Link], name: &str) -> Finding {
             error("has no carrier", format!("look at the cable and `ip -br link show {name}`"))
         }
         Some(link) => {
-            let seen = format!("up, MTU {}: containers are its macvlan children", link.mtu);
+            let seen = format!("up, MTU {}: containers are its children", link.mtu);
             Finding::ok(check::UPLINK, name, seen)
         }
     }

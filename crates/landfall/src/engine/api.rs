@@ -111,8 +111,8 @@ pub(crate) struct AddressRequest {
 /// What a new endpoint got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attachment {
-    /// Its MAC: the one asked for, if one was.
-    pub(crate) mac: MacAddr,
+    /// Its MAC: the one asked for, if one was. None: its link has its parent's, and no other can be set.
+    pub(crate) mac: Option<MacAddr>,
     /// Its leased address with the length of the subnet's prefix. None: no server answers, and its
     /// network is told not to wait for one; or it has IPv6 only.
     pub(crate) address: Option<Ipv4Net>,
@@ -294,8 +294,8 @@ pub(crate) struct NetworkStatus {
     pub(crate) id: NetworkId,
     /// The bridge, or the parent.
     pub(crate) bridge: String,
-    /// The VLAN of the bridge that its containers are in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The VLAN of the bridge that its containers are in; none: none was named.
+    #[serde(default)]
     pub(crate) vlan: Option<u16>,
     /// How its containers reach the LAN there: `bridge` or `macvlan`. Earlier daemons say nothing of it.
     #[serde(default)]

@@ -72,7 +72,7 @@ impl Bridges {
         match used(&link.name) {
             Some(Access::Bridge(_)) if is_bridge => return self.bridge_changed(link, link.up),
             // It leads to the LAN by itself.
-            Some(Access::Parent) if !is_bridge => {
+            Some(Access::Parent | Access::ParentAlone) if !is_bridge => {
                 return self.bridge_changed(link, link.up && link.carrier);
             }
             _ if is_bridge => {

@@ -32,12 +32,20 @@ impl Engine {
     pub(super) async fn make_child(
         &self,
         (id, mac): (&EndpointId, MacAddr),
-        (parent, mode): (u32, MacvlanMode),
+        (parent, mode): (u32, Mode),
         tried_for: Option<Duration>,
     ) -> net::Result<u32> {
         let host = &self.0.host;
         let name = container_link(id);
         let (home, home_links) = self.0.segments.home();
+        let mode = match mode {
+            // What is not the child of a parent does not come here.
+            Mode::Bridge | Mode::Ipvlan => return self.make_ipvlan_child(&name, parent).await,
+            Mode::Macvlan(mode) => mode,
+        };
+        // There is only one with the parent's MAC.
+        let of_its_own = mode != MacvlanMode::Passthru;
+        let tried_for = tried_for.filter(|_| of_its_own);
         let child = Macvlan {
             name: name.clone(),
             parent,
@@ -45,8 +53,9 @@ impl Engine {
                 MacvlanMode::Bridge => net::MacvlanMode::Bridge,
                 MacvlanMode::Private => net::MacvlanMode::Private,
                 MacvlanMode::Vepa => net::MacvlanMode::Vepa,
+                MacvlanMode::Passthru => net::MacvlanMode::Passthru,
             },
-            mac: Some(mac),
+            mac: of_its_own.then_some(mac),
             netns: tried_for.map(|_| home.clone()),
             arp: true,
         };
@@ -57,6 +66,15 @@ impl Engine {
         home_links.set_netns(made, &Netns::current()?).await?;
         let moved = host.link(&name).await?;
         Ok(moved.map_or(0, |link| link.index))
+    }
+
+    /// Its alias goes into the sandbox with it, where its name is the engine's choice and its MAC the parent's.
+    async fn make_ipvlan_child(&self, name: &str, parent: u32) -> net::Result<u32> {
+        let host = &self.0.host;
+        host.create_ipvlan(name, parent).await?;
+        let made = host.link(name).await?.map_or(0, |link| link.index);
+        host.set_alias(made, name).await?;
+        Ok(made)
     }
 
     /// The kernel gives no two children of a parent the same MAC, and says so when the second is set up.
@@ -94,8 +112,8 @@ impl Engine {
     }
 
     /// Removes an endpoint's child in its sandbox.
-    pub(super) async fn delete_child(&self, sandbox: &Path, mac: MacAddr) -> net::Result<()> {
-        match Sandbox::open(sandbox, Inside::Child(mac)).await? {
+    pub(super) async fn delete_child(&self, sandbox: &Path, inside: &Inside) -> net::Result<()> {
+        match Sandbox::open(sandbox, inside).await? {
             Some(found) => found.links.delete_link(found.ifindex).await,
             None => Ok(()),
         }
@@ -117,7 +135,7 @@ impl Engine {
             return None;
         }
         let found = async {
-            match Sandbox::open(path, Inside::Child(record.mac)).await? {
+            match Sandbox::open(path, &Inside::child(mode, &record.id, record.mac)).await? {
                 Some(sandbox) => sandbox.links.link_by_index(sandbox.ifindex).await,
                 None => Ok(None),
             }
@@ -137,11 +155,11 @@ impl Engine {
             let state = self.lock();
             let Some(endpoint) = state.endpoints.get(id) else { return };
             let Phase::Joined(path) = &endpoint.phase else { return };
-            (path.clone(), endpoint.inside())
+            (path.clone(), endpoint.inside(id))
         };
         let (engine, id) = (self.clone(), id.clone());
         tokio::spawn(async move {
-            let up = timeout(UP_WITHIN, wait_until_up(&path, inside)).await;
+            let up = timeout(UP_WITHIN, wait_until_up(&path, &inside)).await;
             let news = match up {
                 Ok(Ok(())) => LinkNews::Up(id.clone()),
                 // Its container has ended meanwhile; its engine may not live to say so.
@@ -168,7 +186,7 @@ impl Engine {
     }
 }
 
-async fn wait_until_up(sandbox: &Path, inside: Inside) -> net::Result<()> {
+async fn wait_until_up(sandbox: &Path, inside: &Inside) -> net::Result<()> {
     let netns = open_netns(sandbox)?;
     // Before the first look, so that no change is missed.
     let mut watch = LinkWatch::in_netns(&netns)?;

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use dhcp::Classes;
 use dhcp::v4::{Config, Defence, OnLoss};
+use wire::MacAddr;
 
 use super::endpoint_options::EndpointOptions;
 use super::identity::{HostName, Identity};
+use super::mode::Mode;
 use super::{Endpoint, Engine};
 use crate::store::NetworkRecord;
 
 /// The type of a client identifier that is no hardware address (RFC 2132 §9.14).
 const OPAQUE: u8 = 0;
+/// That of one that is made of IAID and DUID (RFC 4361 §6.1).
+const NODE_SPECIFIC: u8 = 255;
 
 impl Endpoint {
     /// The host name that its clients tell.
@@ -29,6 +33,14 @@ impl Endpoint {
     }
 }
 
+/// A client identifier for one whose `chaddr` is not its own (RFC 4361 §6.1): an IAID, and a DUID-LL (RFC 8415 §11.4), both made
+/// of the MAC that it would have.
+fn node_specific(mac: MacAddr) -> Box<[u8]> {
+    const DUID_LL: [u8; 4] = [0, 3, 0, 1];
+    let MacAddr([_, _, iaid @ ..]) = mac;
+    [&[NODE_SPECIFIC], &iaid[..], &DUID_LL, &mac.0].concat().into()
+}
+
 /// The text of the client identifier of an endpoint with these options; none: its MAC.
 pub(super) fn client_id<'a>(
     network: &'a NetworkRecord,
@@ -43,7 +55,11 @@ impl Engine {
         let options = &endpoint.network.options;
         Config {
             host_name: endpoint.name_to_tell().map(Into::into),
-            client_id: endpoint.client_id().map(|id| [&[OPAQUE], id.as_bytes()].concat().into()),
+            client_id: match endpoint.client_id() {
+                Some(id) => Some([&[OPAQUE], id.as_bytes()].concat().into()),
+                None if options.mode == Mode::Ipvlan => Some(node_specific(endpoint.mac)),
+                None => None,
+            },
             classes: self.classes(&options.identity),
             register_dns: options.identity.register_dns,
             requested_address: endpoint.options.ip,

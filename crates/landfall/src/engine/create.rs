@@ -12,12 +12,12 @@ use super::endpoint_options::{EndpointOptions, IDENTITY};
 use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::EndpointId;
-use super::mode::Mode;
+use super::mode::{MacvlanMode, Mode};
 use super::options::invalid;
 use super::stable_mac::mac_of;
 use super::{Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
-use crate::segments::{Start, enter_vlan};
+use crate::segments::{PortError, Start, enter_vlan};
 use crate::store::{NetworkRecord, Phase};
 
 impl Engine {
@@ -33,6 +33,9 @@ impl Engine {
 
     async fn endpoint_made(&self, mut new: NewEndpoint) -> Result<Attachment, Error> {
         let network = self.network(&new.network)?;
+        if let Some(mac) = new.mac.filter(|_| network.options.mode.has_parents_mac()) {
+            return Err(Error::ParentsMac { network: new.network, endpoint: new.id, mac });
+        }
         if let Some(mac) = new.mac.filter(|mac| !mac.is_unicast()) {
             return Err(Error::BadMac { network: new.network, endpoint: new.id, mac });
         }
@@ -55,6 +58,19 @@ impl Engine {
                 });
             }
             new.mac = Some(mac_of(name));
+        }
+        if network.options.mode == Mode::Macvlan(MacvlanMode::Passthru) {
+            let options = &network.options;
+            let (_, parent) = self.0.segments.get(&options.interface, options.access()).await?;
+            new.mac = parent.mac;
+            if let Some(holder) = self.lock().only_one(&network, &new.id) {
+                return Err(Error::OnlyOne {
+                    network: new.network,
+                    endpoint: new.id,
+                    parent: parent.name,
+                    holder,
+                });
+            }
         }
         if let Some(told) = new.address.filter(|_| network.pool.is_none()) {
             return Err(Error::AddressFromElsewhere {
@@ -223,6 +239,7 @@ impl Engine {
             (_, Origin::Held(_) | Origin::Spare(_)) => self.happened(id, Kind::LeaseHandedOver),
             _ => self.happened(id, Kind::LeaseGranted),
         }
+        let mac = (!network.options.mode.has_parents_mac()).then_some(mac);
         Ok(Attachment { mac, address, address6 })
     }
 
@@ -293,7 +310,7 @@ impl Engine {
             point("create: link to be made");
             let made = match mode {
                 Mode::Bridge => engine.0.host.create_veth(&veth).await.map(|(outer, _)| outer),
-                Mode::Macvlan(mode) => {
+                Mode::Macvlan(_) | Mode::Ipvlan => {
                     engine.make_child((&id, mac), (parent.index, mode), tried_for).await
                 }
             };
@@ -301,6 +318,12 @@ impl Engine {
                 |source| Error::Kernel { network: network.clone(), endpoint: id.clone(), source };
             let made = match made {
                 Ok(made) => made,
+                // EINVAL: a child in another mode.
+                Err(source)
+                    if mode.has_parents_mac() && (source.is_busy() || source.is_invalid()) =>
+                {
+                    return Err(PortError::Taken(bridge).into());
+                }
                 Err(source) if mode != Mode::Bridge && source.is_busy() => {
                     return Err(Error::MacHeld { network, endpoint: id, parent: bridge, mac });
                 }
@@ -334,6 +357,17 @@ impl Engine {
 }
 
 impl State {
+    /// Who else has the parent of a network that admits one endpoint; who is only held for gives way.
+    fn only_one(&self, network: &NetworkRecord, id: &EndpointId) -> Option<String> {
+        let others = self.endpoints.iter().filter(|(other, endpoint)| {
+            *other != id
+                && !endpoint.is_nobodys()
+                && endpoint.phase != Phase::Releasing
+                && endpoint.network.options.shares_segment(&network.options)
+        });
+        others.map(|(other, _)| self.who_is(other)).next()
+    }
+
     /// Names an endpoint for people.
     pub(super) fn who_is(&self, id: &EndpointId) -> String {
         let endpoint = self.endpoints.get(id);

@@ -156,6 +156,12 @@ impl fmt::Display for NoLease {
                  helps, but ipvlan, where all share one MAC. A server on this host itself is out of reach of macvlan children: use a bridge \
                  (`-o bridge=`). A slow server needs `-o lease_timeout=25s`"
             ),
+            None if self.access == Access::ParentAlone => write!(
+                f,
+                "Is {bridge} connected to the LAN? The server must not tell its clients apart by MAC alone, as all \
+                 have that of {bridge}, nor be on this host: use a bridge for that (`-o bridge=`). A slow server \
+                 needs `-o lease_timeout=25s`"
+            ),
             None => write!(
                 f,
                 "Is {bridge} connected to the LAN (`ip link show master {bridge}`)? A slow \

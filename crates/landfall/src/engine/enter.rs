@@ -89,7 +89,7 @@ impl Engine {
                 match known.phase {
                     Phase::Created | Phase::Joined(_) => {
                         return Ok(Entered::Before(Attachment {
-                            mac: known.mac,
+                            mac: (!network.options.mode.has_parents_mac()).then_some(known.mac),
                             address: known.told,
                             address6: known.told6,
                         }));

@@ -170,6 +170,32 @@ pub(crate) enum Error {
         /// Who holds it, for people.
         holder: String,
     },
+    /// A MAC was asked for where all have the parent's.
+    #[error(
+        "network {network}, endpoint {endpoint}: no MAC of its own ({mac}) is to be had where containers have the parent's (mode=ipvlan, macvlan_mode=passthru): leave out `--mac-address`; servers know such a container by its client identifier (`driver-opt=client_id=…`)"
+    )]
+    ParentsMac {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint that was refused.
+        endpoint: EndpointId,
+        /// The MAC asked for.
+        mac: MacAddr,
+    },
+    /// A second endpoint where there can be one only.
+    #[error(
+        "network {network}, endpoint {endpoint}: {parent} is in use by {holder}, and with macvlan_mode=passthru there is one container on it: stop that one, or use a network with another mode"
+    )]
+    OnlyOne {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint that was refused.
+        endpoint: EndpointId,
+        /// The parent.
+        parent: String,
+        /// Who has it, for people.
+        holder: String,
+    },
     /// Another child of the parent has the MAC.
     #[error(
         "network {network}, endpoint {endpoint}: MAC {mac} is in use on {parent} by another macvlan child, in whichever namespace it is: a container that has not ended yet, or one of another driver's network. Stop that one, or give this one another MAC"

@@ -21,7 +21,7 @@ use super::endpoint_options::EndpointOptions;
 use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
-use super::mode::{MACVLAN, Mode};
+use super::mode::{MACVLAN, MacvlanMode, Mode};
 use super::options::{NoServer, Options, name};
 use super::pool::{PoolId, Reach, Wish};
 use super::pool_error::PoolError;
@@ -111,6 +111,8 @@ impl Engine {
             Options { no_server: NoServer::Wait, .. } => "no_server=wait",
             // Which leases are for whom is decided when Docker asks for addresses, and the pool is that of no VLAN.
             Options { warm: 1.., .. } => "warm",
+            Options { mode: Mode::Ipvlan, .. } => "mode=ipvlan",
+            Options { mode: Mode::Macvlan(MacvlanMode::Passthru), .. } => "macvlan_mode=passthru",
             Options { vlan: Some(_), mode: Mode::Bridge, .. } => "vlan",
             _ => return Ok(()),
         };

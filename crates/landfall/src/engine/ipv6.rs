@@ -170,7 +170,7 @@ impl Engine {
             let Some(new) = wanted(&joined.segment, joined.mac, &joined.network) else {
                 return Ok(());
             };
-            match Sandbox::open(&joined.path, joined.inside).await? {
+            match Sandbox::open(&joined.path, &joined.inside).await? {
                 Some(sandbox) => {
                     sandbox.change_ipv6(old.unwrap_or(&new), &new, joined.way_out, false).await
                 }
@@ -193,7 +193,7 @@ impl Engine {
             return;
         };
         let withdrawn = async {
-            match Sandbox::open(&path, inside).await? {
+            match Sandbox::open(&path, &inside).await? {
                 Some(sandbox) => sandbox.withdraw_prefixes(&view.configuration.delegated).await,
                 None => Ok(()),
             }

@@ -66,14 +66,14 @@ impl Engine {
         let (inside, mode) = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get(id) else { return };
-            let (link, inside) = (endpoint.host_link, endpoint.inside());
+            let (link, inside) = (endpoint.host_link, endpoint.inside(id));
             let mode = endpoint.network.options.mode;
             // So that its end is no news.
             state.by_link.remove(&link);
             (inside, mode)
         };
         let removed = match inside {
-            Inside::Child(mac) => self.delete_child(sandbox, mac).await,
+            Inside::Child(_) | Inside::Ipvlan(_) => self.delete_child(sandbox, &inside).await,
             Inside::PeerOf(_) => self.delete_own_link(mode, id).await,
         };
         if let Err(error) = removed {
@@ -234,10 +234,10 @@ impl Engine {
             if gateway == endpoint.told_gateway {
                 return;
             }
-            (path.clone(), endpoint.inside())
+            (path.clone(), endpoint.inside(id))
         };
         let removed = async {
-            match Sandbox::open(&path, inside).await? {
+            match Sandbox::open(&path, &inside).await? {
                 Some(sandbox) => sandbox.remove_default_route().await,
                 None => Ok(()),
             }

@@ -428,8 +428,11 @@ impl Endpoint {
     }
 
     /// By what its interface is known in a sandbox.
-    fn inside(&self) -> Inside {
-        if self.is_child() { Inside::Child(self.mac) } else { Inside::PeerOf(self.host_link) }
+    fn inside(&self, id: &EndpointId) -> Inside {
+        match self.network.options.mode {
+            Mode::Bridge => Inside::PeerOf(self.host_link),
+            mode => Inside::child(mode, id, self.mac),
+        }
     }
 
     fn is_child(&self) -> bool {
@@ -446,7 +449,8 @@ impl Options {
     pub(crate) fn access(&self) -> Access {
         match self.mode {
             Mode::Bridge => Access::Bridge(self.vlan),
-            Mode::Macvlan(_) => Access::Parent,
+            mode if mode.has_parents_mac() => Access::ParentAlone,
+            Mode::Macvlan(_) | Mode::Ipvlan => Access::Parent,
         }
     }
 
@@ -460,7 +464,7 @@ impl Options {
 fn own_link(mode: Mode, id: &EndpointId) -> String {
     match mode {
         Mode::Bridge => host_link(id),
-        Mode::Macvlan(_) => container_link(id),
+        Mode::Macvlan(_) | Mode::Ipvlan => container_link(id),
     }
 }
 

@@ -9,6 +9,8 @@ use super::vlan;
 
 /// The mode in which an endpoint is a child of a parent.
 pub(crate) const MACVLAN: &str = "macvlan";
+/// The mode in which an endpoint is a child of a parent and has its MAC.
+pub(crate) const IPVLAN: &str = "ipvlan";
 
 /// How containers reach the segment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,8 @@ pub(crate) enum Mode {
     Bridge,
     /// By macvlan children of a parent.
     Macvlan(MacvlanMode),
+    /// By ipvlan children of a parent, which all have its MAC.
+    Ipvlan,
 }
 
 impl Mode {
@@ -27,7 +31,13 @@ impl Mode {
         match self {
             Mode::Bridge => "bridge",
             Mode::Macvlan(_) => MACVLAN,
+            Mode::Ipvlan => IPVLAN,
         }
+    }
+
+    /// Whether endpoints have the parent's MAC, so that none can be given one.
+    pub(super) fn has_parents_mac(self) -> bool {
+        matches!(self, Mode::Ipvlan | Mode::Macvlan(MacvlanMode::Passthru))
     }
 }
 
@@ -42,6 +52,8 @@ pub(crate) enum MacvlanMode {
     Private,
     /// Through the switch, which must send back what it gets.
     Vepa,
+    /// There is only one, which has the parent's MAC and all that comes in there.
+    Passthru,
 }
 
 /// The options that name the bridge or the parent, as a command line has them: what the user wrote of
@@ -49,8 +61,8 @@ pub(crate) enum MacvlanMode {
 pub(crate) fn uplink(given: &BTreeMap<String, String>) -> String {
     let get = |name| given.get(name).map(String::as_str);
     match get(name::MODE) {
-        Some(MACVLAN) => {
-            format!("-o mode=macvlan -o parent={}", get(name::PARENT).unwrap_or("eth0"))
+        Some(mode @ (MACVLAN | IPVLAN)) => {
+            format!("-o mode={mode} -o parent={}", get(name::PARENT).unwrap_or("eth0"))
         }
         _ => format!("-o bridge={}", get(name::BRIDGE).unwrap_or("br0")),
     }
@@ -97,12 +109,13 @@ pub(super) fn parse<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Uplin
 fn interface<'a>(
     get: &impl Fn(&'static str) -> Given<'a>,
 ) -> Result<(Mode, (&'static str, &'a str)), InvalidOption> {
-    let macvlan = match get(name::MODE) {
-        None | Some((_, "bridge")) => false,
-        Some((_, MACVLAN)) => true,
-        Some((name, value)) => return Err(invalid(name, value, "bridge or macvlan")),
+    let mode = match get(name::MODE) {
+        None | Some((_, "bridge")) => Mode::Bridge,
+        Some((_, MACVLAN)) => Mode::Macvlan(MacvlanMode::default()),
+        Some((_, IPVLAN)) => Mode::Ipvlan,
+        Some((name, value)) => return Err(invalid(name, value, "bridge, macvlan or ipvlan")),
     };
-    if !macvlan {
+    if mode == Mode::Bridge {
         if let Some((name, value)) = get(name::PARENT).or_else(|| get(name::MACVLAN_MODE)) {
             let instead = format!("add `-o mode=macvlan` to `-o {name}={value}`, or leave it out");
             return Err(other_mode(name, "bridge", &instead));
@@ -111,19 +124,25 @@ fn interface<'a>(
     }
     if let Some((name, value)) = get(name::BRIDGE) {
         let instead = format!(
-            "write `-o parent=` with the name of the network card, or leave out mode=macvlan to use the bridge {value}"
+            "write `-o parent=` with the name of the network card, or leave out `mode` to use the bridge {value}"
         );
-        return Err(other_mode(name, MACVLAN, &instead));
+        return Err(other_mode(name, mode.name(), &instead));
+    }
+    if mode == Mode::Ipvlan {
+        if let Some((name, _)) = get(name::MACVLAN_MODE) {
+            let instead = "leave it out; ipvlan children reach each other within the parent";
+            return Err(other_mode(name, IPVLAN, instead));
+        }
+        return Ok((mode, get(name::PARENT).ok_or(InvalidOption::NoParent)?));
     }
     let mode = match get(name::MACVLAN_MODE) {
         None | Some((_, "bridge")) => MacvlanMode::Bridge,
         Some((_, "private")) => MacvlanMode::Private,
         Some((_, "vepa")) => MacvlanMode::Vepa,
-        Some((name, value @ "passthru")) => {
-            let reason = "it would give the container the parent's own MAC, and the host's network with it; bridge, private or vepa";
-            return Err(invalid(name, value, reason));
+        Some((_, "passthru")) => MacvlanMode::Passthru,
+        Some((name, value)) => {
+            return Err(invalid(name, value, "bridge, private, vepa or passthru"));
         }
-        Some((name, value)) => return Err(invalid(name, value, "bridge, private or vepa")),
     };
     Ok((Mode::Macvlan(mode), get(name::PARENT).ok_or(InvalidOption::NoParent)?))
 }
@@ -149,6 +168,7 @@ mod tests {
             ("bridge", MacvlanMode::Bridge),
             ("private", MacvlanMode::Private),
             ("vepa", MacvlanMode::Vepa),
+            ("passthru", MacvlanMode::Passthru),
         ] {
             let options = parse(&[&macvlan[..], &[("macvlan_mode", written)]].concat()).unwrap();
             assert_eq!((options.interface.as_str(), options.mode), ("eth0", Mode::Macvlan(mode)));
@@ -156,8 +176,16 @@ mod tests {
         assert_eq!(parse(&macvlan).unwrap().mode, Mode::Macvlan(MacvlanMode::Bridge));
         assert_eq!(parse(&[("mode", "bridge"), ("bridge", "br0")]).unwrap().mode, Mode::Bridge);
         assert_eq!(parse(&[("mode", "macvlan")]), Err(InvalidOption::NoParent));
-        let error = parse(&[&macvlan[..], &[("macvlan_mode", "passthru")]].concat()).unwrap_err();
+        let error = parse(&[&macvlan[..], &[("macvlan_mode", "source")]].concat()).unwrap_err();
         assert!(matches!(error, InvalidOption::Value { name: "macvlan_mode", .. }), "{error}");
+        let ipvlan = [("mode", "ipvlan"), ("parent", "eth0")];
+        assert_eq!(parse(&ipvlan).unwrap().mode, Mode::Ipvlan);
+        assert_eq!(parse(&[("mode", "ipvlan")]), Err(InvalidOption::NoParent));
+        let passthru = [macvlan[0], macvlan[1], ("macvlan_mode", "passthru")];
+        for options in [&ipvlan[..], &passthru] {
+            let error = parse(&[options, &[("ipv6", "auto")]].concat()).unwrap_err();
+            assert!(matches!(error, InvalidOption::Value { name: "ipv6", .. }), "{error}");
+        }
         let bridge = ("bridge", "br0");
         for (written, refused) in [
             (&[bridge, ("parent", "eth0")][..], "parent"),
@@ -165,6 +193,8 @@ mod tests {
             (&[("parent", "eth0")], "parent"),
             (&[macvlan[0], macvlan[1], bridge], "bridge"),
             (&[macvlan[0], macvlan[1], ("dhcp_guard", "true")], "dhcp_guard"),
+            (&[ipvlan[0], ipvlan[1], ("macvlan_mode", "private")], "macvlan_mode"),
+            (&[ipvlan[0], ipvlan[1], ("dhcp_guard", "true")], "dhcp_guard"),
         ] {
             let error = parse(written).unwrap_err();
             assert!(

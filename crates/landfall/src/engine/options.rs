@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::applied::Applied;
 use super::identity::Identity;
-use super::mode::{self, MACVLAN, Mode, Uplink, other_mode};
+use super::mode::{self, Mode, Uplink, other_mode};
 
 /// Keys of the engine itself, which travel in the same map.
 const ENGINE_PREFIX: &str = "com.docker.network.";
@@ -168,7 +168,7 @@ pub(crate) enum InvalidOption {
     NoBridge,
     /// An option without which there is no network of macvlan children.
     #[error(
-        "option parent is missing: with mode=macvlan name the network card that is connected to the LAN, as in `-o mode=macvlan -o parent=eth0`"
+        "option parent is missing: with mode=macvlan or mode=ipvlan name the network card that is connected to the LAN, as in `-o mode=macvlan -o parent=eth0`"
     )]
     NoParent,
     /// An option that means nothing in the network's mode.
@@ -222,7 +222,7 @@ impl Options {
         let dhcp_guard = flag(get(name::DHCP_GUARD), false)?;
         if dhcp_guard && mode != Mode::Bridge {
             let instead = "its containers have no link on this host that could be guarded; guard the switch's port, or use a bridge";
-            return Err(other_mode(name::DHCP_GUARD, MACVLAN, instead));
+            return Err(other_mode(name::DHCP_GUARD, mode.name(), instead));
         }
         let ipv4 = flag(get(name::IPV4), true)?;
         let validate_dhcp = flag(get(name::VALIDATE_DHCP), false)?;
@@ -242,6 +242,13 @@ impl Options {
                         "the network has no IPv4, and so no leases to take in advance",
                     ));
                 }
+                Ok(1..=MOST_WARM) if mode.has_parents_mac() => {
+                    return Err(invalid(
+                        name,
+                        value,
+                        "leases go by MACs, and here all containers have the parent's: leave it out",
+                    ));
+                }
                 Ok(1..=MOST_WARM) if identity.client_id.is_some() => {
                     let reason =
                         "no two leases have the same client_id: leave out one of the two options";
@@ -252,6 +259,14 @@ impl Options {
             },
         };
         let mut ipv6 = ipv6(get)?;
+        if ipv6.is_some() && mode.has_parents_mac() {
+            let reason = "not where containers have the parent's MAC (mode=ipvlan, macvlan_mode=passthru): false, or another mode";
+            return Err(invalid(
+                name::IPV6,
+                get(name::IPV6).map_or("", |(_, value)| value),
+                reason,
+            ));
+        }
         match &mut ipv6 {
             None if !ipv4 => return Err(InvalidOption::NoFamily),
             // Else a container would start with no address at all.

@@ -104,7 +104,8 @@ impl Reach {
     pub(super) fn of(mode: Mode) -> Reach {
         match mode {
             Mode::Bridge => Reach::Bridge,
-            Mode::Macvlan(_) => Reach::Macvlan,
+            // Of its own MAC an endpoint there has none, and no pool.
+            Mode::Macvlan(_) | Mode::Ipvlan => Reach::Macvlan,
         }
     }
 

@@ -12,7 +12,9 @@ use net::{Lifetime, Link, Netlink, Netns, Route};
 use wire::MacAddr;
 
 use super::guest::INIT;
-use super::with_prefix;
+use super::ids::EndpointId;
+use super::mode::Mode;
+use super::{container_link, with_prefix};
 use crate::store::NetworkRecord;
 
 /// An endpoint's interface in a container.
@@ -28,21 +30,34 @@ pub(super) struct Sandbox {
 }
 
 /// By what an endpoint's interface is known in a sandbox, where its name is the engine's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Inside {
     /// It is the other end of the veth of which the host has the end with this index.
     PeerOf(u32),
     /// It is the macvlan child with this MAC, of a parent elsewhere.
     Child(MacAddr),
+    /// It is the ipvlan child with this alias: all have one MAC.
+    Ipvlan(String),
 }
 
 impl Inside {
-    pub(super) fn is(self, link: &Link) -> bool {
+    /// A child of a parent.
+    pub(super) fn child(mode: Mode, id: &EndpointId, mac: MacAddr) -> Inside {
+        match mode {
+            Mode::Ipvlan => Inside::Ipvlan(container_link(id)),
+            Mode::Bridge | Mode::Macvlan(_) => Inside::Child(mac),
+        }
+    }
+
+    pub(super) fn is(&self, link: &Link) -> bool {
         let kind = link.kind.as_deref();
         link.peer_netnsid.is_some()
             && match self {
-                Inside::PeerOf(end) => kind == Some("veth") && link.peer_index == Some(end),
-                Inside::Child(mac) => kind == Some("macvlan") && link.mac == Some(mac),
+                Inside::PeerOf(end) => kind == Some("veth") && link.peer_index == Some(*end),
+                Inside::Child(mac) => kind == Some("macvlan") && link.mac == Some(*mac),
+                Inside::Ipvlan(alias) => {
+                    kind == Some("ipvlan") && link.alias.as_deref() == Some(alias)
+                }
             }
     }
 }
@@ -87,7 +102,7 @@ impl NetworkRecord {
 impl Sandbox {
     /// Enters the network namespace at `path` and finds an endpoint's interface there; none if it is not
     /// there (any more).
-    pub(super) async fn open(path: &Path, inside: Inside) -> net::Result<Option<Sandbox>> {
+    pub(super) async fn open(path: &Path, inside: &Inside) -> net::Result<Option<Sandbox>> {
         let netns = open_netns(path)?;
         let links = Netlink::in_netns(&netns)?;
         let found = links.links().await?.into_iter().find(|link| inside.is(link));

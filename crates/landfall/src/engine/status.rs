@@ -118,7 +118,7 @@ impl Endpoint {
             bridge: self.network.options.interface.clone(),
             host_interface: match self.network.options.mode {
                 Mode::Bridge => host_link(id),
-                Mode::Macvlan(_) => self.network.options.interface.clone(),
+                Mode::Macvlan(_) | Mode::Ipvlan => self.network.options.interface.clone(),
             },
             interface: self.interface.as_ref().filter(|_| lives).map(|(_, name)| name.to_string()),
             mac: self.mac,

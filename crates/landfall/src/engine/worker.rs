@@ -223,7 +223,7 @@ impl Engine {
             mac: endpoint.mac,
             network: endpoint.network.clone(),
             path: path.clone(),
-            inside: endpoint.inside(),
+            inside: endpoint.inside(id),
             live: endpoint.live(),
             way_out: endpoint.way_out,
             interface: endpoint.interface.clone(),
@@ -251,7 +251,7 @@ impl Engine {
         };
         let told6 = ipv6::as_told(told6);
         let configured = async {
-            let Some(mut sandbox) = Sandbox::open(&path, inside).await? else { return Ok(None) };
+            let Some(mut sandbox) = Sandbox::open(&path, &inside).await? else { return Ok(None) };
             if let Some(lease) = segment.view(mac).and_then(|view| view.lease) {
                 let new = network.configured(&lease);
                 let old = if told == Some(with_prefix(&lease)) {
@@ -361,7 +361,7 @@ impl Engine {
             let Some(Joined { network, path, inside, live, .. }) = self.joined(id) else {
                 return Ok(());
             };
-            let found = match Sandbox::open(&path, inside).await {
+            let found = match Sandbox::open(&path, &inside).await {
                 Err(error) if live == Live::Child && error.is_not_found() => None,
                 opened => opened?,
             };

@@ -96,6 +96,7 @@ impl Segment {
         patience: Duration,
         start: Start,
     ) -> Result<Option<Lease>, AcquireError> {
+        let config = self.on_this_link(config);
         let now = tokio::time::Instant::now();
         let (mac, until, silent_at) = (config.mac, now + patience, now + dhcp::REBOOT_SILENCE);
         let fresh = matches!(begin, Begin::Fresh);
@@ -163,6 +164,15 @@ impl Segment {
         Ok(lease)
     }
 
+    /// Where all have the parent's MAC, so has this one; and answers are broadcast, as none has the address yet by which
+    /// the kernel tells them apart.
+    fn on_this_link(&self, config: Config) -> Config {
+        match self.shared_mac {
+            Some(link) => Config { link: Some(link), broadcast: true, ..config },
+            None => config,
+        }
+    }
+
     /// Asks for the first offer of a server, as the lease that it would be, and takes nothing. `asker` is no endpoint of the
     /// segment's.
     pub(crate) async fn ask_for_an_offer(
@@ -172,6 +182,7 @@ impl Segment {
         patience: Duration,
     ) -> Result<Lease, AcquireError> {
         let (offered, offer) = oneshot::channel();
+        let config = self.on_this_link(config);
         let mac = config.mac;
         let waiting = Some(Waiting::Offered(offered));
         self.insert(asker, Client::new(config, seed()), None, waiting)?;
@@ -248,7 +259,7 @@ impl Segment {
     /// address is in use until a server says otherwise.
     pub(crate) fn assume(&self, owner: &EndpointId, config: Config, mut last: Lease) {
         let (mac, now) = (config.mac, now());
-        let config = Config { on_loss: OnLoss::Keep, ..config };
+        let config = Config { on_loss: OnLoss::Keep, ..self.on_this_link(config) };
         last.expires_at = now;
         let mut state = self.lock();
         if let Some(entry) = state.clients.get_mut(&mac).filter(|entry| entry.owner == *owner) {
@@ -267,6 +278,7 @@ impl Segment {
         lease: Lease,
         live: Option<Live>,
     ) -> Result<(), AcquireError> {
+        let config = self.on_this_link(config);
         let mac = config.mac;
         self.place(owner, Client::resume(config, lease, seed(), now()), live).await?;
         self.settle(&mut self.lock(), mac);
@@ -280,6 +292,7 @@ impl Segment {
         config: Config,
         live: Option<Live>,
     ) -> Result<(), AcquireError> {
+        let config = self.on_this_link(config);
         self.place(owner, Client::new(config, seed()), live).await
     }
 

@@ -1,6 +1,6 @@
 //! What moves a segment: frames that come in, timers that fire, and what clients say in answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use dhcp::Instant;
@@ -20,6 +20,8 @@ use crate::engine::api::Ipv4Counters;
 use crate::engine::counters::Heard;
 use crate::fault::point;
 
+/// `xid` in a BOOTP message (RFC 951 §3).
+const XID: std::ops::Range<usize> = 4..8;
 /// `chaddr` in a BOOTP message (RFC 951 §3).
 const CHADDR: std::ops::Range<usize> = 28..34;
 /// Where a frame says what it carries.
@@ -150,8 +152,7 @@ impl Segment {
         let concerned = match &frame.payload {
             Payload::Udp4(datagram) if datagram.destination.port() == port::CLIENT => {
                 state.silent = false;
-                let chaddr = datagram.payload.get(CHADDR).and_then(|b| b.try_into().ok());
-                chaddr.map(MacAddr).into_iter().collect()
+                self.meant_by(&state.clients, datagram.payload)
             }
             Payload::Udp4(_) | Payload::Udp6(_) | Payload::Nd(_) => BTreeSet::new(),
             Payload::Arp(arp) => state.hearing.concerned_by(arp),
@@ -166,6 +167,22 @@ impl Segment {
                 self.follow(state, mac);
             }
         }
+    }
+
+    /// The client that a server's message is for: that with its MAC; where all have one, that with its transaction.
+    fn meant_by(
+        &self,
+        clients: &HashMap<MacAddr, Box<Entry>>,
+        message: &[u8],
+    ) -> BTreeSet<MacAddr> {
+        let chaddr = message.get(CHADDR).and_then(|bytes| bytes.try_into().ok()).map(MacAddr);
+        if self.shared_mac.is_none() || chaddr != self.shared_mac {
+            return chaddr.into_iter().collect();
+        }
+        let xid = message.get(XID).and_then(|bytes| bytes.try_into().ok());
+        let Some(xid) = xid.map(u32::from_be_bytes) else { return BTreeSet::new() };
+        let meant = clients.iter().filter(|(_, entry)| entry.client.awaits(xid));
+        meant.map(|(mac, _)| *mac).collect()
     }
 
     /// Counts what a client has made of a datagram, and says which was of no use.

@@ -29,6 +29,12 @@ impl Line {
         Ok(Line { hears, speaks: Some(speaks) })
     }
 
+    /// At a parent that has no child of Landfall's.
+    pub(super) fn at_parent_alone(parent: u32) -> net::Result<Line> {
+        let hears = PacketSocket::open(parent, &Filter::nothing(), Sees::Incoming)?;
+        Ok(Line { hears, speaks: None })
+    }
+
     /// A second one at the same place, for what is sent to groups as well.
     pub(super) fn another(&self, home: &Netns) -> net::Result<Line> {
         let hears = self.hears.ifindex();

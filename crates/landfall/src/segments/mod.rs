@@ -40,6 +40,8 @@ pub(crate) enum Access {
     Bridge(Option<u16>),
     /// A parent, with a macvlan child for each endpoint.
     Parent,
+    /// A parent that admits no child of Landfall's own, whose MAC the endpoints have.
+    ParentAlone,
 }
 
 /// An endpoint's link that is up in a sandbox, as far as it matters for what the port hears.
@@ -139,6 +141,7 @@ impl Segments {
                 port::open(host, home, home_links, &self.instance, (&link, vlan)).await?
             }
             Access::Parent => parent::open(home, home_links, host, &self.instance, &link).await?,
+            Access::ParentAlone => parent::open_alone(&link)?,
         };
         let timer = BootTimer::new()
             .map_err(|source| PortError::Kernel { interface: link.name.clone(), source })?;
@@ -151,7 +154,7 @@ impl Segments {
     async fn find(&self, name: &str, access: Access) -> Result<Link, PortError> {
         match access {
             Access::Bridge(vlan) => port::find_bridge(&self.host, name, vlan).await,
-            Access::Parent => self.parent(name).await,
+            Access::Parent | Access::ParentAlone => self.parent(name, access).await,
         }
     }
 
@@ -243,6 +246,7 @@ impl Segments {
                 let child = self.home_links.link_by_index(child).await?;
                 Ok(child.is_some_and(|child| child.peer_index == Some(now.index)))
             }
+            None if !segment.is_on_bridge() => Ok(segment.index() == now.index),
             None => {
                 let outer = self.host.link_by_index(segment.port()).await?;
                 Ok(outer.is_some_and(|outer| outer.master == Some(now.index)))
@@ -254,6 +258,7 @@ impl Segments {
     async fn remove_port(&self, segment: &Segment) {
         let removed = match segment.own_child() {
             Some(child) => self.home_links.delete_link(child).await,
+            None if !segment.is_on_bridge() => Ok(()),
             None => self.host.delete_link(segment.port()).await,
         };
         if let Err(error) = removed
@@ -301,7 +306,7 @@ impl Segments {
     ) -> Result<Option<Link>, PortError> {
         let link = match access {
             Access::Bridge(vlan) => Some(port::find_bridge(&self.host, name, vlan).await?),
-            Access::Parent => self.look_for_parent(name).await?,
+            Access::Parent | Access::ParentAlone => self.look_for_parent(name, access).await?,
         };
         if let Some(link) = &link {
             self.is_up(link, access).await?;
@@ -315,7 +320,9 @@ impl Segments {
         }
         Err(match access {
             Access::Bridge(_) => PortError::Down(link.name.clone()),
-            Access::Parent => PortError::ParentDown(self.lowest_down(link).await),
+            Access::Parent | Access::ParentAlone => {
+                PortError::ParentDown(self.lowest_down(link).await)
+            }
         })
     }
 
@@ -340,10 +347,10 @@ impl Segments {
             segment.stop();
             self.remove_port(&segment).await;
         }
-        if access == Access::Parent {
+        if !matches!(access, Access::Bridge(_)) {
             // Nobody else needs it meanwhile.
-            let _open = self.open.lock().await;
-            if unused() {
+            let open = self.open.lock().await;
+            if unused() && !open.values().any(|segment| segment.interface() == name) {
                 self.remove_vlan(name).await;
             }
         }

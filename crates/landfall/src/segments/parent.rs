@@ -5,13 +5,14 @@
 
 use net::{Link, LinkWatch, Macvlan, MacvlanMode, Netlink, Netns};
 
+use super::Access;
 use super::hearing::Hearing;
 use super::line::Line;
 use super::port::{OPENING, Port, PortError, name};
 use crate::engine::vlan;
 
 /// Finds a parent.
-pub(super) async fn find(host: &Netlink, name: &str) -> Result<Link, PortError> {
+pub(super) async fn find(host: &Netlink, name: &str, access: Access) -> Result<Link, PortError> {
     let kernel = |source| PortError::Kernel { interface: name.to_owned(), source };
     let link = host.link(name).await.map_err(kernel)?;
     let link = link.ok_or_else(|| match vlan::impossible(name) {
@@ -21,7 +22,7 @@ pub(super) async fn find(host: &Netlink, name: &str) -> Result<Link, PortError> 
     let unfit = |why, instead| PortError::Unfit { name: name.to_owned(), why, instead };
     match link.kind.as_deref() {
         Some("bridge") => {
-            let instead = format!("leave out mode=macvlan, and write `-o bridge={name}`");
+            let instead = format!("leave out `mode`, and write `-o bridge={name}`");
             return Err(unfit("is a bridge".to_owned(), instead));
         }
         Some(kind @ ("macvlan" | "macvtap" | "ipvlan" | "ipvtap")) => {
@@ -37,7 +38,7 @@ pub(super) async fn find(host: &Netlink, name: &str) -> Result<Link, PortError> 
             None => ("another link".to_owned(), false),
         };
         let instead = match is_bridge {
-            true => format!("write `-o bridge={master}` and leave out mode=macvlan"),
+            true => format!("write `-o bridge={master}` and leave out `mode`"),
             false => format!("write `-o parent={master}`"),
         };
         return Err(unfit(
@@ -45,12 +46,12 @@ pub(super) async fn find(host: &Netlink, name: &str) -> Result<Link, PortError> 
             instead,
         ));
     }
-    is_ethernet(&link)?;
+    is_ethernet(&link, access)?;
     Ok(link)
 }
 
 /// Fails for what is no network card with a cable, nor like one.
-pub(super) fn is_ethernet(link: &Link) -> Result<(), PortError> {
+pub(super) fn is_ethernet(link: &Link, access: Access) -> Result<(), PortError> {
     let unfit = |why: &str, instead: &str| PortError::Unfit {
         name: link.name.clone(),
         why: why.to_owned(),
@@ -60,9 +61,9 @@ pub(super) fn is_ethernet(link: &Link) -> Result<(), PortError> {
         let instead = "name the network card that is connected to the LAN (`ip -br link`)";
         return Err(unfit("is no Ethernet interface", instead));
     }
-    if net::link::is_wireless(&link.name) {
+    if access == Access::Parent && net::link::is_wireless(&link.name) {
         let why = "is wireless, and an access point lets no other MAC than the card's own pass";
-        return Err(unfit(why, "name a wired one (`ip -br link`)"));
+        return Err(unfit(why, "name a wired one (`ip -br link`), or write `-o mode=ipvlan`"));
     }
     Ok(())
 }
@@ -103,7 +104,15 @@ pub(super) async fn open(
     }
     let line = Line::at_parent(home, parent.index, child).map_err(kernel)?;
     let hearing = Hearing::of(line.hears(), &parent.name).map_err(kernel)?;
-    Ok(Port { seen: parent.index, own_child: Some(child), line, hearing })
+    Ok(Port { seen: parent.index, own_child: Some(child), shared_mac: None, line, hearing })
+}
+
+/// What is said and heard at a parent itself.
+pub(super) fn open_alone(parent: &Link) -> Result<Port, PortError> {
+    let kernel = |source| PortError::Kernel { interface: parent.name.clone(), source };
+    let line = Line::at_parent_alone(parent.index).map_err(kernel)?;
+    let hearing = Hearing::of(line.hears(), &parent.name).map_err(kernel)?;
+    Ok(Port { seen: parent.index, own_child: None, shared_mac: parent.mac, line, hearing })
 }
 
 async fn adopt(home_links: &Netlink, name: &str, parent: &Link) -> Result<Option<u32>, net::Error> {

@@ -39,7 +39,7 @@ pub(crate) enum PortError {
     )]
     NoParent(String),
     /// The link cannot be a parent.
-    #[error("{name} {why}, so it cannot be the parent of macvlan children: {instead}")]
+    #[error("{name} {why}, so it cannot be a parent: {instead}")]
     Unfit {
         /// The link.
         name: String,
@@ -109,6 +109,8 @@ pub(super) struct Port {
     pub(super) seen: u32,
     /// Landfall's child of the parent, in its own namespace.
     pub(super) own_child: Option<u32>,
+    /// The parent's MAC, where the endpoints have it.
+    pub(super) shared_mac: Option<MacAddr>,
     /// Reads and writes there.
     pub(super) line: Line,
     /// What it hears.
@@ -225,7 +227,7 @@ pub(super) async fn open(
             "the port is not forwarding yet: spanning tree is on, which takes up to 30 s once"
         );
     }
-    Ok(Port { seen: outer, own_child: None, line, hearing })
+    Ok(Port { seen: outer, own_child: None, shared_mac: None, line, hearing })
 }
 
 /// Makes a port of a bridge a member of the VLAN, if one is wanted, and of no other.

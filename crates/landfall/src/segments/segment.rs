@@ -45,6 +45,8 @@ pub(crate) struct Segment {
     port: u32,
     /// Landfall's own child of a parent; none on a bridge.
     own_child: Option<u32>,
+    /// The MAC that all its clients have on the wire; none: each has its own.
+    pub(super) shared_mac: Option<MacAddr>,
     pub(super) host: Netlink,
     pub(super) me: Weak<Segment>,
     pub(super) line: Line,
@@ -90,6 +92,7 @@ impl Segment {
             index: interface.index,
             port: port.seen,
             own_child: port.own_child,
+            shared_mac: port.shared_mac,
             host,
             me: me.clone(),
             line: port.line,
@@ -112,6 +115,11 @@ impl Segment {
         let driver = tokio::spawn(segment.clone().drive()).abort_handle();
         segment.lock().driver = Some(driver);
         segment
+    }
+
+    /// Whether it is reached by a bridge: a parent is seen itself.
+    pub(super) fn is_on_bridge(&self) -> bool {
+        self.port != self.index
     }
 
     /// The name of the bridge or the parent.
@@ -383,7 +391,7 @@ impl Segment {
     /// The port holds the endpoint's place: frames for its MAC come to the port, which answers
     /// ARP for its address.
     pub(super) async fn hold(&self, mac: MacAddr) {
-        if self.own_child.is_none() {
+        if self.is_on_bridge() {
             self.point(mac, self.port).await;
         }
         self.with(mac, |client, _| client.hold(true));

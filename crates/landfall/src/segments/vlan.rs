@@ -9,7 +9,7 @@ use net::sysctl::{Ipv6Settings, ipv6_of};
 use net::{Link, Netns};
 
 use super::port::{self, PortError};
-use super::{Segments, parent};
+use super::{Access, Segments, parent};
 use crate::engine::vlan::of;
 
 /// What the kind of such a link is called.
@@ -31,24 +31,28 @@ impl Segments {
     }
 
     /// The parent of that name; none: it is to be made, and can be.
-    pub(super) async fn look_for_parent(&self, name: &str) -> Result<Option<Link>, PortError> {
-        match parent::find(&self.host, name).await {
+    pub(super) async fn look_for_parent(
+        &self,
+        name: &str,
+        access: Access,
+    ) -> Result<Option<Link>, PortError> {
+        match parent::find(&self.host, name, access).await {
             Ok(link) => {
                 self.is_of_its_name(&link).await?;
                 Ok(Some(link))
             }
             Err(PortError::NoParent(_)) if let Some((lower, id)) = of(name) => {
-                self.lower(name, lower, id).await.map(|_| None)
+                self.lower(name, (lower, id), access).await.map(|_| None)
             }
             Err(error) => Err(error),
         }
     }
 
     /// The parent of that name, made if it is missing and the name says of which VLAN.
-    pub(super) async fn parent(&self, name: &str) -> Result<Link, PortError> {
-        match (self.look_for_parent(name).await?, of(name)) {
+    pub(super) async fn parent(&self, name: &str, access: Access) -> Result<Link, PortError> {
+        match (self.look_for_parent(name, access).await?, of(name)) {
             (Some(link), _) => Ok(link),
-            (None, Some((lower, id))) => self.make_vlan(name, lower, id).await,
+            (None, Some(of)) => self.make_vlan(name, of, access).await,
             (None, None) => Err(PortError::NoParent(name.to_owned())),
         }
     }
@@ -76,7 +80,12 @@ impl Segments {
     }
 
     /// What an interface of a VLAN is to stand on.
-    async fn lower(&self, name: &str, lower: &str, id: u16) -> Result<Link, PortError> {
+    async fn lower(
+        &self,
+        name: &str,
+        (lower, id): (&str, u16),
+        access: Access,
+    ) -> Result<Link, PortError> {
         let kernel = |source| PortError::Kernel { interface: name.to_owned(), source };
         let unfit = |why: String, instead: &str| PortError::Unfit {
             name: lower.to_owned(),
@@ -85,7 +94,7 @@ impl Segments {
         };
         let found = self.host.link(lower).await.map_err(kernel)?;
         let found = found.ok_or_else(|| PortError::NoParent(lower.to_owned()))?;
-        parent::is_ethernet(&found)?;
+        parent::is_ethernet(&found, access)?;
         if !found.up {
             return Err(PortError::ParentDown(lower.to_owned()));
         }
@@ -115,9 +124,14 @@ impl Segments {
         link.name.clone()
     }
 
-    async fn make_vlan(&self, name: &str, lower: &str, id: u16) -> Result<Link, PortError> {
+    async fn make_vlan(
+        &self,
+        name: &str,
+        (lower, id): (&str, u16),
+        access: Access,
+    ) -> Result<Link, PortError> {
         let kernel = |source| PortError::Kernel { interface: name.to_owned(), source };
-        let lower = self.lower(name, lower, id).await?;
+        let lower = self.lower(name, (lower, id), access).await?;
         let here = Netns::current().map_err(kernel)?;
         let born_as = port::name(&self.instance, lower.index, Some(id));
         // Of a run that was killed between the two steps.

@@ -60,11 +60,10 @@ impl Container {
         // As engines do since 26.0.2.
         let disabled = if endpoint.address6.is_empty() { "1" } else { "0" };
         self.ns.sysctl(&format!("ipv6/conf/{link}/disable_ipv6"), disabled).unwrap();
-        let mut lines = format!(
-            "link set {link} down\nlink set {link} name {interface}\n\
-             link set {interface} address {}\n",
-            endpoint.mac
-        );
+        let mut lines = format!("link set {link} down\nlink set {link} name {interface}\n");
+        if !endpoint.mac.is_empty() {
+            lines += &format!("link set {interface} address {}\n", endpoint.mac);
+        }
         if !endpoint.address.is_empty() {
             lines += &format!("addr add {} dev {interface}\n", endpoint.address);
         }

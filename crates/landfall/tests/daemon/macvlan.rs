@@ -302,6 +302,51 @@ fn other_modes() {
 }
 
 #[test]
+fn the_only_one_on_a_parent() {
+    let lan = lan(LanOptions::default());
+    lan.host_ns().ip_batch("link set eth0 address 02:00:00:00:00:55\n").unwrap();
+    let mut site = Site::on(lan);
+    let server = Server::start(site.lan.router_ns(), "eth0", short_by_mac);
+    let before = link(site.host(), PARENT);
+    let passthru = ("macvlan_mode", "passthru");
+    network(&site, &[passthru]);
+    let refused = |name, mac| site.try_create("lan", name, mac).unwrap_err();
+    let refusal = refused("web", MAC);
+    assert!(refusal.contains("no MAC of its own"), "{refusal}");
+    assert!(refusal.contains("leave out `--mac-address`"), "{refusal}");
+
+    let container = site.run("lan", "web", "");
+    assert_eq!(container.endpoint.mac, "", "there is none to be set");
+    assert_eq!(container.cidrs(), ["10.77.1.85/16"]);
+    let inside = link(&container.ns, "eth0");
+    assert_eq!(inside["linkinfo"]["info_data"]["mode"], "passthru", "{inside}");
+    assert_eq!(inside["address"], "02:00:00:00:00:55");
+    assert!(container.ping(Lan::ROUTER) && site.lan.laptop_ns().ping(container.ip()).unwrap());
+    assert_eq!(link_names(&home(&site)), ["lo"], "no child of Landfall's own");
+    settled(&site, "web");
+    let refusal = refused("db", "");
+    assert!(refusal.contains("there is one container on it"), "{refusal}");
+
+    // The server's answer to a unicast is heard, also by the next daemon.
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    let mark = server.mark();
+    let renewal = server.wait_after(mark, "a renewal", SOON, prolongs);
+    assert_eq!(renewal.to, Lan::ROUTER);
+    eventually("renewed", SOON, || match site.leases("renewed") {
+        0 => Err("no renewal".to_owned()),
+        _ => Ok(()),
+    });
+    assert_eq!(server.count(MessageType::Discover), 1);
+
+    container.stop(&site);
+    server.wait_count(MessageType::Release, 1);
+    assert_eq!(site.links(), LINKS);
+    site.delete_network("lan");
+    assert_eq!(link(site.host(), PARENT), before, "nothing of the parent has changed");
+}
+
+#[test]
 fn a_vlan_that_cannot_be() {
     let site = site();
     site.host().ip_batch("link add down0 type veth peer name far0\n").unwrap();

@@ -7,6 +7,7 @@
 
 #[path = "../daemon/container.rs"]
 mod container;
+mod ipvlan;
 #[path = "../daemon/site.rs"]
 mod site;
 mod vlan;

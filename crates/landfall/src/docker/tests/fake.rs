@@ -45,7 +45,7 @@ impl Fake {
         Fake {
             does,
             attachment: Attachment {
-                mac: "02:1f:00:00:00:07".parse().unwrap(),
+                mac: Some("02:1f:00:00:00:07".parse().unwrap()),
                 address: Some("192.168.7.20/24".parse().unwrap()),
                 address6: None,
             },

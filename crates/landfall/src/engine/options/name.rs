@@ -2,13 +2,13 @@
 
 /// Keep a log of what happens to the network's endpoints in the state folder; `false`.
 pub(crate) const AUDIT_LOG: &str = "audit_log";
-/// The bridge that is the LAN's port on this host. Required, except with `mode=macvlan`.
+/// The bridge that is the LAN's port on this host. Required, except with `mode=macvlan` and `mode=ipvlan`.
 pub(crate) const BRIDGE: &str = "bridge";
-/// How containers reach the segment: `bridge` or `macvlan`.
+/// How containers reach the segment: `bridge`, `macvlan` or `ipvlan`.
 pub(crate) const MODE: &str = "mode";
-/// The network card that is the LAN's port on this host. Required with `mode=macvlan`.
+/// The network card that is the LAN's port on this host. Required with `mode=macvlan` and `mode=ipvlan`.
 pub(crate) const PARENT: &str = "parent";
-/// How containers on one parent reach each other: `bridge`, `private` or `vepa`.
+/// How containers on one parent reach each other: `bridge`, `private`, `vepa` or `passthru`.
 pub(crate) const MACVLAN_MODE: &str = "macvlan_mode";
 /// The VLAN, of those that the bridge keeps apart or that the parent carries: 1 to 4094. None: what comes without a tag.
 pub(crate) const VLAN: &str = "vlan";

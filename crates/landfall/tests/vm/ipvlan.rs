@@ -1,0 +1,74 @@
+//! Containers that are ipvlan children of a network card, and share its MAC.
+
+use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Message, ServerOptions};
+
+use crate::site::{SOON, Site, eventually, ip_json, same};
+
+const IPVLAN: [(&str, &str); 2] = [("mode", "ipvlan"), ("parent", "eth0")];
+
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn all_share_the_parents_mac() {
+    let lan = Lan::new(LanOptions::default()).unwrap();
+    let card =
+        "link add wire type veth peer name eth0\nlink set wire master br0 up\nlink set eth0 up\n";
+    lan.host_ns().ip_batch(card).unwrap();
+    let options = ServerOptions { renew: Some(5), ..ServerOptions::default() };
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
+    let mut site = Site::on(lan);
+    let mac = ip_json(site.host(), &["link", "show", "eth0"])[0]["address"].clone();
+    let mac = mac.as_str().unwrap().to_owned();
+    site.network("lan", &IPVLAN);
+    let refusal = site.try_create("lan", "bad", "02:00:00:00:00:42").unwrap_err();
+    assert!(refusal.contains("leave out `--mac-address`"), "{refusal}");
+
+    let (web, db) = (site.run("lan", "web", ""), site.run("lan", "db", ""));
+    for container in [&web, &db] {
+        assert_eq!(container.endpoint.mac, "", "there is none to be set");
+        let inside = &ip_json(&container.ns, &["link", "show", "eth0"])[0];
+        assert_eq!(inside["linkinfo"]["info_kind"], "ipvlan", "{inside}");
+        assert_eq!(inside["linkinfo"]["info_data"]["mode"], "l2", "{inside}");
+        assert_eq!(inside["address"], mac.as_str());
+        assert_eq!(container.routes(), ["default via 10.77.0.1 dev eth0"]);
+        assert!(container.ping(Lan::ROUTER));
+        assert!(site.lan.laptop_ns().ping(container.ip()).unwrap());
+    }
+    assert!(web.ip() != db.ip() && web.ping(db.ip()));
+    // What tells them apart is an identifier of IAID and DUID (RFC 4361).
+    let table = server.table().unwrap();
+    let mine: Vec<&str> = table.lines().filter(|line| line.contains(&mac)).collect();
+    assert!(mine.len() == 2 && mine.iter().all(|line| line.contains(" ff:")), "{table}");
+
+    // The server's answer to a unicast is heard, also by the next daemon.
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    let mark = server.log().mark();
+    for container in [&web, &db] {
+        let (ip, acknowledged) = (container.ip().to_string(), server.words(Message::Ack));
+        let of_it = |line: &str| line.contains(acknowledged) && line.contains(&ip);
+        server.log().wait_after(mark, "a renewal", of_it, SOON).unwrap();
+    }
+    eventually("both have renewed", SOON, || same(site.leases("renewed") >= 2, &true));
+    assert_eq!(server.log().grep(server.words(Message::Discover)).len(), 2);
+    eventually("their interfaces are known", SOON, || {
+        let of = |name| site.shown(name)["interface"].clone();
+        same([of("web"), of("db")], &["eth0".into(), "eth0".into()])
+    });
+
+    // A parent with ipvlan children admits no macvlan child.
+    let macvlan = [("mode", "macvlan"), ("parent", "eth0")];
+    let refusal = site.call("CreateNetwork", &site.network_argument("bad", &macvlan)).unwrap_err();
+    assert!(refusal.contains("eth0 is in use by something"), "{refusal}");
+
+    let ip = web.ip();
+    web.stop(&site);
+    assert!(!db.ping(ip) && db.ping(Lan::ROUTER), "each has a link of its own");
+    db.stop(&site);
+    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
+    site.delete_network("lan");
+    let links = site.links();
+    assert!(
+        !links.iter().any(|name| name.starts_with('l') && name != "lo" && name != "laptop"),
+        "{links:?}"
+    );
+}
