@@ -314,6 +314,7 @@ mod tests {
             others: Arc::default(),
             mac: None,
             address: None,
+            options: BTreeMap::new(),
         }
     }
 

@@ -164,6 +164,8 @@ struct State {
     bridges: Bridges,
     /// What the runtime has asked for to make a network, each time.
     pools: Vec<Pool>,
+    /// The bridges and parents whose servers are asked for that just now.
+    asking: Vec<String>,
     counters: api::Counters,
     /// What the store has records of that cannot be read. They are left alone.
     unreadable_networks: HashMap<NetworkId, Unreadable>,

@@ -159,6 +159,7 @@ impl Engine {
             let mut networks = state.networks.values();
             !networks.any(|network| network.options.interface == *interface)
                 && !state.pools.iter().any(|pool| pool.id.is_on(interface))
+                && !state.asking.iter().any(|asked| asked == interface)
                 && !state.endpoints.values().any(|endpoint| {
                     endpoint.network.apart && endpoint.network.options.interface == *interface
                 })
