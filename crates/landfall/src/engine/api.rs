@@ -69,6 +69,8 @@ pub(crate) struct Container {
     pub(crate) mac: Option<MacAddr>,
     /// The address that its user gave it there.
     pub(crate) address: Option<Ipv4Addr>,
+    /// The user's options for it there.
+    pub(crate) options: BTreeMap<String, String>,
 }
 
 /// What a runtime wants to know before it makes a network: from where its addresses come.

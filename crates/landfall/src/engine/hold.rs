@@ -320,6 +320,7 @@ mod tests {
             others: Arc::default(),
             mac: None,
             address: None,
+            options: BTreeMap::new(),
         }
     }
 

@@ -25,6 +25,7 @@ use super::mode::{MACVLAN, MacvlanMode, Mode};
 use super::options::{NoServer, Options, name};
 use super::pool::{PoolId, Reach, Wish};
 use super::pool_error::PoolError;
+use super::stable_mac::mac_of;
 use super::{Endpoint, Engine, Error, State, with_prefix};
 use crate::segments::{Access, AcquireError, Start};
 use crate::store::{NetworkRecord, Phase};
@@ -36,6 +37,7 @@ impl Engine {
     /// Finds a segment's subnet and router by asking its DHCP server; no lease is taken.
     pub(crate) async fn request_pool(&self, request: PoolRequest) -> Result<Pool, Error> {
         let wish = Wish::parse(&request.options).map_err(PoolError::from)?;
+        self.lock().asking.push(wish.interface.clone());
         let _asking = Asking { engine: self, interface: wish.interface.clone() };
         self.look_for_pool(request, wish).await
     }
@@ -174,10 +176,19 @@ impl Engine {
             return Ok(told(address));
         }
         let candidates = candidates.unwrap_or_default();
-        let mac = {
-            let state = self.lock();
-            state.sole_candidate(&network.id, &candidates).and_then(|container| container.mac)
-        };
+        let container = self.lock().sole_candidate(&network.id, &candidates).cloned();
+        let wants = container.as_ref().map(|container| &container.options);
+        // What is wrong with them is told when the endpoint is made.
+        let parsed = wants.and_then(|given| EndpointOptions::parse(given, None, true).ok());
+        let mut options = parsed.unwrap_or_default();
+        options.ip = address.or(options.ip);
+        if let Some(name) = name.as_ref().filter(|name| network.apart && is_host_name(name)) {
+            // Nobody learns the host name of another driver's container.
+            options.hostname = Some(name.clone());
+        }
+        let named = options.identity.as_deref();
+        let mac = named.map(|name| mac_of(self.0.secret.get(), &network.options.interface, name));
+        let mac = mac.or_else(|| container?.mac);
         let new = NewEndpoint {
             network: network.id.clone(),
             id: asker(random_mac()?),
@@ -187,9 +198,6 @@ impl Engine {
             interface: None,
             candidates,
         };
-        // Nobody learns the host name of another driver's container.
-        let hostname = name.clone().filter(|name| network.apart && is_host_name(name));
-        let options = EndpointOptions { ip: address, hostname, ..EndpointOptions::default() };
         let leased = async {
             let asked = Asked { network: &network, new: &new, options: &options };
             let Entered::New { mac, origin, .. } =
@@ -328,6 +336,12 @@ struct Asking<'a> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         let (engine, interface) = (self.engine.clone(), std::mem::take(&mut self.interface));
+        {
+            let asking = &mut engine.lock().asking;
+            if let Some(place) = asking.iter().position(|asked| *asked == interface) {
+                asking.swap_remove(place);
+            }
+        }
         self.engine.0.unfinished.spawn(async move {
             // Which of them it is was not known before it was looked at.
             for access in [Reach::Bridge, Reach::Macvlan].map(Reach::access) {

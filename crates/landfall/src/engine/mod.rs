@@ -168,6 +168,8 @@ struct State {
     bridges: Bridges,
     /// What the runtime has asked for to make a network, each time.
     pools: Vec<Pool>,
+    /// The bridges and parents whose servers are asked for that just now.
+    asking: Vec<String>,
     counters: api::Counters,
     /// Who keeps leases in stock, by the network.
     stocks: HashMap<NetworkId, warm::Stock>,

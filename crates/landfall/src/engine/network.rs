@@ -161,6 +161,7 @@ impl Engine {
                 |options: &Options| options.interface == interface && options.access() == access;
             !state.networks.values().any(|network| is_here(&network.options))
                 && !state.pools.iter().any(|pool| pool.id.is_on(interface, access))
+                && !state.asking.iter().any(|asked| asked == interface)
                 && !state
                     .endpoints
                     .values()

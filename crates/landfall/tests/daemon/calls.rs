@@ -15,7 +15,7 @@ fn a_containers_life() {
     let before = site.links();
 
     let activated = site.answer("Plugin.Activate", "");
-    assert_eq!(activated.body, r#"{"Implements":["NetworkDriver"]}"#);
+    assert_eq!(activated.body, r#"{"Implements":["NetworkDriver","IpamDriver"]}"#);
     let capabilities = site.answer("NetworkDriver.GetCapabilities", "");
     assert_eq!(capabilities.body, r#"{"Scope":"local","ConnectivityScope":"global"}"#);
     let network = site.network_argument("lan", &[]);

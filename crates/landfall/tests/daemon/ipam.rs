@@ -191,6 +191,21 @@ fn a_pool_that_fits_no_segment() {
     assert!(error.contains("10.78.0.5 is not in the subnet 10.77.0.0/16 of br0"), "{error}");
 }
 
+/// Who fails does not take the port away from who is still asking.
+#[test]
+fn two_who_ask_at_once() {
+    let site = Site::new();
+    let server = Server::start(site.lan.router_ns(), "eth0", |_| Vec::new());
+    let asks = json!({"Options": {"bridge": "br0"}});
+    let pending = Pending::ipam(&site, "RequestPool", &asks);
+    server.wait_count(MessageType::Discover, 1);
+    let fails = json!({"Options": {"bridge": "br0"}, "SubPool": "10.77.9.0/24"});
+    call(&site, "RequestPool", &fails).unwrap_err();
+    server.behave(|request| grant(request).answer(request));
+    let answer = pending.answer();
+    assert!(answer.contains(POOL), "{answer}");
+}
+
 #[test]
 fn a_lease_is_there_before_its_endpoint_which_goes_on_with_it() {
     let mut site = Site::new();

@@ -103,6 +103,16 @@ fn a_lease_comes_first_and_stays() {
     let at = |words: &str| log.find(words).unwrap_or_else(|| panic!("no {words:?} in: {log}"));
     assert!(at("IpamDriver.RequestAddress") < at("endpoint made"));
 
+    // What its user asks of the driver is known when Docker asks for the address.
+    let asks = "name=lan,driver-opt=identity=disk7,driver-opt=hostname=disk7";
+    site.run("any", &["--network", asks]);
+    let disk7 = identity(&site, "any", "lan");
+    site.docker(&["rm", "-f", "any"]);
+    site.run("other", &["--network", asks]);
+    assert_eq!(identity(&site, "other", "lan"), disk7);
+    assert_eq!(count(&capture, &disk7.0, DISCOVER), 1);
+    site.docker(&["rm", "-f", "other"]);
+
     // A restart of the container, of Landfall, of dockerd, and dockerd's sudden end.
     site.docker(&["restart", "-t", "0", NAME]);
     assert_eq!(identity(&site, NAME, "lan"), web);

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use wire::MacAddr;
 
 use super::fingerprint::{Fingerprint, parse_port};
+use super::of_the_user;
 use crate::engine::api::Container;
 use crate::engine::ids::NetworkId;
 
@@ -98,6 +99,9 @@ pub(super) struct Attached {
     /// `--ip`.
     #[serde(rename = "IPAMConfig", default)]
     addresses: Option<Addresses>,
+    /// What its user asks of the driver.
+    #[serde(rename = "DriverOpts", default)]
+    options: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -193,6 +197,7 @@ impl Known {
             host_name: named.then(|| config.hostname.clone()),
             mac: given(&attached.mac).or_else(|| given(&config.mac_address)),
             address: attached.addresses.as_ref().and_then(|given| given.ipv4.parse().ok()),
+            options: of_the_user(attached.options.iter().flatten()),
         }
     }
 

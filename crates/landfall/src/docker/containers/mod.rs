@@ -13,6 +13,7 @@
 mod files;
 mod fingerprint;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,6 +96,14 @@ impl Inner {
         let starting = candidates.filter(|(found, _)| found.is_mounted(&data));
         starting.map(|(found, attached)| found.container(attached, all.clone())).collect()
     }
+}
+
+/// Those of a container's driver options that its user wrote; others are the engine's.
+fn of_the_user<'a>(
+    options: impl Iterator<Item = (&'a String, &'a String)>,
+) -> BTreeMap<String, String> {
+    let own = options.filter(|(name, _)| !name.starts_with("com.docker."));
+    own.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The engine's data folder below the host's `root`, if it is there and has containers in it.

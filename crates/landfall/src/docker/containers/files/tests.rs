@@ -102,8 +102,52 @@ async fn a_container_whose_root_is_mounted_and_that_does_not_run_is_being_starte
         host_name: Some("web-host".into()),
         mac: None,
         address: None,
+        options: BTreeMap::new(),
     };
     assert_eq!(found, [web]);
+}
+
+/// When an address is asked for, nothing else tells for whom.
+#[tokio::test]
+async fn an_address_is_for_who_wants_it() {
+    let host = Host::new();
+    let wants = |address: &str| {
+        let mut lan = on_lan();
+        lan["lan"]["IPAMConfig"] = json!({"IPv4Address": address});
+        // Engine 26, and with an option of the engine's own.
+        lan["lan"]["DesiredMacAddress"] = json!("02:00:00:00:00:42");
+        lan["lan"]["DriverOpts"] =
+            json!({"identity": "web", "com.docker.network.endpoint.ifname": "lan0"});
+        config("web", false, &lan)
+    };
+    host.write("web", &wants("10.77.5.60"), &host_config());
+    // Engine 20.10.
+    let mut other = config("other", false, &on_lan());
+    other["Config"]["MacAddress"] = json!("02:00:00:00:00:43");
+    host.write("other", &other, &host_config());
+    let containers = Containers::under(vec![host.0.path().into()]);
+    let network = NetworkId::new(NETWORK).unwrap();
+    let asking = async |name: Option<&str>, address: Option<&str>| {
+        let address = address.map(|address| address.parse().unwrap());
+        let name = name.map(Into::into);
+        let found = containers.asking(vec![network.clone()], name, address).await;
+        let [(of, found)] = found.try_into().unwrap();
+        assert_eq!(of, network);
+        found
+    };
+    assert_eq!(asking(None, Some("10.77.5.60")).await, [], "it is not being started");
+    host.mount("web");
+    host.mount("other");
+    let web = &asking(None, Some("10.77.5.60")).await[..];
+    let [Container { name, mac, options, .. }] = web else { panic!("{web:?}") };
+    assert_eq!((&**name, *mac), ("web", Some(MacAddr([2, 0, 0, 0, 0, 0x42]))));
+    assert_eq!(*options, BTreeMap::from([("identity".to_owned(), "web".to_owned())]));
+    let other = &asking(None, None).await[..];
+    let [Container { name, mac, .. }] = other else { panic!("{other:?}") };
+    assert_eq!((&**name, *mac), ("other", Some(MacAddr([2, 0, 0, 0, 0, 0x43]))));
+    assert_eq!(asking(None, Some("10.77.5.61")).await, []);
+    assert_eq!(asking(Some("web"), None).await, [], "it wants another");
+    assert_eq!(asking(Some("other"), None).await.len(), 1);
 }
 
 #[tokio::test]
