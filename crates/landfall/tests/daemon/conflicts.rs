@@ -103,7 +103,7 @@ fn options_that_cannot_be_taken() {
     let site = Site::new();
     for (option, words) in [
         (("lease_timout", "5s"), "did you mean \"lease_timeout\"?"),
-        (("mode", "l3"), "bridge or macvlan"),
+        (("mode", "l3"), "bridge, macvlan or ipvlan"),
         (("ipv6", "yes"), "false, true, auto, slaac or dhcp"),
         (("lease_timeout", "soon"), "a time such as 10s"),
     ] {

@@ -56,7 +56,7 @@ fn networks_that_cannot_be(site: &Site) {
         (&["parent=eth0"], &["option parent", "mode=bridge", "-o mode=macvlan"]),
         (&["mode=macvlan"], &["option parent is missing", "-o mode=macvlan -o parent=eth0"]),
         (&["mode=macvlan", "parent=br0"], &["br0 is a bridge", "-o bridge=br0"]),
-        (&["mode=l3"], &["mode=\"l3\"", "bridge or macvlan"]),
+        (&["mode=l3"], &["mode=\"l3\"", "bridge, macvlan or ipvlan"]),
         (&["bridge=br0", "ipv6=yes"], &["ipv6=\"yes\"", "slaac"]),
         (&["lease_timeout=5s"], &["option bridge is missing", "-o bridge=br0"]),
         (&["bridge=nobr0"], &["no interface nobr0", "ip link add nobr0 type bridge"]),
