@@ -39,3 +39,42 @@ fn the_unit_gives_no_more_rights_than_others_do() {
     let output = analyze(&["security", "--offline=true", "--threshold=49"], &unit());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
+
+fn script(name: &str, args: &[&str]) -> (Option<i32>, String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts").join(name);
+    let output = Command::new(path).args(args).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Nothing is built for an architecture that there is not, nor pushed to what is no registry.
+#[test]
+fn what_cannot_be_built_or_pushed() {
+    let (status, said) = script("build", &["mips"]);
+    assert_eq!(status, Some(2));
+    let words = "there is no architecture 'mips': it is one of amd64 386 arm64 armv7, or all";
+    assert!(said.contains(words), "{said}");
+    for (repository, arch, words) in [
+        ("landfall", "amd64", "'landfall' names no registry"),
+        ("localhost:1/landfall", "amd64", "there is no registry at localhost:1"),
+    ] {
+        let (status, said) = script("plugin-push", &[repository, arch]);
+        assert_eq!(status, Some(1));
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+/// The README's table of architectures is the one that scripts go by.
+#[test]
+fn the_readme_has_the_architectures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let table = fs::read_to_string(root.join("packaging/architectures")).unwrap();
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines.len(), 4);
+    for line in lines {
+        let mut words = line.split_whitespace();
+        let (arch, tag) = (words.next().unwrap(), words.next().unwrap());
+        let row = format!("| `{arch}` | `release-linux-{tag}` |");
+        assert!(readme.contains(&row), "{row}");
+    }
+}

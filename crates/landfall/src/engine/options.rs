@@ -231,33 +231,7 @@ impl Options {
             return Err(invalid(name::VALIDATE_DHCP, "true", reason));
         }
         let identity = Identity::parse(get)?;
-        let warm = match get(name::WARM) {
-            None => 0,
-            Some((name, value)) => match value.parse() {
-                Ok(0) => 0,
-                Ok(1..=MOST_WARM) if !ipv4 => {
-                    return Err(invalid(
-                        name,
-                        value,
-                        "the network has no IPv4, and so no leases to take in advance",
-                    ));
-                }
-                Ok(1..=MOST_WARM) if mode.has_parents_mac() => {
-                    return Err(invalid(
-                        name,
-                        value,
-                        "leases go by MACs, and here all containers have the parent's: leave it out",
-                    ));
-                }
-                Ok(1..=MOST_WARM) if identity.client_id.is_some() => {
-                    let reason =
-                        "no two leases have the same client_id: leave out one of the two options";
-                    return Err(invalid(name, value, reason));
-                }
-                Ok(wanted @ 1..=MOST_WARM) => wanted,
-                _ => return Err(invalid(name, value, "a number of leases, 0 to 64")),
-            },
-        };
+        let warm = warm(get(name::WARM), ipv4, mode, &identity)?;
         let mut ipv6 = ipv6(get)?;
         if ipv6.is_some() && mode.has_parents_mac() {
             let reason = "not where containers have the parent's MAC (mode=ipvlan, macvlan_mode=passthru): false, or another mode";
@@ -332,6 +306,30 @@ impl Options {
             None => self.interface.clone(),
         }
     }
+}
+
+/// How many leases to take in advance.
+fn warm(
+    given: Given<'_>,
+    ipv4: bool,
+    mode: Mode,
+    identity: &Identity,
+) -> Result<usize, InvalidOption> {
+    let Some((name, value)) = given else { return Ok(0) };
+    let wanted = value.parse().ok().filter(|wanted| *wanted <= MOST_WARM);
+    let wanted = wanted.ok_or_else(|| invalid(name, value, "a number of leases, 0 to 64"))?;
+    let contradiction = match wanted {
+        0 => None,
+        _ if !ipv4 => Some("the network has no IPv4, and so no leases to take in advance"),
+        _ if mode.has_parents_mac() => {
+            Some("leases go by MACs, and here all containers have the parent's: leave it out")
+        }
+        _ if identity.client_id.is_some() => {
+            Some("no two leases have the same client_id: leave out one of the two options")
+        }
+        _ => None,
+    };
+    contradiction.map_or(Ok(wanted), |why| Err(invalid(name, value, why)))
 }
 
 /// How long a server may take to answer.

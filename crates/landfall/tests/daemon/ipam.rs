@@ -176,6 +176,7 @@ fn a_pool_that_fits_no_segment() {
         (&[][..], "10.78.0.0/16", "on br0, and its pool 10.78.0.0/16 is not"),
         (&[("ipv4", "false"), ("ipv6", "auto")], "10.77.0.0/16", "option ipv4=false"),
         (&[("no_server", "wait")], "10.77.0.0/16", "option no_server=wait"),
+        (&[("warm", "2")], "10.77.0.0/16", "option warm"),
     ] {
         pool(&site, &[("bridge", "br0")], "").unwrap();
         let error = site.call("CreateNetwork", &with_pool(&site, options, subnet)).unwrap_err();

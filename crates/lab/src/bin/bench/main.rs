@@ -72,6 +72,8 @@ enum Measurement {
     Run,
     /// The same as macvlan children, beside Docker's own driver
     Macvlan,
+    /// The same with Landfall as IPAM driver, beside the null one
+    Ipam,
     /// An address in a namespace, beside per-container clients
     Clients,
     /// CreateEndpoint and Join without the server's time
@@ -128,9 +130,10 @@ fn measure(args: &Args) -> Result<()> {
     };
 
     use Measurement::{
-        Binary, Clients, Discovers, Dual, Idle, Macvlan, Remove, Renewal, Run, Share, Start, Warm,
+        Binary, Clients, Discovers, Dual, Idle, Ipam, Macvlan, Remove, Renewal, Run, Share, Start,
+        Warm,
     };
-    let all = [Run, Macvlan, Clients, Share, Start, Remove, Discovers];
+    let all = [Run, Macvlan, Ipam, Clients, Share, Start, Remove, Discovers];
     if all.into_iter().any(|what| what.needs_site() && chosen(what)) {
         let site = progress("a LAN, dnsmasq, an engine and Landfall", || Site::new(&state))?;
         facts.engine = Some(site.engine_version()?);
@@ -154,6 +157,7 @@ fn measure(args: &Args) -> Result<()> {
             discovers::measure(site, effort)
         })?;
         section(Macvlan, "docker run with macvlan", &|site| run::macvlan(site, effort))?;
+        section(Ipam, "docker run with IPAM", &|site| run::ipam(site, effort))?;
         section(Clients, "per-container clients", &|site| clients::measure(site, effort))?;
         section(Start, "50 containers at once", &|site| crowd::start(site, effort))?;
         section(Remove, "200 containers removed at once", &|site| crowd::remove(site, effort))?;

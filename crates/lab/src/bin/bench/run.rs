@@ -2,12 +2,12 @@
 
 use crate::Result;
 use crate::figure::{Effort, Figure, Samples, Section, TIMES};
-use crate::site::{BRIDGE, LANDFALL, MACVLAN, OWN_MACVLAN, Site};
+use crate::site::{BRIDGE, IPAM, LANDFALL, MACVLAN, OWN_MACVLAN, Site};
 
-/// Two networks of a kind: Docker's own and Landfall's.
+/// Two networks of a kind, one of which the other is measured by; each with what it is called.
 struct Kind {
     title: &'static str,
-    own: (&'static str, &'static str),
+    by: (&'static str, &'static str),
     ours: (&'static str, &'static str),
     at_most: Option<f64>,
 }
@@ -16,7 +16,7 @@ struct Kind {
 pub(crate) fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let kind = Kind {
         title: "docker run",
-        own: (BRIDGE, "Docker's own bridge"),
+        by: (BRIDGE, "Docker's own bridge"),
         ours: (LANDFALL, "Landfall"),
         at_most: Some(0.9),
     };
@@ -28,8 +28,20 @@ pub(crate) fn macvlan(site: &Site, effort: Effort) -> Result<Section> {
     site.macvlan_networks()?;
     let kind = Kind {
         title: "docker run with macvlan",
-        own: (OWN_MACVLAN, "Docker's own macvlan"),
+        by: (OWN_MACVLAN, "Docker's own macvlan"),
         ours: (MACVLAN, "Landfall's macvlan"),
+        at_most: None,
+    };
+    kind.measure(site, effort)
+}
+
+/// On a bridge, with Landfall as IPAM driver beside the null one.
+pub(crate) fn ipam(site: &Site, effort: Effort) -> Result<Section> {
+    site.ipam_network()?;
+    let kind = Kind {
+        title: "docker run with Landfall as IPAM driver",
+        by: (LANDFALL, "Landfall, null IPAM driver"),
+        ours: (IPAM, "Landfall as IPAM driver"),
         at_most: None,
     };
     kind.measure(site, effort)
@@ -38,8 +50,8 @@ pub(crate) fn macvlan(site: &Site, effort: Effort) -> Result<Section> {
 impl Kind {
     /// Runs a container without a network and on each of them in turn.
     fn measure(&self, site: &Site, effort: Effort) -> Result<Section> {
-        let Self { title, own: (own, own_name), ours: (ours, our_name), at_most } = *self;
-        let networks = ["none", own, ours];
+        let Self { title, by: (by, by_name), ours: (ours, our_name), at_most } = *self;
+        let networks = ["none", by, ours];
         for network in networks {
             site.run_once(network)?; // nobody pays for what happens the first time only
         }
@@ -49,23 +61,23 @@ impl Kind {
                 times.time(|| site.run_once(network))?;
             }
         }
-        let [none, on_own, on_ours] = &times;
+        let [none, by_times, our_times] = &times;
         let over_none = |times: &Samples| times.median() - none.median();
-        let names = ["--network none", own_name, our_name];
+        let names = ["--network none", by_name, our_name];
         let mut rows: Vec<_> =
             names.into_iter().zip(&times).map(|(n, times)| times.row(n)).collect();
-        rows.push(on_own.less(none).row(&format!("{own_name}, over the none before it")));
-        rows.push(on_ours.less(none).row(&format!("{our_name}, over the none before it")));
+        rows.push(by_times.less(none).row(&format!("{by_name}, over the none before it")));
+        rows.push(our_times.less(none).row(&format!("{our_name}, over the none before it")));
         let medians = names.into_iter().zip(&times);
         let mut figures: Vec<_> = medians
             .map(|(name, times)| Figure::median(format!("`docker run`, {name}"), "ms", times))
             .collect();
-        figures.push(Figure::new(format!("{own_name} over none"), "ms", over_none(on_own)));
-        figures.push(Figure::new(format!("{our_name} over none"), "ms", over_none(on_ours)));
+        figures.push(Figure::new(format!("{by_name} over none"), "ms", over_none(by_times)));
+        figures.push(Figure::new(format!("{our_name} over none"), "ms", over_none(our_times)));
         let ratio = Figure::new(
-            format!("`{title}`: Landfall's extra over none ÷ that of {own_name}"),
+            format!("`{title}`: extra over none ÷ that of {by_name}"),
             "",
-            over_none(on_ours) / over_none(on_own),
+            over_none(our_times) / over_none(by_times),
         );
         figures.push(match at_most {
             Some(at_most) => ratio.at_most(at_most),

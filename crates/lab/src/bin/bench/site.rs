@@ -18,6 +18,8 @@ pub(crate) const BRIDGE: &str = "own";
 /// Docker's names of networks of macvlan children: Landfall's, and its own driver's.
 pub(crate) const MACVLAN: &str = "lan-macvlan";
 pub(crate) const OWN_MACVLAN: &str = "own-macvlan";
+/// Docker's name of a network on Landfall that has its addresses from Landfall as well.
+pub(crate) const IPAM: &str = "lan-ipam";
 /// The parent of both, a card that is connected to the LAN.
 const PARENT: &str = "card";
 
@@ -90,6 +92,16 @@ impl Site {
         let subnet = ["--subnet", "10.77.0.0/16", "--ip-range", "10.77.200.0/24"];
         let gateway = format!("--gateway={}", Lan::ROUTER);
         create(&[&["-d", "macvlan"], &subnet[..], &[&gateway, OWN_MACVLAN]].concat())?;
+        Ok(())
+    }
+
+    /// Makes a network on Landfall with Landfall as IPAM driver.
+    pub(crate) fn ipam_network(&self) -> Result<()> {
+        let bridge = format!("bridge={}", self.lan.bridge());
+        let ipam = ["--ipam-driver", "landfall", "--ipam-opt", &bridge];
+        let own = ["-o", &bridge, "-o", "release_delay=0", IPAM];
+        self.engine
+            .docker_ok(&[&["network", "create", "-d", "landfall"][..], &ipam, &own].concat())?;
         Ok(())
     }
 
