@@ -81,10 +81,11 @@ impl Netns {
     ///
     /// # Errors
     /// None in practice: `fstat` of an open descriptor.
+    #[allow(clippy::useless_conversion, reason = "it is another type on 32 bits")]
     pub fn inode(&self) -> Result<u64> {
         let stat = nix::sys::stat::fstat(self.fd.as_fd())
             .map_err(|e| Error::os("fstat of a network namespace", e))?;
-        Ok(stat.st_ino)
+        Ok(u64::from(stat.st_ino))
     }
 
     /// Runs `f` inside the namespace, on a thread that ends with it, and waits for it.
@@ -198,7 +199,8 @@ fn set_loopback_up() -> nix::Result<()> {
     // SAFETY: an all-zero `ifreq` is valid, plain data.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = (*from).cast_signed();
+        // A `char` of C has a sign on some architectures.
+        *to = libc::c_char::from_ne_bytes([*from]);
     }
     let flags = libc::IFF_UP | libc::IFF_LOOPBACK | libc::IFF_RUNNING;
     request.ifr_ifru.ifru_flags = i16::try_from(flags).unwrap_or(libc::IFF_UP as i16);

@@ -172,9 +172,10 @@ pub fn refuse_system_calls() -> Result<()> {
         .map_err(|e| Error::os("set a seccomp filter", io::Error::other(e)))
 }
 
+#[allow(clippy::useless_conversion, reason = "it is another type on 32 bits")]
 fn filter() -> std::result::Result<BpfProgram, seccompiler::BackendError> {
-    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
-        REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        REFUSED.iter().map(|call| (i64::from(*call), Vec::new())).collect();
     // In a user namespace of its own an intruder would have all capabilities again.
     let user = libc::CLONE_NEWUSER as u64;
     let in_user_namespace = SeccompRule::new(vec![SeccompCondition::new(
@@ -183,8 +184,8 @@ fn filter() -> std::result::Result<BpfProgram, seccompiler::BackendError> {
         SeccompCmpOp::MaskedEq(user),
         user,
     )?])?;
-    rules.insert(libc::SYS_unshare, vec![in_user_namespace.clone()]);
-    rules.insert(libc::SYS_clone, vec![in_user_namespace]);
+    rules.insert(i64::from(libc::SYS_unshare), vec![in_user_namespace.clone()]);
+    rules.insert(i64::from(libc::SYS_clone), vec![in_user_namespace]);
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into()?)?
         .try_into()

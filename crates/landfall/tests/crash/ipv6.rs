@@ -44,7 +44,8 @@ fn a_lease_of_ipv6_alone_is_given_back_by_the_next_run() {
         let argument = site.site.network_argument("lan", &options);
         site.call("CreateNetwork", &argument);
         site.call("CreateEndpoint", &endpoint_argument("lan", "web", MAC));
-        assert_eq!(site.server.leases6().unwrap().len(), 1);
+        // The server writes it down when it has answered.
+        eventually("a lease", SOON, || same(site.server.leases6().unwrap().len(), &1));
         site.arm(point);
         let gone = json!({ "NetworkID": id("lan"), "EndpointID": id("web") });
         assert_eq!(site.once("DeleteEndpoint", &gone), None);

@@ -63,13 +63,14 @@ struct ProgLoad {
 /// # Safety
 /// `attributes` is the structure that the command takes, and the addresses in it are those of
 /// memory that the kernel may use as the command does until it returns.
+#[allow(clippy::useless_conversion, reason = "it is another type on 32 bits")]
 unsafe fn bpf<A>(command: i32, attributes: &mut A) -> nix::Result<i64> {
     let size = size_of::<A>();
     // SAFETY: the kernel reads `size` bytes of a structure that outlives the call; the rest is
     // the caller's promise.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size) };
-    Errno::result(result)
+    Errno::result(result).map(i64::from)
 }
 
 /// The new descriptor that a command returned. bpf(2) makes them close-on-exec.
