@@ -14,7 +14,6 @@ use super::events::Kind;
 use super::ids::EndpointId;
 use super::mode::{MacvlanMode, Mode};
 use super::options::invalid;
-use super::stable_mac::mac_of;
 use super::{Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
 use crate::segments::{PortError, Start, enter_vlan};
@@ -46,8 +45,6 @@ impl Engine {
                     endpoint: new.id.clone(),
                     source,
                 })?;
-        let mac_of =
-            |name: &str| mac_of(self.0.secret.get(), &network.options.segment_name(), name);
         if let Some(name) = options.identity.as_deref() {
             if new.mac.is_some() {
                 let reason = "the container has a MAC of its own as well (`--mac-address`): leave out one of the two";
@@ -57,7 +54,7 @@ impl Engine {
                     source: invalid(IDENTITY, name, reason),
                 });
             }
-            new.mac = Some(mac_of(name));
+            new.mac = Some(self.mac_of_name(&network, name));
         }
         if network.options.mode == Mode::Macvlan(MacvlanMode::Passthru) {
             let options = &network.options;

@@ -13,7 +13,7 @@ use super::stable_mac::mac_of;
 use super::{Endpoint, Engine, Error, State, ipv6};
 use crate::fault::point;
 use crate::segments::Begin;
-use crate::store::Phase;
+use crate::store::{NetworkRecord, Phase};
 
 /// Where an endpoint's MAC comes from.
 pub(super) enum Origin {
@@ -115,11 +115,11 @@ impl Engine {
                 }
                 _ => returning,
             };
-            let interface = &network.options.interface;
-            let given = name.and_then(|name| state.given_to(interface, name));
+            let segment = network.options.segment_name();
+            let given = name.and_then(|name| state.given_to(&segment, name));
             // Unless somebody else has it: who had this name before and has another now.
             let own = name
-                .map(|name| given.unwrap_or_else(|| mac_of(self.0.secret.get(), interface, name)))
+                .map(|name| given.unwrap_or_else(|| self.mac_of_name(network, name)))
                 .filter(|mac| !state.is_taken(*mac, &network.options));
             let is_new = returning.is_none() && new.mac.or(again).or(given).is_none();
             let asks = asked.options.ip.is_some() || asked.options.client_id.is_some();
@@ -178,7 +178,7 @@ impl Engine {
             if let Some(name) = name
                 && (matches!(origin, Origin::Spare(_)) || given == Some(mac))
             {
-                let kept = state.give(interface, name, mac);
+                let kept = state.give(&segment, name, mac);
                 kept.into_iter().for_each(|change| self.0.store.commit_later(change));
             }
             state.endpoints.insert(new.id.clone(), Box::new(endpoint));
@@ -186,6 +186,11 @@ impl Engine {
             (mac, origin)
         };
         Ok(Entered::New { mac, origin, before: before.map(Box::new) })
+    }
+
+    /// The MAC that belongs to a name on a network's segment.
+    pub(super) fn mac_of_name(&self, network: &NetworkRecord, name: &str) -> MacAddr {
+        mac_of(self.0.secret.get(), &network.options.segment_name(), name)
     }
 }
 

@@ -25,7 +25,6 @@ use super::mode::{MACVLAN, MacvlanMode, Mode};
 use super::options::{NoServer, Options, name};
 use super::pool::{PoolId, Reach, Wish};
 use super::pool_error::PoolError;
-use super::stable_mac::mac_of;
 use super::{Endpoint, Engine, Error, State, with_prefix};
 use crate::segments::{Access, AcquireError, Start};
 use crate::store::{NetworkRecord, Phase};
@@ -187,7 +186,7 @@ impl Engine {
             options.hostname = Some(name.clone());
         }
         let named = options.identity.as_deref();
-        let mac = named.map(|name| mac_of(self.0.secret.get(), &network.options.interface, name));
+        let mac = named.map(|name| self.mac_of_name(&network, name));
         let mac = mac.or_else(|| container?.mac);
         let new = NewEndpoint {
             network: network.id.clone(),

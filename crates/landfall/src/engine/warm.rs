@@ -34,15 +34,13 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// The same when a spare was lost: somebody else needs the address, or the server takes it back.
 const AFTER_A_LOSS: Duration = Duration::from_secs(60);
-/// How many names of an interface keep the MAC that they got out of the stock. Of more, those go that were not asked for
+/// How many names of a segment keep the MAC that they got out of the stock. Of more, those go that were not asked for
 /// for longest.
 const MOST_NAMES: usize = 1000;
 
 /// Who keeps a network's spares at their number.
 pub(super) struct Stock {
     news: Arc<News>,
-    /// One was lost since the last were asked for.
-    lost: bool,
     task: AbortHandle,
 }
 
@@ -70,21 +68,19 @@ impl Engine {
         let news = Arc::<News>::default();
         let mut state = self.lock();
         let keeping = tokio::spawn(self.clone().keep_in_stock(network.clone(), news.clone()));
-        let stock = Stock { news, lost: false, task: keeping.abort_handle() };
+        let stock = Stock { news, task: keeping.abort_handle() };
         state.stocks.insert(network.id.clone(), stock);
     }
 
     async fn keep_in_stock(self, network: Arc<NetworkRecord>, news: Arc<News>) {
         let mut pause = PAUSE;
         loop {
-            let (missing, lost) = self.lock().missing(&network);
+            let missing = self.lock().missing(&network);
             if missing == 0 {
                 news.missing.notified().await;
                 continue;
             }
-            if lost {
-                // Heard already.
-                let _ = news.lost.notified().now_or_never();
+            if news.lost.notified().now_or_never().is_some() {
                 sleep(AFTER_A_LOSS).await;
                 continue;
             }
@@ -92,7 +88,10 @@ impl Engine {
             let all_made = tokio::select! {
                 made = join_all(spares) => made.into_iter().all(|made| made),
                 // Those that are not made yet are undone.
-                () = news.lost.notified() => continue,
+                () = news.lost.notified() => {
+                    sleep(AFTER_A_LOSS).await;
+                    continue;
+                }
             };
             if all_made {
                 pause = PAUSE;
@@ -169,12 +168,10 @@ impl Engine {
 }
 
 impl State {
-    /// How many spares a network lacks, and whether one was lost since this was asked.
-    fn missing(&mut self, network: &NetworkRecord) -> (usize, bool) {
+    /// How many spares a network lacks.
+    fn missing(&self, network: &NetworkRecord) -> usize {
         let there = self.endpoints.values().filter(|e| e.is_spare(&network.id)).count();
-        let stock = self.stocks.get_mut(&network.id);
-        let lost = stock.is_some_and(|stock| std::mem::take(&mut stock.lost));
-        (network.options.warm.saturating_sub(there), lost)
+        network.options.warm.saturating_sub(there)
     }
 
     /// Enters a new spare: one that had a lease before the machine booted, if there is one. None if the network is
@@ -231,29 +228,28 @@ impl State {
     }
 
     /// A spare is given back though no container has taken it.
-    pub(super) fn spare_lost(&mut self, network: &NetworkId) {
-        if let Some(stock) = self.stocks.get_mut(network) {
-            stock.lost = true;
+    pub(super) fn spare_lost(&self, network: &NetworkId) {
+        if let Some(stock) = self.stocks.get(network) {
             stock.news.lost.notify_one();
             stock.news.missing.notify_one();
         }
     }
 
     /// The MAC that a name got out of the stock.
-    pub(super) fn given_to(&self, interface: &str, name: &str) -> Option<MacAddr> {
-        Some(self.names.get(&NameRecord::key(interface, name))?.mac)
+    pub(super) fn given_to(&self, segment: &str, name: &str) -> Option<MacAddr> {
+        Some(self.names.get(&NameRecord::key(segment, name))?.mac)
     }
 
     /// Notes that a name has this MAC out of the stock; what is to be kept of that.
-    pub(super) fn give(&mut self, interface: &str, name: &str, mac: MacAddr) -> Vec<Change> {
+    pub(super) fn give(&mut self, segment: &str, name: &str, mac: MacAddr) -> Vec<Change> {
         let record =
-            NameRecord { key: NameRecord::key(interface, name), mac, used: Timestamp::now() };
+            NameRecord { key: NameRecord::key(segment, name), mac, used: Timestamp::now() };
         let mut changes = vec![Change::PutName(Box::new(record.clone()))];
         self.names.insert(record.key.clone(), record);
-        let beside = NameRecord::key(interface, "");
-        let of_interface = self.names.values().filter(|record| record.key.starts_with(&*beside));
-        if of_interface.clone().count() > MOST_NAMES
-            && let Some(oldest) = of_interface.min_by_key(|record| record.used)
+        let beside = NameRecord::key(segment, "");
+        let of_segment = self.names.values().filter(|record| record.key.starts_with(&*beside));
+        if of_segment.clone().count() > MOST_NAMES
+            && let Some(oldest) = of_segment.min_by_key(|record| record.used)
         {
             let key = oldest.key.clone();
             self.names.remove(&key);

@@ -102,7 +102,7 @@ pub(crate) struct EndpointRecord {
 /// The MAC that a container's name was given out of those that were kept in stock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NameRecord {
-    /// The interface and the name, as [`NameRecord::key`] joins them.
+    /// The segment and the name, as [`NameRecord::key`] joins them.
     pub(crate) key: Box<str>,
     /// The MAC.
     pub(crate) mac: MacAddr,
@@ -111,10 +111,10 @@ pub(crate) struct NameRecord {
 }
 
 impl NameRecord {
-    /// What a name on a bridge or parent is kept under.
-    pub(crate) fn key(interface: &str, name: &str) -> Box<str> {
-        // No interface's name has a slash in it.
-        format!("{interface}/{name}").into()
+    /// What a name on a segment is kept under.
+    pub(crate) fn key(segment: &str, name: &str) -> Box<str> {
+        // No interface's name has a slash in it, nor has a VLAN's number.
+        format!("{segment}/{name}").into()
     }
 }
 
