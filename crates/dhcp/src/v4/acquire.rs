@@ -195,6 +195,10 @@ impl Client {
             return Err(Reason::BadLeaseTime);
         }
         bump(&mut self.progress.acks);
+        if let Phase::Withdrawing { .. } = self.phase {
+            self.release_by(Unicast::of(&lease), now);
+            return Ok(());
+        }
         if let Some(wait) = wait {
             self.give_back(&lease);
             self.do_without(wait, now);
@@ -229,7 +233,7 @@ impl Client {
     /// The exchange in which `server` may grant or refuse what was requested.
     fn requested_of(&self, server: Ipv4Addr) -> Result<Exchange, Reason> {
         match &self.phase {
-            Phase::Selecting { .. } => Err(Reason::Unexpected),
+            Phase::Selecting { .. } | Phase::Withdrawing { .. } => Err(Reason::Unexpected),
             Phase::Requesting { offer, .. } if offer.server != server => Err(Reason::OtherServer),
             // Elsewhere any server may answer (RFC 2131 §4.3.2).
             phase => phase.exchange().copied().ok_or(Reason::Unexpected),

@@ -223,6 +223,7 @@ impl Client {
             | Phase::V6OnlyWait { .. } => self.acquire_timeout(now),
             Phase::Leased { .. } => self.keep_timeout(now),
             Phase::Releasing { .. } => self.release_timeout(now),
+            Phase::Withdrawing { .. } => self.withdraw_timeout(now),
         }
     }
 }

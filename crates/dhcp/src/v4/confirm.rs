@@ -48,7 +48,9 @@ impl Client {
     pub fn confirm(&mut self, at: Instant, now: Instant) {
         let at = at.max(now);
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
-            phase @ (Phase::Stopped | Phase::Releasing { .. }) => self.phase = phase,
+            phase @ (Phase::Stopped | Phase::Releasing { .. } | Phase::Withdrawing { .. }) => {
+                self.phase = phase;
+            }
             phase @ Phase::Leased { .. } => {
                 self.phase = phase;
                 self.begin_confirming(at, now, false);

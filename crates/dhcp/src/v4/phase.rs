@@ -101,6 +101,11 @@ pub(crate) enum Phase {
         unicast: Unicast,
         resolve: Resolve,
     },
+    /// A lease may have been granted at once, in answer to a DISCOVER: its ACK is waited for, to give it back.
+    Withdrawing {
+        exchange: Exchange,
+        until: Instant,
+    },
     /// Does without IPv4.
     V6OnlyWait {
         until: Instant,
@@ -178,7 +183,7 @@ impl Phase {
             Phase::Leased { upkeep: Upkeep::Renewing(_), .. } => State::Renewing,
             Phase::Leased { upkeep: Upkeep::Rebinding(_), .. } => State::Rebinding,
             Phase::Leased { upkeep: Upkeep::Confirming(_), .. } => State::Confirming,
-            Phase::Releasing { .. } => State::Releasing,
+            Phase::Releasing { .. } | Phase::Withdrawing { .. } => State::Releasing,
             Phase::V6OnlyWait { .. } => State::V6OnlyWait,
         }
     }
@@ -187,7 +192,9 @@ impl Phase {
     pub(crate) fn deadline(&self) -> Instant {
         match self {
             Phase::Stopped | Phase::Probing { .. } => Instant::NEVER,
-            Phase::Init { until, .. } | Phase::V6OnlyWait { until } => *until,
+            Phase::Init { until, .. }
+            | Phase::Withdrawing { until, .. }
+            | Phase::V6OnlyWait { until } => *until,
             Phase::Selecting { timer, .. } | Phase::Requesting { timer, .. } => timer.at,
             Phase::Rebooting { timer, remembered, .. } => match remembered {
                 Some(remembered) => timer.at.min(remembered.silent_at),
@@ -201,9 +208,9 @@ impl Phase {
     /// The exchange whose answer is waited for.
     pub(crate) fn exchange(&self) -> Option<&Exchange> {
         match self {
-            Phase::Selecting { exchange, .. } | Phase::Requesting { exchange, .. } => {
-                Some(exchange)
-            }
+            Phase::Selecting { exchange, .. }
+            | Phase::Requesting { exchange, .. }
+            | Phase::Withdrawing { exchange, .. } => Some(exchange),
             // Before its time has come nothing was asked.
             Phase::Rebooting { exchange, timer, .. } => (timer.sent > 0).then_some(exchange),
             Phase::Probing { then, .. } => match then {

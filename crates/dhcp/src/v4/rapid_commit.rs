@@ -36,6 +36,7 @@ impl Client {
     pub(crate) fn committed_rapidly(&self, grant: &Grant) -> Option<Exchange> {
         match &self.phase {
             Phase::Selecting { exchange, rapid: true, .. }
+            | Phase::Withdrawing { exchange, .. }
                 if grant.options.get(code::RAPID_COMMIT).is_some() =>
             {
                 Some(*exchange)

@@ -1,5 +1,7 @@
 //! Giving the lease back (RFC 2131 §4.4.6).
 
+use std::time::Duration;
+
 use wire::MacAddr;
 
 use super::Event;
@@ -9,6 +11,9 @@ use super::phase::Phase;
 use super::request::Intent;
 use crate::Instant;
 
+/// How long the answer to a DISCOVER that asked for a lease at once may take until it is not waited for any more.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 impl Client {
     /// Gives the lease back and stops. [`Event::Released`] says that all frames have been handed
     /// out; it comes at once where the server's MAC is known, else after an ARP exchange, which
@@ -17,10 +22,11 @@ impl Client {
     /// The DHCPRELEASE is a unicast from the leased address. There is no answer to it. In REQUESTING
     /// the server may have granted already what is on its way: that is given back too, and so is
     /// what was granted and is not in use yet (PROBING), or not again (a lease that was there before
-    /// the machine booted). Where there is nothing to give back, the event comes at once.
+    /// the machine booted). So may it have in SELECTING with Rapid Commit, and there only its ACK tells
+    /// what: it is waited for for a second. Where there is nothing to give back, the event comes at once.
     pub fn release(&mut self, now: Instant) {
         let unicast = match &self.phase {
-            Phase::Stopped | Phase::Releasing { .. } => return,
+            Phase::Stopped | Phase::Releasing { .. } | Phase::Withdrawing { .. } => return,
             Phase::Leased { lease, .. } | Phase::Probing { lease, .. }
                 if now >= lease.expires_at =>
             {
@@ -41,15 +47,29 @@ impl Client {
         self.kept = None;
         self.overdue = false;
         self.check = None;
-        match unicast {
-            Some(unicast) => {
-                self.phase = Phase::Releasing { unicast, resolve: Resolve::new(unicast.hop, now) };
-                match unicast.next_hop {
-                    Some(mac) => self.finish_release(mac),
-                    None => self.release_timeout(now),
-                }
+        match (unicast, &self.phase) {
+            (Some(unicast), _) => self.release_by(unicast, now),
+            (None, Phase::Selecting { exchange, rapid: true, .. }) => {
+                let exchange = *exchange;
+                self.phase = Phase::Withdrawing { exchange, until: now + ON_ITS_WAY };
             }
-            None => self.stop(),
+            (None, _) => self.stop(),
+        }
+    }
+
+    /// Gives back what was granted, on that way.
+    pub(crate) fn release_by(&mut self, unicast: Unicast, now: Instant) {
+        self.phase = Phase::Releasing { unicast, resolve: Resolve::new(unicast.hop, now) };
+        match unicast.next_hop {
+            Some(mac) => self.finish_release(mac),
+            None => self.release_timeout(now),
+        }
+    }
+
+    /// No ACK came.
+    pub(crate) fn withdraw_timeout(&mut self, now: Instant) {
+        if self.phase.deadline() <= now {
+            self.stop();
         }
     }
 

@@ -225,8 +225,8 @@ impl Client {
 }
 
 impl Grant {
-    /// What is to be asked for, of what is offered.
-    fn held(&self) -> Held {
+    /// What is to be asked for, of what is offered; or given back, of what is granted.
+    pub(crate) fn held(&self) -> Held {
         let addresses = self.addresses.granted.iter().map(|granted| granted.address).collect();
         let prefixes = self.prefixes.granted.iter();
         Held { addresses, prefixes: prefixes.map(|one| (one.address, one.length)).collect() }

@@ -169,6 +169,7 @@ impl Client {
             (MessageType::Reply, Phase::Declining(_) | Phase::Releasing(_)) => {
                 self.parted(&answer, now)
             }
+            (MessageType::Reply, Phase::Withdrawing(_)) => self.granted_late(&answer, now),
             (MessageType::Reply, Phase::Informing(_)) => self.informed(&answer, now),
             _ => Err(Reason::Unexpected),
         }
@@ -201,6 +202,7 @@ impl Client {
             Phase::Rebooting(_) => self.reboot_timeout(now),
             Phase::Leased { .. } => self.keep_timeout(now),
             Phase::Declining(_) | Phase::Releasing(_) => self.part_timeout(now),
+            Phase::Withdrawing(_) => self.withdraw_timeout(now),
             Phase::Informing(_) | Phase::Informed { .. } => self.inform_timeout(now),
         }
     }

@@ -53,9 +53,10 @@ impl Client {
         self.registrations = None;
         self.asked_to_register = false;
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
-            phase @ (Phase::Stopped | Phase::Releasing(_) | Phase::Declining(_)) => {
-                self.phase = phase;
-            }
+            phase @ (Phase::Stopped
+            | Phase::Releasing(_)
+            | Phase::Withdrawing(_)
+            | Phase::Declining(_)) => self.phase = phase,
             phase @ Phase::Leased { .. } => {
                 self.phase = phase;
                 self.begin(About::Confirm, at, now);

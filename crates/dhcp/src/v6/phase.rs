@@ -28,6 +28,8 @@ pub(crate) enum Phase {
     /// Nothing is left but what is declined.
     Declining(Box<Parting>),
     Releasing(Box<Parting>),
+    /// A lease may have been granted at once, in answer to a Solicit: its Reply is waited for, to give it back.
+    Withdrawing(Box<Exchange>),
     /// Asks for information without leases.
     Informing(Box<Exchange>),
     /// Has it, or waits for the time to ask.
@@ -119,7 +121,7 @@ impl Phase {
                 About::Decline { .. } => State::Bound,
             },
             Phase::Declining(_) => State::Declining,
-            Phase::Releasing(_) => State::Releasing,
+            Phase::Releasing(_) | Phase::Withdrawing(_) => State::Releasing,
             Phase::Informing(_) => State::Informing,
             Phase::Informed { .. } => State::Informed,
         }
@@ -145,7 +147,7 @@ impl Phase {
             Phase::Rebooting(rebooting) => Some(&rebooting.exchange),
             Phase::Declining(parting) | Phase::Releasing(parting) => Some(&parting.exchange),
             Phase::Leased { upkeep: Upkeep::Asking(asking), .. } => Some(&asking.exchange),
-            Phase::Informing(exchange) => Some(exchange),
+            Phase::Withdrawing(exchange) | Phase::Informing(exchange) => Some(exchange),
             Phase::Stopped
             | Phase::Init { .. }
             | Phase::Leased { upkeep: Upkeep::Idle, .. }

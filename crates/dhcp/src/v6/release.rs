@@ -1,11 +1,13 @@
 //! Giving leases back, and refusing addresses that are in use (RFC 8415 §18.2.7, §18.2.8).
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
-use wire::dhcp6::MessageType;
+use wire::dhcp6::{Duid, MessageType};
 
 use super::client::Client;
 use super::exchange::{Exchange, Pace, after_conflict};
+use super::grant::Grant;
 use super::phase::{About, Parting, Phase, Upkeep};
 use super::progress::Reason;
 use super::reply::Answer;
@@ -13,19 +15,33 @@ use super::request::{Held, Question};
 use super::{Event, Loss};
 use crate::Instant;
 
+/// How long the answer to a Solicit that asked for a lease at once may take until it is not waited for any more.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 impl Client {
     /// Gives the lease back and stops. The addresses must not be in use any more.
     /// [`Event::Released`] says that a server has heard it, or that all was tried: four Releases in
     /// 15 s. A client that is stopped stays so, without an event.
     ///
     /// In REQUESTING the server may have granted already what is on its way: that is given back
-    /// too, and so is a lease that was there before the machine booted. Where there is nothing to
-    /// give back, the event comes at once.
+    /// too, and so is a lease that was there before the machine booted. So may it have in SOLICITING
+    /// with Rapid Commit, and there only its Reply tells what: it is waited for until a second after
+    /// the Solicit. Where there is nothing to give back, the event comes at once.
     pub fn release(&mut self, now: Instant) {
         let given = match std::mem::replace(&mut self.phase, Phase::Stopped) {
             Phase::Stopped => return,
-            phase @ Phase::Releasing(_) => {
+            phase @ (Phase::Releasing(_) | Phase::Withdrawing(_)) => {
                 self.phase = phase;
+                return;
+            }
+            Phase::Soliciting(soliciting)
+                if self.config.rapid_commit
+                    && soliciting.exchange.sent > 0
+                    && now < soliciting.exchange.asked + ON_ITS_WAY =>
+            {
+                let mut exchange = soliciting.exchange;
+                exchange.at = exchange.asked + ON_ITS_WAY;
+                self.phase = Phase::Withdrawing(Box::new(exchange));
                 return;
             }
             Phase::Leased { lease, .. } => Some((lease.server.clone(), Held::of(&lease.at(now)))),
@@ -41,12 +57,33 @@ impl Client {
             | Phase::Informed { .. } => None,
         };
         match given.filter(|(_, held)| !held.is_empty()) {
-            Some((server, held)) => {
-                let exchange = Exchange::new(&mut self.rng, Pace::RELEASE, now);
-                self.phase = Phase::Releasing(Box::new(Parting { exchange, server, held }));
-                self.part_timeout(now);
-            }
+            Some((server, held)) => self.give_back(server, held, now),
             None => self.emit(Event::Released),
+        }
+    }
+
+    fn give_back(&mut self, server: Duid, held: Held, now: Instant) {
+        let exchange = Exchange::new(&mut self.rng, Pace::RELEASE, now);
+        self.phase = Phase::Releasing(Box::new(Parting { exchange, server, held }));
+        self.part_timeout(now);
+    }
+
+    /// A Reply to the Solicit of a client that has stopped looking.
+    pub(crate) fn granted_late(&mut self, answer: &Answer<'_>, now: Instant) -> Result<(), Reason> {
+        let grant = Grant::read(answer.options, &self.config, &mut self.progress);
+        if !(answer.options.rapid_commit() && grant.gives()) {
+            return Err(Reason::Unexpected);
+        }
+        let server = Duid::new(answer.server).ok_or(Reason::NoServer)?;
+        self.give_back(server, grant.held(), now);
+        Ok(())
+    }
+
+    /// None came.
+    pub(crate) fn withdraw_timeout(&mut self, now: Instant) {
+        if self.phase.deadline() <= now {
+            self.phase = Phase::Stopped;
+            self.emit(Event::Released);
         }
     }
 

@@ -25,6 +25,8 @@ fn a_lease_in_answer_to_a_discover() {
     let mut bench = asking(plain());
     let discover = bench.discover();
     assert!(asks(&discover));
+    let list = discover.message.options.parameter_request_list();
+    assert!(!list.is_empty() && !list.contains(&code::RAPID_COMMIT), "RFC 4039 §3: {list:?}");
     bench.until(0.5);
     bench.answer(committed(&discover));
     assert_eq!(bench.event(), Event::Bound);
@@ -164,4 +166,35 @@ fn option_108_is_heeded_and_the_lease_given_back() {
     assert_eq!((release.message.ciaddr, release.to), (ADDRESS, SERVER));
     assert_eq!(bench.event(), Event::Ipv6Only);
     bench.state(State::V6OnlyWait);
+}
+
+#[test]
+fn what_a_discover_on_its_way_brings_is_given_back() {
+    let mut bench = asking(plain());
+    let discover = bench.discover();
+    bench.until(0.2);
+    bench.run(|client, now| client.release(now));
+    bench.state(State::Releasing);
+    // Grants nothing: another server may have.
+    bench.answer(offer(&discover));
+    bench.answer(ack(&discover));
+    bench.silent();
+    bench.answer(committed(&discover));
+    let release = bench.asked(MessageType::Release);
+    assert_eq!((release.message.ciaddr, release.to), (ADDRESS, SERVER));
+    assert_eq!(bench.event(), Event::Released);
+    bench.state(State::Stopped);
+}
+
+#[test]
+fn a_discover_on_its_way_is_waited_for_a_second() {
+    let mut bench = asking(plain());
+    bench.discover();
+    bench.run(|client, now| client.release(now));
+    bench.until(0.9);
+    bench.silent();
+    bench.until(1.0);
+    assert_eq!(bench.event(), Event::Released);
+    bench.silent();
+    bench.state(State::Stopped);
 }

@@ -1,7 +1,7 @@
 //! Release and Decline: RFC 8415 §18.2.7, §18.2.8, §18.2.10.2, §18.2.10.3.
 
-use dhcp::v6::{Client, Event, Loss, State};
-use wire::dhcp6::{MessageType, StatusCode};
+use dhcp::v6::{Client, Config, Event, Loss, State};
+use wire::dhcp6::{MessageType, StatusCode, code};
 
 use super::bench::*;
 
@@ -63,6 +63,60 @@ fn what_may_have_been_granted_is_given_back_too() {
     bench.run(|client, now| client.release(now));
     assert_eq!(bench.asked(MessageType::Release).addresses(), Some(vec![ADDRESS]));
     bench.state(State::Releasing);
+}
+
+/// A Reply to a Solicit that gives what it asks for at once (RFC 8415 §18.3.1).
+fn at_once(solicit: &Sent) -> Answer {
+    reply(solicit).set(code::RAPID_COMMIT, &[])
+}
+
+fn soliciting() -> (Bench, Sent) {
+    let mut bench = Bench::started(Config { rapid_commit: true, ..plain() });
+    let solicit = bench.asked(MessageType::Solicit);
+    (bench, solicit)
+}
+
+#[test]
+fn what_a_solicit_on_its_way_brings_is_given_back() {
+    let (mut bench, solicit) = soliciting();
+    bench.until(0.2);
+    bench.run(|client, now| client.release(now));
+    bench.state(State::Releasing);
+    assert!(bench.client.listening());
+    bench.run(|client, now| client.release(now));
+    // Offers nothing, or nothing at once: the other server may have granted.
+    bench.answer(advertise(&solicit).server(other_server()));
+    bench.answer(at_once(&solicit).refuses(StatusCode::NoAddrsAvail).server(other_server()));
+    bench.answer(reply(&solicit));
+    bench.silent();
+    bench.answer(at_once(&solicit).address(OTHER_ADDRESS));
+    let release = bench.asked(MessageType::Release);
+    assert_eq!(release.addresses(), Some(vec![OTHER_ADDRESS]));
+    assert_eq!(release.message().options.server_id(), Some(&server()[..]));
+    bench.answer(done(&release, StatusCode::Success));
+    assert_eq!(bench.event(), Event::Released);
+    bench.state(State::Stopped);
+}
+
+#[test]
+fn a_solicit_on_its_way_is_waited_for_a_second() {
+    let (mut bench, _) = soliciting();
+    bench.until(0.2);
+    bench.run(|client, now| client.release(now));
+    bench.until(0.9);
+    bench.silent();
+    bench.until(1.0);
+    assert_eq!(bench.event(), Event::Released);
+    bench.silent();
+    bench.state(State::Stopped);
+    assert_eq!(bench.client.poll_timeout(), None);
+    // Later there is nothing to wait for: the next one is due after 3 s.
+    let (mut bench, _) = soliciting();
+    bench.until(2.9);
+    bench.asked(MessageType::Solicit);
+    bench.run(|client, now| client.release(now));
+    assert_eq!(bench.event(), Event::Released);
+    bench.state(State::Stopped);
 }
 
 #[test]

@@ -5,8 +5,9 @@ use wire::dhcp4::{MessageType, code};
 
 use crate::container::Container;
 use crate::server::{Grant, Server};
-use crate::site::{SOON, Site};
+use crate::site::{SOON, Site, endpoint_argument};
 
+const MAC: &str = "02:00:00:00:00:42";
 const ADDRESS: [u8; 4] = [10, 77, 1, 5];
 
 /// The kinds of the DHCP messages that the router has sent and heard.
@@ -104,4 +105,22 @@ fn an_address_in_use_is_declined() {
         server.leases().unwrap().iter().map(|lease| lease.ip).collect::<Vec<_>>(),
         [endpoint.ip()]
     );
+}
+
+/// Who has gone cannot take it, and its server cannot know.
+#[test]
+fn what_is_committed_when_the_caller_has_gone_is_given_back() {
+    let mut site = Site::new();
+    let server = Server::start(site.lan.router_ns(), "eth0", |_| Vec::new());
+    site.network("lan", &[("rapid_commit", "true")]);
+    let call = site.begin("CreateEndpoint", &endpoint_argument("lan", "web", MAC));
+    let discover = server.wait_for(MessageType::Discover, SOON);
+    assert!(discover.message.options.get(code::RAPID_COMMIT).is_some());
+    call.hang_up();
+    site.landfall.log().wait_for("hung up", SOON).unwrap();
+    let grant = Grant::new(ADDRESS).option(code::RAPID_COMMIT, &[]);
+    server.send(&grant.reply(&discover, MessageType::Ack));
+    let release = server.wait_for(MessageType::Release, SOON).message;
+    assert_eq!((release.ciaddr, release.chaddr.to_string()), (ADDRESS.into(), MAC.into()));
+    assert_eq!(site.stop_and_read_store().1, Vec::<String>::new());
 }

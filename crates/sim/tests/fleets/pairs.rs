@@ -5,10 +5,11 @@ use sim::Coverage;
 use sim::Input::{self, *};
 
 /// The pairs that cannot be, with the reason.
-const CANNOT: [(&[State], &[Input], &str); 5] = [
-    (&[Stopped, Init, Bound, Releasing, V6OnlyWait], &[Offer, Ack, Nak], "no answer is waited for"),
-    // An ACK may come where the client asks for a lease at once (RFC 4039).
+const CANNOT: [(&[State], &[Input], &str); 6] = [
+    (&[Stopped, Init, Bound, V6OnlyWait], &[Offer, Ack, Nak], "no answer is waited for"),
+    // An ACK may come where the client asks for a lease at once (RFC 4039), or did so.
     (&[Selecting], &[Nak], "nothing was requested"),
+    (&[Releasing], &[Offer, Nak], "nothing is looked for"),
     (&[Probing, Renewing, Rebinding, Rebooting, Confirming], &[Offer], "no DISCOVER was sent"),
     (
         &[Stopped, Releasing, V6OnlyWait],
