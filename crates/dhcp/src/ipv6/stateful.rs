@@ -59,8 +59,10 @@ impl Client {
         if self.asked_unbidden && heard && !managed && vain {
             // A router is there and knows nothing of addresses to be leased.
             self.asked_unbidden = false;
-            if !self.wants_lease() {
-                self.server = None;
+            let unwanted = !self.wants_lease();
+            if let Some(server) = self.server.as_mut().filter(|_| unwanted) {
+                // What a server has granted in this moment is given back.
+                server.release(now);
                 self.dirty = true;
             }
         }
@@ -68,7 +70,7 @@ impl Client {
         self.asked_unbidden &= !(heard && managed);
         let vain = self.server.as_ref().is_some_and(|server| server.asks_in_vain());
         if heard && vain && !self.wants_lease() {
-            // The lease is over, and the routers do not speak of a server any more.
+            // The lease is over, and the routers do not speak of a server any more. The Solicit of just now stays unsent.
             self.server = None;
             self.dirty = true;
         }
@@ -199,6 +201,7 @@ impl Client {
         self.host.set_leased(&leased, now);
         self.transmit_all(frames);
         if released {
+            self.server.take_if(|server| server.state() == State::Stopped && !server.registers());
             self.finish_release();
         }
     }
