@@ -34,9 +34,11 @@ endif
 export LANDFALL_BIN := $(BINARY)
 # What is tested beside it has points at which tests kill it (crates/landfall/src/fault.rs).
 FAULTS := --features landfall/fault-points
+archs = $(if $(filter all,$(ARCH)),$$(awk '!/^\#/ {print $$1}' packaging/architectures),$(ARCH))
+package = @for arch in $(archs); do scripts/package $@ "$$arch" "dist/landfall-linux-$$arch" dist/documents dist; done
 nextest = cargo nextest run $(LOCKED) --workspace $(FAULTS) --profile $(PROFILE)
 
-.PHONY: help build dist plugin-push demo test test-engines bench plugin lint fuzz soak prepare
+.PHONY: help build dist plugin-push deb rpm documents demo test test-engines bench plugin lint fuzz soak prepare
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,10 +51,19 @@ dist: ## the same for others: ARCH=amd64, 386, arm64, armv7 or all
 
 plugin-push: dist ## the plugin's images of ARCH to REGISTRY=localhost:5000/landfall, without an engine
 	scripts/plugin-push $(or $(REGISTRY),$(error say where to: make plugin-push REGISTRY=localhost:5000/landfall)) \
-	  $(if $(filter all,$(ARCH)),$$(awk '!/^\#/ {print $$1}' packaging/architectures),$(ARCH))
+	  $(archs)
 
 plugin: build ## dist/plugin, for `docker plugin create landfall dist/plugin`
 	scripts/make-plugin $(BINARY) dist/plugin
+
+deb: dist documents ## the host service as Debian's package, for ARCH
+	$(package)
+
+rpm: dist documents ## the same as RPM's
+	$(package)
+
+documents: ## dist/documents: manual pages and shell completions, which go into packages
+	LANDFALL_DOCUMENTS=$(abspath dist/documents) cargo test $(LOCKED) -p landfall --bin landfall $(FAULTS) --quiet cmd::documents
 
 demo: ## a LAN, a DHCP server and an engine of its own; containers on it
 	@scripts/prepare bookworm
