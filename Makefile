@@ -22,6 +22,7 @@ FUZZ ?= 30s
 # `make soak`: how long the engine tests are repeated, how often the daemon is killed, how long containers come and go (in
 # seconds).
 SOAK ?= 1h
+SOAK_ROOTS := bookworm forky bookworm-systemd trixie-systemd vm
 export LANDFALL_KILLS ?= 30
 export LANDFALL_CHURN ?= 3600
 
@@ -92,10 +93,10 @@ bench: ## Landfall against the others, side by side
 	cargo run $(LOCKED) --release -p lab --bin bench
 
 soak: export LANDFALL_KILLS = 500
-soak: ## a full bridge, an hour of coming and going, 500 kills, systemd, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
-	@scripts/prepare bookworm forky vm
-	@$(MAKE) --no-print-directory plugin
-	@for root in bookworm forky vm; do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
+soak: ## a full bridge, an hour of coming and going, 500 kills, systemd, the package on Debian 12 and 13, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
+	@scripts/prepare $(SOAK_ROOTS)
+	@$(MAKE) --no-print-directory plugin deb ARCH=$(HOST_ARCH)
+	@for root in $(SOAK_ROOTS); do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
 	$(nextest) --features landfall/soak -E 'binary(soak) | binary(vm) | test(random::)' --no-capture
 	$(nextest) -E '$(ENGINE_TESTS)' --stress-duration $(SOAK)
 
