@@ -22,6 +22,7 @@ FUZZ ?= 30s
 # `make soak`: how long the engine tests are repeated, how often the daemon is killed, how long containers come and go (in
 # seconds).
 SOAK ?= 1h
+SOAK_ROOTS := bookworm forky bookworm-systemd trixie-systemd vm
 export LANDFALL_KILLS ?= 30
 export LANDFALL_CHURN ?= 3600
 
@@ -34,9 +35,11 @@ endif
 export LANDFALL_BIN := $(BINARY)
 # What is tested beside it has points at which tests kill it (crates/landfall/src/fault.rs).
 FAULTS := --features landfall/fault-points
+archs = $(if $(filter all,$(ARCH)),$$(awk '!/^\#/ {print $$1}' packaging/architectures),$(ARCH))
+package = @for arch in $(archs); do scripts/package $@ "$$arch" "dist/landfall-linux-$$arch" dist/documents dist; done
 nextest = cargo nextest run $(LOCKED) --workspace $(FAULTS) --profile $(PROFILE)
 
-.PHONY: help build dist plugin-push demo test test-engines bench plugin lint fuzz soak prepare
+.PHONY: help build dist plugin-push deb rpm documents demo test test-engines bench plugin lint fuzz soak prepare
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,10 +52,19 @@ dist: ## the same for others: ARCH=amd64, 386, arm64, armv7 or all
 
 plugin-push: dist ## the plugin's images of ARCH to REGISTRY=localhost:5000/landfall, without an engine
 	scripts/plugin-push $(or $(REGISTRY),$(error say where to: make plugin-push REGISTRY=localhost:5000/landfall)) \
-	  $(if $(filter all,$(ARCH)),$$(awk '!/^\#/ {print $$1}' packaging/architectures),$(ARCH))
+	  $(archs)
 
 plugin: build ## dist/plugin, for `docker plugin create landfall dist/plugin`
 	scripts/make-plugin $(BINARY) dist/plugin
+
+deb: dist documents ## the host service as Debian's package, for ARCH
+	$(package)
+
+rpm: dist documents ## the same as RPM's
+	$(package)
+
+documents: ## dist/documents: manual pages and shell completions, which go into packages
+	LANDFALL_DOCUMENTS=$(abspath dist/documents) cargo test $(LOCKED) -p landfall --bin landfall $(FAULTS) --quiet cmd::documents
 
 demo: ## a LAN, a DHCP server and an engine of its own; containers on it
 	@scripts/prepare bookworm
@@ -81,10 +93,10 @@ bench: ## Landfall against the others, side by side
 	cargo run $(LOCKED) --release -p lab --bin bench
 
 soak: export LANDFALL_KILLS = 500
-soak: ## a full bridge, an hour of coming and going, 500 kills, systemd, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
-	@scripts/prepare bookworm forky vm
-	@$(MAKE) --no-print-directory plugin
-	@for root in bookworm forky vm; do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
+soak: ## a full bridge, an hour of coming and going, 500 kills, systemd, the package on Debian 12 and 13, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
+	@scripts/prepare $(SOAK_ROOTS)
+	@$(MAKE) --no-print-directory plugin deb ARCH=$(HOST_ARCH)
+	@for root in $(SOAK_ROOTS); do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
 	$(nextest) --features landfall/soak -E 'binary(soak) | binary(vm) | test(random::)' --no-capture
 	$(nextest) -E '$(ENGINE_TESTS)' --stress-duration $(SOAK)
 

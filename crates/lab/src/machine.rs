@@ -64,7 +64,7 @@ impl Machine {
         Self::boot(name, root, net, Some(Cgroup::new()), HOLD, folders)
     }
 
-    /// One whose process 1 is systemd, on a root that has it (`forky`), with all units that are enabled there: an engine
+    /// One whose process 1 is systemd, on a root that has it (`forky`, `bookworm-systemd`), with all units that are enabled there: an engine
     /// among them. Its cgroups are those of version 2, with the controllers that are free.
     pub fn start_with_systemd(name: &str, root: &Path, net: &Namespace) -> Result<Self> {
         let machine = Self::boot(name, root, net, Some(Cgroup::new()), "systemd", &[])?;

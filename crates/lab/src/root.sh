@@ -6,6 +6,8 @@
 #   trixie    Docker Engine 26.1.5, docker-compose
 #   forky     Docker Engine 28.5.2, docker-compose
 # and in each of these docker-registry, from which a plugin is upgraded.
+#   bookworm-systemd, trixie-systemd
+#             Docker Engine 20.10.24 and 26.1.5 on a machine with systemd, as forky has it anyway
 #   vm        what a virtual machine needs (virtual_machine.sh): QEMU, virtiofsd, Debian's kernel 6.12
 #
 # Roots stand in $LANDFALL_LAB_DIR (/var/tmp/landfall-lab), named by what is in them, and are only read afterwards:
@@ -13,7 +15,7 @@
 # $LANDFALL_LAB_MIRROR: another Debian mirror than deb.debian.org. Needs root; installs mmdebstrap if it is missing.
 set -euo pipefail
 
-name=${1:?root.sh NAME: bookworm, trixie, forky or vm}
+name=${1:?root.sh NAME: bookworm, trixie, forky, bookworm-systemd, trixie-systemd or vm}
 lab=${LANDFALL_LAB_DIR:-/var/tmp/landfall-lab}
 mirror=${LANDFALL_LAB_MIRROR:-http://deb.debian.org/debian}
 engine=docker.io,docker-registry,iptables,nftables,iproute2,ca-certificates,procps,mount,busybox-static
@@ -24,11 +26,14 @@ case $name in
     include=$include,udhcpc,tcpdump,iputils-ping,containernetworking-plugins ;;
   trixie | forky)
     include=$engine,docker-cli,docker-compose ;;
+  bookworm-systemd | trixie-systemd)
+    suite=${name%-systemd} include=$engine,systemd-sysv,dbus
+    [ "$suite" = bookworm ] || include=$include,docker-cli ;;
   vm)
     # tiny-initramfs: the kernel's package wants one that makes initial RAM disks, of which none is needed.
     suite=trixie include=qemu-system-x86,virtiofsd,linux-image-cloud-amd64,tiny-initramfs,kmod ;;
   *)
-    echo "root.sh: no root is called '$name': bookworm, trixie, forky or vm" >&2
+    echo "root.sh: no root is called '$name': bookworm, trixie, forky, bookworm-systemd, trixie-systemd or vm" >&2
     exit 2 ;;
 esac
 say() { echo "lab: $*" >&2; }

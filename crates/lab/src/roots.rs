@@ -22,7 +22,7 @@ impl Roots {
         Self::of("bookworm")
     }
 
-    /// The root of a Debian suite, `bookworm`, `trixie` or `forky`; or `vm`, for virtual machines. Made if missing, which takes about a minute and is
+    /// The root of a Debian suite, `bookworm`, `trixie` or `forky`, the first two also with `-systemd`; or `vm`, for virtual machines. Made if missing, which takes about a minute and is
     /// said on stderr.
     pub fn of(suite: &str) -> Result<PathBuf> {
         let argv = ["bash", "-c", SCRIPT, "root.sh", suite];

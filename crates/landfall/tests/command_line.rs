@@ -5,8 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -32,11 +33,16 @@ struct Daemon {
 
 impl Daemon {
     fn command(folder: &tempfile::TempDir) -> Command {
+        Self::command_after(folder, "")
+    }
+
+    /// One that a shell starts after it has done something.
+    fn command_after(folder: &tempfile::TempDir, script: &str) -> Command {
         // `unshare` becomes the shell and that the daemon, so the child's pid is the daemon's.
         let mut command = Command::new("unshare");
         command
             .args(["--net", "--mount", "sh", "-c"])
-            .arg("mount -t tmpfs none /run && exec \"$0\" serve")
+            .arg(format!("mount -t tmpfs none /run && {script} exec \"$0\" serve"))
             .arg(env!("CARGO_BIN_EXE_landfall"))
             .env("LANDFALL_PLUGIN_SOCKET", folder.path().join("plugins/landfall.sock"))
             .env("LANDFALL_ADMIN_SOCKET", folder.path().join("run/admin.sock"))
@@ -250,6 +256,56 @@ fn a_failed_start_is_1() {
     assert!(err.contains(&folder.path().join("state").display().to_string()), "{err}");
     assert!(!folder.path().join("plugins/landfall.sock").exists());
     assert!(!folder.path().join("run/admin.sock").exists());
+}
+
+/// A daemon that is started as systemd starts it, which listens on a socket in its place.
+fn handed(folder: &tempfile::TempDir, listener: &UnixListener) -> Command {
+    let script = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1;";
+    let mut command = Daemon::command_after(folder, script);
+    command.stdin(OwnedFd::from(listener.try_clone().unwrap()));
+    command
+}
+
+/// Calls wait while there is no daemon, and its end is not the socket's.
+#[test]
+fn takes_over_the_socket_that_systemd_listens_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plugins/landfall.sock");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
+    let ask = || {
+        let mut docker = UnixStream::connect(&path).unwrap();
+        let request =
+            b"POST /Plugin.Activate HTTP/1.1\r\nHost: landfall\r\nContent-Length: 0\r\n\r\n";
+        docker.write_all(request).unwrap();
+        docker
+    };
+    let answered = |mut docker: UnixStream| {
+        let mut answer = [0; 15];
+        docker.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    };
+    for _ in 0..2 {
+        let early = ask();
+        let mut child = handed(&folder, &listener).spawn().unwrap();
+        answered(early);
+        answered(ask());
+        let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(killed.success() && child.wait().unwrap().success());
+        assert!(path.exists() && !folder.path().join("run/admin.sock").exists());
+    }
+}
+
+#[test]
+fn refuses_a_socket_that_is_neither_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (code, _, err) = run(handed(&folder, &listener).stderr(Stdio::piped()));
+    assert_eq!(code, Some(1));
+    assert!(err.contains(&format!("systemd listens on {}", path.display())), "{err}");
+    assert!(err.contains("ListenStream="), "{err}");
+    assert!(!folder.path().join("plugins/landfall.sock").exists());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is shipped beside the binary.
 
-#![allow(clippy::unwrap_used)] // helpers of tests are tests
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ fn analyze(args: &[&str], unit: &Path) -> Output {
     Command::new("systemd-analyze").args(args).arg(unit).env("LANG", "C").output().unwrap()
 }
 
-/// systemd finds nothing to say about the unit.
+/// systemd finds nothing to say about the units.
 #[test]
-fn the_unit_is_one_that_systemd_takes() {
+fn the_units_are_ones_that_systemd_takes() {
     let unit = fs::read_to_string(unit()).unwrap();
     let installed = "ExecStart=/usr/local/bin/landfall ";
     assert!(unit.contains(installed), "{unit}");
@@ -25,7 +25,9 @@ fn the_unit_is_one_that_systemd_takes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landfall.service");
     fs::write(&path, unit.replace(installed, &here)).unwrap();
-    let output = analyze(&["verify"], &path);
+    let socket = folder.path().join("landfall.socket");
+    fs::copy(self::unit().with_extension("socket"), &socket).unwrap();
+    let output = analyze(&["verify", socket.to_str().unwrap()], &path);
     let said = String::from_utf8_lossy(&output.stderr);
     // It reads the machine's other units as well.
     let of_ours: Vec<&str> = said.lines().filter(|line| line.contains("landfall")).collect();
@@ -59,6 +61,118 @@ fn what_cannot_be_built_or_pushed() {
     ] {
         let (status, said) = script("plugin-push", &[repository, arch]);
         assert_eq!(status, Some(1));
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+/// What both packages hold; `/usr/share/zsh/…` is where each has it.
+const FILES: &str = "\
+-rw-r--r-- /etc/default/landfall
+-rwxr-xr-x /usr/bin/landfall
+-rw-r--r-- /usr/lib/systemd/system/landfall.service
+-rw-r--r-- /usr/lib/systemd/system/landfall.socket
+-rw-r--r-- /usr/share/bash-completion/completions/landfall
+-rw-r--r-- /usr/share/doc/landfall/changelog.gz
+-rw-r--r-- /usr/share/doc/landfall/copyright
+-rw-r--r-- /usr/share/fish/vendor_completions.d/landfall.fish
+-rw-r--r-- /usr/share/man/man1/landfall-serve.1.gz
+-rw-r--r-- /usr/share/man/man1/landfall.1.gz
+-rw-r--r-- /usr/share/zsh/FOLDER/_landfall
+";
+
+/// Modes and paths out of a listing as `ls -l` has it, in which all belongs to root; folders are left out.
+fn files(listing: &str) -> String {
+    let lines = listing.lines().filter(|line| !line.starts_with('d'));
+    let mut files: Vec<String> = lines
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(words[1] == "root/root" || words[2..4] == ["root", "root"], "{line}");
+            format!("{} {}\n", words[0], words[words.len() - 1].trim_start_matches('.'))
+        })
+        .collect();
+    files.sort_by(|a, b| a[10..].cmp(&b[10..]));
+    files.concat()
+}
+
+fn says(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).env("LANG", "C").output().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {args:?}: {err}");
+    out.into_owned()
+}
+
+/// Files, modes, scripts and what they are told by their names; the same bytes each time.
+#[test]
+fn what_is_in_the_packages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    // What they are made of stands in for what takes minutes to build.
+    fs::write(path("landfall"), "#!/bin/sh\n").unwrap();
+    fs::create_dir(path("documents")).unwrap();
+    for name in ["landfall.1", "landfall-serve.1", "landfall.bash", "landfall.fish", "_landfall"] {
+        fs::write(folder.path().join("documents").join(name), name).unwrap();
+    }
+    let make = |format: &str, to: &str| {
+        let [program, documents, to] = ["landfall", "documents", to].map(&path);
+        let (status, said) = script("package", &[format, "arm64", &program, &documents, &to]);
+        assert_eq!(status, Some(0), "{said}");
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let (deb, rpm) =
+        (format!("landfall_{version}_arm64.deb"), format!("landfall-{version}-1.aarch64.rpm"));
+    for to in ["one", "two"] {
+        make("deb", to);
+        make("rpm", to);
+    }
+    for name in [&deb, &rpm] {
+        let [one, two] =
+            ["one", "two"].map(|to| fs::read(folder.path().join(to).join(name)).unwrap());
+        assert!(one == two, "{name} is made anew with other bytes");
+    }
+    let (deb, rpm) = (path(&format!("one/{deb}")), path(&format!("one/{rpm}")));
+    let listed = files(&says("dpkg-deb", &["--contents", &deb]));
+    assert_eq!(listed, FILES.replace("FOLDER", "vendor-completions"));
+    let listed = files(&says("rpm", &["-qlvp", &rpm]));
+    assert_eq!(listed, FILES.replace("FOLDER", "site-functions"));
+
+    let fields = says("dpkg-deb", &["--field", &deb, "Package", "Version", "Architecture"]);
+    assert_eq!(fields, format!("Package: landfall\nVersion: {version}\nArchitecture: arm64\n"));
+    assert_eq!(says("dpkg-deb", &["--info", &deb, "conffiles"]), "/etc/default/landfall\n");
+    assert_eq!(says("rpm", &["-qcp", &rpm]), "/etc/default/landfall\n");
+    assert_eq!(
+        says("rpm", &["-qp", "--qf", "%{NAME} %{VERSION} %{ARCH}", &rpm]),
+        format!("landfall {version} aarch64")
+    );
+    // Nothing but rpm's own features.
+    let requires = says("rpm", &["-qp", "--requires", &rpm]);
+    assert!(
+        requires.lines().all(|line| line.starts_with("rpmlib(")
+            || line.contains("/bin/sh")
+            || line.contains("config(")),
+        "{requires}"
+    );
+    for when in ["postinst", "prerm", "postrm"] {
+        let text = says("dpkg-deb", &["--info", &deb, when]);
+        assert!(text.starts_with("#!/bin/sh\nset -e\n"), "{text}");
+    }
+    let unit = says("dpkg-deb", &["--fsys-tarfile", &deb]);
+    assert!(unit.contains("\nExecStart=/usr/bin/landfall serve\n"));
+}
+
+#[test]
+fn packages_that_cannot_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().to_str().unwrap();
+    let no_binary = format!("{here}/landfall");
+    for (args, status, words) in [
+        (vec!["deb", "mips", "/bin/sh", here, here], 1, "there is no architecture 'mips'"),
+        (vec!["deb", "amd64", &no_binary, here, here], 1, "scripts/build amd64 makes it"),
+        (vec!["deb", "amd64", "/bin/sh", here, here], 1, "`make documents` makes them"),
+        (vec!["deb"], 2, "usage: "),
+    ] {
+        let (code, said) = script("package", &args);
+        assert_eq!(code, Some(status), "{said}");
         assert!(said.contains(words), "{said}");
     }
 }

@@ -20,6 +20,7 @@
 //! | [`neighbour_table`] | the same of IPv6 |
 //! | [`dhcp_guard`] | DHCP servers and routers are not heard behind a link (tc with BPF) |
 //! | [`privileges`] | what this process may do, once it has given up the rest |
+//! | [`inherited`] | sockets that systemd listens on in this process's place |
 //! | [`mounted`] | files that are mounted one by one into a container |
 //! | [`clock`], [`process`], [`host_name`], [`sysctl`] | boot time, processes of a namespace, changes of host names, `/proc/sys/net` |
 #![allow(unsafe_code)]
@@ -35,6 +36,7 @@ mod ear;
 mod error;
 pub mod filter;
 pub mod host_name;
+pub mod inherited;
 mod ipv6_control;
 pub mod ipvlan;
 mod kind;

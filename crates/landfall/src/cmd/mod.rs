@@ -1,6 +1,8 @@
 //! The command line.
 
 mod doctor;
+#[cfg(test)]
+mod documents;
 mod events;
 mod humane;
 mod lease;

@@ -18,7 +18,8 @@ use crate::{admin, docker};
 ///
 /// It answers Docker on the plugin socket and `landfall status` on the admin socket, keeps what
 /// must outlive it in the state folder, and ends on SIGTERM or SIGINT. The leases of running
-/// containers go on at the next start.
+/// containers go on at the next start. A socket that systemd listens on already (landfall.socket)
+/// is taken over, so that calls wait while the daemon starts again.
 ///
 /// Example: landfall serve --state-dir /srv/landfall
 #[derive(clap::Args)]
@@ -128,9 +129,12 @@ async fn daemon(args: Args) -> Result<(), Failure> {
 
     // Bound before anything is recovered: Docker takes a plugin that does not listen at once for
     // broken. Calls wait in the sockets until recovery is done.
-    let bind = |path| socket::bind(path).map_err(|error| Failure::Failed(error.to_string()));
-    let (plugin_listener, plugin_file) = bind(&args.plugin_socket)?;
-    let (admin_listener, admin_file) = bind(&args.admin_socket)?;
+    let failed = |error: socket::Error| Failure::Failed(error.to_string());
+    let mut inherited = net::inherited::unix_listeners();
+    let mut listen = |path| socket::take_or_bind(path, &mut inherited).map_err(failed);
+    let (plugin_listener, plugin_file) = listen(&args.plugin_socket)?;
+    let (admin_listener, admin_file) = listen(&args.admin_socket)?;
+    socket::all_taken(&inherited).map_err(failed)?;
 
     let metrics_listener = match args.metrics_listen.0 {
         Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener as StdListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixSocket};
@@ -24,6 +24,13 @@ pub(super) enum Error {
     /// Something else than a socket has that name.
     #[error("{} is there and is no socket: remove it, or give another path", .0.display())]
     NoSocket(PathBuf),
+    /// systemd listens somewhere else.
+    #[error(
+        "systemd listens on {} for this daemon, which is to answer elsewhere: make ListenStream= of \
+         landfall.socket the path of --plugin-socket (LANDFALL_PLUGIN_SOCKET)",
+        .0.display()
+    )]
+    Elsewhere(PathBuf),
     /// The kernel refused.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
@@ -67,6 +74,33 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), Error> {
     fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(io("set the mode of"))?;
     let listener = socket.listen(BACKLOG).map_err(io("listen on"))?;
     Ok((listener, file))
+}
+
+/// The same, but for a socket among `inherited` that listens there already: that is taken out of them, and its file stays
+/// for who made it.
+pub(super) fn take_or_bind(
+    path: &Path,
+    inherited: &mut Vec<StdListener>,
+) -> Result<(UnixListener, Option<SocketFile>), Error> {
+    match inherited.iter().position(|listener| path_of(listener) == path) {
+        Some(at) => {
+            let source = |source| Error::Io { what: "listen on", path: path.to_owned(), source };
+            let listener = UnixListener::from_std(inherited.swap_remove(at)).map_err(source)?;
+            Ok((listener, None))
+        }
+        None => bind(path).map(|(listener, file)| (listener, Some(file))),
+    }
+}
+
+/// Fails if there is a socket that nobody has taken: whoever calls there would wait for ever.
+pub(super) fn all_taken(inherited: &[StdListener]) -> Result<(), Error> {
+    inherited.first().map_or(Ok(()), |listener| Err(Error::Elsewhere(path_of(listener))))
+}
+
+/// Where it listens; empty where that is no file.
+fn path_of(listener: &StdListener) -> PathBuf {
+    let address = listener.local_addr().ok();
+    address.and_then(|address| Some(address.as_pathname()?.to_owned())).unwrap_or_default()
 }
 
 fn remove_stale(path: &Path) -> Result<(), Error> {

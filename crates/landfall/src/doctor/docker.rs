@@ -3,11 +3,12 @@
 //! Doctor may ask Docker's API; the daemon's handlers never do.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::http;
+use super::plugin::Plugin;
 use super::report::{Finding, check};
 
 /// The oldest engine that Landfall is tested with.
@@ -19,6 +20,8 @@ const OLDEST: (u32, u32) = (20, 10);
 struct Version {
     version: String,
     #[serde(default)]
+    arch: String,
+    #[serde(default)]
     components: Vec<Component>,
 }
 
@@ -28,26 +31,15 @@ struct Component {
     name: String,
 }
 
-/// One of `GET /plugins`, as far as it matters.
+/// `GET /info`, as far as it matters.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Plugin {
-    name: String,
-    enabled: bool,
-    config: Config,
+struct Info {
+    docker_root_dir: PathBuf,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Config {
-    interface: Interface,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Interface {
-    socket: String,
-}
+/// A plugin of ours, and what its program is made for.
+type Installed = (Plugin, Option<&'static str>);
 
 /// Asks the engine on `socket`; nothing where there is none. `daemon`: a daemon answers.
 pub(super) async fn examine(socket: &Path, daemon: bool) -> Vec<Finding> {
@@ -70,14 +62,25 @@ pub(super) async fn examine(socket: &Path, daemon: bool) -> Vec<Finding> {
     }
 }
 
-async fn ask(socket: &Path) -> io::Result<(Version, Vec<Plugin>)> {
+async fn ask(socket: &Path) -> io::Result<(Version, Vec<Installed>)> {
     let version = http::get(socket, "/version").await?;
     // Not every engine has managed plugins; one without has none of ours.
-    let plugins = http::get(socket, "/plugins").await.unwrap_or_default();
-    Ok((version, plugins))
+    let mut plugins: Vec<Plugin> = http::get(socket, "/plugins").await.unwrap_or_default();
+    plugins.retain(Plugin::is_landfall);
+    let mut installed = Vec::new();
+    if !plugins.is_empty() {
+        let info = http::get::<Info>(socket, "/info").await;
+        let folder = info.map_or_else(|_| "/var/lib/docker".into(), |info| info.docker_root_dir);
+        let made_for = |plugin: Plugin| {
+            let program = plugin.architecture(&folder);
+            (plugin, program)
+        };
+        installed.extend(plugins.into_iter().map(made_for));
+    }
+    Ok((version, installed))
 }
 
-fn judge(subject: &str, version: &Version, plugins: &[Plugin], daemon: bool) -> Vec<Finding> {
+fn judge(subject: &str, version: &Version, plugins: &[Installed], daemon: bool) -> Vec<Finding> {
     let engine = &version.version;
     let is_docker = version.components.first().is_none_or(|first| first.name == "Engine");
     let mut findings = vec![if !is_docker {
@@ -90,28 +93,8 @@ fn judge(subject: &str, version: &Version, plugins: &[Plugin], daemon: bool) -> 
     } else {
         Finding::ok(check::DOCKER, subject, format!("Docker Engine {engine}"))
     }];
-    for Plugin { name, enabled, .. } in
-        plugins.iter().filter(|plugin| plugin.config.interface.socket == "landfall.sock")
-    {
-        findings.push(match (enabled, daemon) {
-            (true, true) => Finding::ok(check::DOCKER, name, "the managed plugin is enabled"),
-            (true, false) => {
-                let seen = "the managed plugin is enabled, but no daemon answers";
-                Finding::warning(check::DOCKER, name, seen).advise(format!(
-                    "`journalctl -u docker` has its log; `docker plugin disable -f {name}; docker \
-                     plugin enable {name}` starts it again"
-                ))
-            }
-            (false, true) => {
-                let seen = "the managed plugin is disabled; a daemon answers without it";
-                Finding::note(check::DOCKER, name, seen)
-            }
-            (false, false) => {
-                Finding::error(check::DOCKER, name, "the managed plugin is installed but disabled")
-                    .advise(format!("`docker plugin enable {name}`"))
-            }
-        });
-    }
+    let of_plugin = |(plugin, program): &Installed| plugin.judge(daemon, *program, &version.arch);
+    findings.extend(plugins.iter().map(of_plugin));
     findings
 }
 
@@ -132,7 +115,9 @@ mod tests {
 
     const PLUGINS: &str = r#"[
       {"Id": "1", "Name": "landfall:latest", "Enabled": false, "Settings": {},
-       "Config": {"Interface": {"Types": ["docker.networkdriver/1.0"], "Socket": "landfall.sock"}}},
+       "Config": {"Interface": {"Types": ["docker.networkdriver/1.0"], "Socket": "landfall.sock"},
+                  "PidHost": true, "Network": {"Type": "host"}, "PropagatedMount": "/var/lib/landfall",
+                  "Linux": {"Capabilities": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]}}},
       {"Id": "2", "Name": "other:1", "Enabled": false,
        "Config": {"Interface": {"Types": ["docker.volumedriver/1.0"], "Socket": "other.sock"}}}
     ]"#;
@@ -152,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_engine_and_its_plugin() {
-        let engine = r#"{"Version": "20.10.24+dfsg1", "ApiVersion": "1.41",
+        let engine = r#"{"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "Arch": "amd64",
             "Components": [{"Name": "Engine"}, {"Name": "containerd"}]}"#;
         let mut all = said(engine, PLUGINS, false).await;
         all += &said(engine, PLUGINS, true).await;

@@ -14,6 +14,7 @@ mod http;
 mod ipv6;
 mod kernel;
 mod parent;
+mod plugin;
 mod privileges;
 mod probe;
 mod probe6;

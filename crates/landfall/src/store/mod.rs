@@ -28,6 +28,8 @@ mod record;
 mod secret;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod versions;
 mod writer;
 
 use std::fs::{File, TryLockError};

@@ -13,18 +13,15 @@ use super::*;
 use crate::engine::endpoint_options::EndpointOptions;
 use crate::engine::options::Options;
 
-/// Versions 1 and 2 of records, as they lie in stores out there. Never to be changed.
-const VERSION_1: &str = include_str!("fixtures/v1.txt");
-
 /// How long may take what the store does by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// In memory, where nothing waits for a disk.
-fn temporary() -> tempfile::TempDir {
+pub(super) fn temporary() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-fn id(name: &str) -> String {
+pub(super) fn id(name: &str) -> String {
     let digits: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
     format!("{digits:0<64}")
 }
@@ -36,7 +33,7 @@ fn network(name: &str) -> NetworkRecord {
     NetworkRecord { id, options, internal: false, pool: None, apart: false }
 }
 
-fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {
+pub(super) fn endpoint(name: &str, network: &str, last: u8) -> EndpointRecord {
     let second = |n| dhcp::Instant::from_boot(Duration::from_secs(n));
     let lease = Lease {
         address: [10, 77, 1, last].into(),
@@ -78,12 +75,12 @@ fn put_network(name: &str) -> Change {
     Change::PutNetwork(Box::new(network(name)))
 }
 
-fn put_endpoint(name: &str, network: &str, last: u8) -> Change {
+pub(super) fn put_endpoint(name: &str, network: &str, last: u8) -> Change {
     Change::PutEndpoint(Box::new(endpoint(name, network, last)))
 }
 
 /// Ends a store, and waits until its thread has closed the file.
-fn end(store: Store, dir: &Path) {
+pub(super) fn end(store: Store, dir: &Path) {
     drop(store);
     let until = Instant::now() + PATIENCE;
     while lock(dir).is_err() {
@@ -111,7 +108,7 @@ async fn full(dir: &Path) -> (Vec<NetworkRecord>, HashMap<EndpointId, EndpointRe
 }
 
 /// Puts bytes into a table as somebody else would.
-fn insert_raw(dir: &Path, table: &'static str, key: &str, value: &[u8]) {
+pub(super) fn insert_raw(dir: &Path, table: &'static str, key: &str, value: &[u8]) {
     let database = redb::Database::create(dir.join(FILE)).unwrap();
     let transaction = database.begin_write().unwrap();
     let definition: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(table);
@@ -166,29 +163,6 @@ async fn a_folder_in_use_is_an_error() {
     let _older = redb::Database::create(folder.path().join(FILE)).unwrap();
     let error = Store::open(folder.path()).err().unwrap().to_string();
     assert!(error.contains("another Landfall"), "{error}");
-}
-
-#[tokio::test]
-async fn records_of_version_1() {
-    let folder = temporary();
-    for line in VERSION_1.lines() {
-        let [table, key, value] = line.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
-        let table = if table == "networks" { "networks" } else { "endpoints" };
-        insert_raw(folder.path(), table, key, value.as_bytes());
-    }
-    let (_store, loaded) = Store::open(folder.path()).unwrap();
-    assert!(loaded.unreadable_networks.is_empty() && loaded.unreadable_endpoints.is_empty());
-    let [lan] = &loaded.networks[..] else { panic!("{loaded:?}") };
-    let options = [("bridge", "br0"), ("skip_routes", "true")];
-    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    assert_eq!(lan.options, Options::parse(&options).unwrap(), "the defaults for the rest");
-    let [new, web] = &loaded.endpoints[..] else { panic!("{loaded:?}") };
-    assert_eq!((&new.phase, &new.lease), (&Phase::Creating, &None));
-    assert_eq!(web.phase, Phase::Joined("/var/run/docker/netns/0123456789ab".into()));
-    let lease = &web.lease.as_ref().unwrap().lease;
-    assert_eq!(lease.address, std::net::Ipv4Addr::new(10, 77, 1, 66));
-    assert_eq!(lease.gateway(), Some([10, 77, 0, 1].into()));
-    assert_eq!((&web.name, web.confirmed), (&None, true));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! lease.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -193,6 +193,57 @@ fn records_of_a_newer_version() {
     assert_eq!(site.status()["state"]["unreadable"], 1);
     assert_eq!(site.stop_and_read_store().0, [id("lan")]);
     assert_eq!(server.count(MessageType::Discover), 4);
+}
+
+/// What lies in `store/fixtures/v3` was left by a daemon that is older than this one, in another boot. Who comes back asks
+/// for the address that it had then.
+#[test]
+fn a_folder_of_version_3() {
+    let mut site = Site::new();
+    // `web` and `db` of the fixture, whose addresses the server still keeps for them.
+    let grant = |request: &Request| {
+        let last = match request.message.chaddr.0[5] {
+            0x42 => 121,
+            0x43 => 122,
+            other => other,
+        };
+        Grant::new([10, 77, 3, last]).times(1800, 3150, 3600).answer(request)
+    };
+    let server = Server::start(site.lan.router_ns(), "eth0", grant);
+    assert!(site.landfall.stop().unwrap().success());
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/fixtures/v3");
+    sh(&site, &format!("rm -rf {FOLDER}/*"));
+    for file in ["landfall.networks", "landfall.secret", "landfall.redb.gz"] {
+        site.machine().copy_in(&fixtures.join(file), &format!("{FOLDER}/{file}")).unwrap();
+    }
+    sh(&site, &format!("gzip -d {FOLDER}/landfall.redb.gz"));
+    // As it was made in another boot, at a time that is past.
+    site.boot(false);
+    let sound = json!({ "fault": null, "waiting": 0, "unreadable": 0, "set_aside": null });
+    assert_eq!(site.status()["state"], sound);
+    for (name, last) in [("web", "42"), ("db", "43")] {
+        assert_eq!(site.shown(name)["mac"], format!("02:00:00:00:00:{last}"));
+    }
+
+    let web = site.run("lan", "web2", "02:00:00:00:00:42");
+    let asked = [("hostname", "db"), ("client_id", "disk 7")];
+    let db = site.try_create_asking("dmz", "db2", "02:00:00:00:00:43", &asked).unwrap();
+    for (endpoint, address, mac) in
+        [(&web.endpoint, "10.77.3.121", "42"), (&db, "10.77.3.122", "43")]
+    {
+        assert_eq!(endpoint.address, format!("{address}/16"));
+        let said = server.requests();
+        let its = |r: &&Request| r.message.chaddr.to_string().ends_with(mac);
+        let first = said.iter().find(its).unwrap();
+        assert_eq!(first.kind, MessageType::Request, "the lease is asked about, not for");
+        let wanted = first.message.options.requested_address();
+        assert_eq!(wanted.map(|of| of.to_string()).as_deref(), Some(address));
+    }
+    assert!(web.ping(Lan::ROUTER));
+    // A name's MAC is made of the secret.
+    let named = [("identity", "printer")];
+    let printer = site.try_create_asking("lan", "named2", "", &named).unwrap();
+    assert_eq!(printer.mac, "02:1b:46:94:f4:d0");
 }
 
 #[test]

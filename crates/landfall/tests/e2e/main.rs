@@ -22,6 +22,8 @@
 //! | `firewall` | br_netfilter and Docker's FORWARD policy |
 //! | `continuity` | Landfall and dockerd restart under running containers |
 //! | `plugin` | the managed plugin |
+//! | `upgrades` | the managed plugin to another version and back, and a power cut on the way |
+//! | `switch_over` | from the managed plugin to the service and back |
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
@@ -47,4 +49,6 @@ mod refusals;
 mod restarts;
 mod returns;
 mod swarm;
+mod switch_over;
 mod two_hosts;
+mod upgrades;

@@ -10,12 +10,13 @@ use lab::{
 
 use crate::site::{SOON, eventually, same};
 
-const UNIT: &str = include_str!("../../../../packaging/systemd/landfall.service");
-const RUN: &str = "docker run -d --restart=always --stop-signal=KILL --network lan --name web busybox sleep infinity";
-const CREATE: &str =
+const SERVICE: &str = include_str!("../../../../packaging/systemd/landfall.service");
+const SOCKET: &str = include_str!("../../../../packaging/systemd/landfall.socket");
+pub(crate) const RUN: &str = "docker run -d --restart=always --stop-signal=KILL --network lan --name web busybox sleep infinity";
+pub(crate) const CREATE: &str =
     "docker network create -d landfall --ipam-driver null -o bridge=br0 -o release_delay=10m lan";
 
-fn ok(machine: &Machine, line: &str) -> String {
+pub(crate) fn ok(machine: &Machine, line: &str) -> String {
     let argv: Vec<&str> = line.split(' ').collect();
     machine.ok(&argv).unwrap_or_else(|error| {
         let journal = machine.run(&["journalctl", "--no-pager", "-n", "60"]).unwrap();
@@ -24,12 +25,12 @@ fn ok(machine: &Machine, line: &str) -> String {
 }
 
 /// A property of a unit.
-fn of(machine: &Machine, unit: &str, property: &str) -> String {
+pub(crate) fn of(machine: &Machine, unit: &str, property: &str) -> String {
     ok(machine, &format!("systemctl show --value -p {property} {unit}")).trim().to_owned()
 }
 
 /// Engine and driver end, and start again as with a boot.
-fn boot(machine: &Machine) {
+pub(crate) fn boot(machine: &Machine) {
     ok(machine, "systemctl stop docker.socket docker.service containerd.service landfall.service");
     for unit in ["docker", "landfall"] {
         assert_eq!(of(machine, unit, "ActiveState"), "inactive");
@@ -52,7 +53,8 @@ fn it_is_installed_started_before_the_engine_and_restarted_under_a_container() {
     let root = Roots::of("forky").unwrap();
     let machine = Machine::start_with_systemd("dockerhost", &root, lan.host_ns()).unwrap();
     machine.copy_in(&landfall_binary().unwrap(), "/usr/local/bin/landfall").unwrap();
-    machine.write("/etc/systemd/system/landfall.service", UNIT).unwrap();
+    machine.write("/etc/systemd/system/landfall.service", SERVICE).unwrap();
+    machine.write("/etc/systemd/system/landfall.socket", SOCKET).unwrap();
     ok(&machine, "systemctl enable --now landfall");
     boot(&machine);
     ok(&machine, "docker import /lab/busybox.tar busybox");
