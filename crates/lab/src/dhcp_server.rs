@@ -42,13 +42,14 @@ pub struct ServerOptions {
     pub domain: Option<String>,
     /// Addresses kept for some.
     pub reservations: Vec<Reservation>,
-    /// dnsmasq only: ping an address before it is offered, which costs three seconds when it is free. Off.
+    /// dnsmasq and ISC only: ping an address before it is offered, which costs dnsmasq three seconds when it is free, and ISC
+    /// one. Off.
     pub ping_check: bool,
     /// dnsmasq only: what it does for IPv6. Nothing, by default.
     pub ipv6: Option<Mode6>,
     /// dnsmasq only: what it gives out for IPv6.
     pub server6: ServerOptions6,
-    /// dnsmasq only: further words for its command line.
+    /// Further words for dnsmasq's command line, members of Kea's `Dhcp4` (each a JSON object) or statements of ISC's file.
     pub extra: Vec<String>,
 }
 
@@ -94,7 +95,7 @@ pub struct Lease {
 
 /// A running DHCP server.
 pub trait DhcpServer {
-    /// `dnsmasq` or `kea`.
+    /// `dnsmasq`, `kea` or `isc`.
     fn kind(&self) -> &'static str;
 
     /// What it writes, over all its runs.
@@ -108,6 +109,9 @@ pub trait DhcpServer {
 
     /// Starts it again (after stopping it, if it runs) with the table it had, and waits until it serves.
     fn restart(&mut self) -> Result<()>;
+
+    /// Starts it again with other options; its table stays.
+    fn reconfigure(&mut self, interface: &str, options: ServerOptions) -> Result<()>;
 
     /// The lines of its log that tell of a message from or to `mac`.
     fn logged(&self, message: Message, mac: &str) -> Vec<String> {

@@ -92,6 +92,10 @@ impl DhcpServer for Dnsmasq {
         self.restart()
     }
 
+    fn reconfigure(&mut self, interface: &str, options: ServerOptions) -> Result<()> {
+        self.reconfigure(interface, options)
+    }
+
     fn words(&self, message: Message) -> &'static str {
         match message {
             Message::Discover => "DHCPDISCOVER(",

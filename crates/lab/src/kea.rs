@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::dhcp_server::{DhcpServer, Lease, Message, START, ServerOptions};
 use crate::log::Log;
-use crate::{Machine, Namespace, Process, Result, Roots};
+use crate::{Error, Machine, Namespace, Process, Result, Roots};
 
 const CONFIG: &str = "/run/kea/kea-dhcp4.conf";
 const LEASES: &str = "/run/kea/leases4.csv";
@@ -26,7 +26,7 @@ impl Kea {
     /// Starts it on `interface` of `net`, which must have its address, and waits until it serves.
     pub fn start(net: &Namespace, interface: &str, options: ServerOptions) -> Result<Self> {
         let machine = Machine::start("kea", &Roots::lan()?, net)?;
-        machine.write(CONFIG, &config(interface, &options).to_string())?;
+        machine.write(CONFIG, &config(interface, &options)?.to_string())?;
         let log = Log::new("kea-dhcp4");
         let process = run(&machine, &log)?;
         Ok(Self { process, machine, log })
@@ -61,6 +61,11 @@ impl DhcpServer for Kea {
         Ok(())
     }
 
+    fn reconfigure(&mut self, interface: &str, options: ServerOptions) -> Result<()> {
+        self.machine.write(CONFIG, &config(interface, &options)?.to_string())?;
+        self.restart()
+    }
+
     fn words(&self, message: Message) -> &'static str {
         match message {
             Message::Discover => "DHCPDISCOVER (type 1) received",
@@ -80,7 +85,7 @@ fn run(machine: &Machine, log: &Arc<Log>) -> Result<Process> {
     Ok(process)
 }
 
-fn config(interface: &str, options: &ServerOptions) -> Value {
+fn config(interface: &str, options: &ServerOptions) -> Result<Value> {
     let (first, last) = options.pool;
     let subnet = format!("{}/{}", first & options.mask(), options.prefix);
     let mut data = Vec::new();
@@ -116,8 +121,12 @@ fn config(interface: &str, options: &ServerOptions) -> Value {
     if let Some(top) = dhcp4.as_object_mut() {
         let timers = [("renew-timer", options.renew), ("rebind-timer", options.rebind)];
         top.extend(timers.into_iter().filter_map(|(name, at)| Some((name.into(), json!(at?)))));
+        for text in &options.extra {
+            let members = serde_json::from_str::<serde_json::Map<_, _>>(text);
+            top.extend(members.map_err(|error| Error::Unfit(format!("{error}: {text}")))?);
+        }
     }
-    json!({"Dhcp4": dhcp4})
+    Ok(json!({"Dhcp4": dhcp4}))
 }
 
 fn logger(name: &str, severity: &str) -> Value {

@@ -3,7 +3,7 @@
 //! | piece | is |
 //! |---|---|
 //! | [`Lan`] | one site: the network namespaces of a Docker host with its bridge, a router and a laptop |
-//! | [`Dnsmasq`], [`Kea`] | DHCP servers on it, behind the trait [`DhcpServer`] |
+//! | [`Dnsmasq`], [`Kea`], [`Isc`] | DHCP servers on it, behind the trait [`DhcpServer`] |
 //! | [`Dnsmasq`] again, [`Kea6`], [`Isc6`], [`Wide6`] | DHCPv6 servers on it, behind the trait [`DhcpServer6`] |
 //! | [`Dnsmasq`] again, [`Radvd`] | IPv6 routers that advertise themselves |
 //! | [`Capture`] | what passes an interface, frame by frame, with the kernel's time stamps |
@@ -51,6 +51,7 @@ mod error;
 mod frame;
 mod frame6;
 mod http;
+mod isc;
 mod isc6;
 mod kea;
 mod kea6;
@@ -81,6 +82,7 @@ pub use error::{Error, Result};
 pub use frame::{Arp, DhcpSummary, Frame, dhcp_option};
 pub use frame6::{Dhcp6Summary, Icmp6};
 pub use http::{Answer, post};
+pub use isc::Isc;
 pub use isc6::Isc6;
 pub use kea::Kea;
 pub use kea6::Kea6;

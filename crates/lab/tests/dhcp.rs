@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use lab::{
-    Capture, DhcpServer, Dnsmasq, Kea, Lan, LanOptions, Log, Machine, Message, Reservation, Roots,
-    ServerOptions, udhcpc,
+    Capture, DhcpServer, Dnsmasq, Isc, Kea, Lan, LanOptions, Log, Machine, Message, Reservation,
+    Roots, ServerOptions, udhcpc,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -89,6 +89,12 @@ fn dnsmasq_serves() {
 fn kea_serves() {
     let lan = Lan::new(LanOptions::default()).unwrap();
     serves(Box::new(Kea::start(lan.router_ns(), "eth0", options()).unwrap()), &lan);
+}
+
+#[test]
+fn isc_serves() {
+    let lan = Lan::new(LanOptions::default()).unwrap();
+    serves(Box::new(Isc::start(lan.router_ns(), "eth0", options()).unwrap()), &lan);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use dhcp::ipv6::Saved;
 use ipnet::{Ipv4Net, Ipv6Net};
 use net::{Link, Peer, Veth};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 use wire::MacAddr;
 
 use super::api::{Attachment, NewEndpoint};
@@ -12,6 +12,7 @@ use super::endpoint_options::{EndpointOptions, IDENTITY};
 use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::EndpointId;
+use super::lease::Grants;
 use super::mode::{MacvlanMode, Mode};
 use super::options::invalid;
 use super::{Engine, Error, State, container_link, host_link, ipv6, with_prefix};
@@ -133,28 +134,14 @@ impl Engine {
             endpoint.segment = Some(segment.clone());
         }
         point("create: known");
-        let (is_recorded, recorded) = watch::channel(false);
-        let (granted, mut grants) = mpsc::unbounded_channel();
-        let prepare = async {
-            // What will be made is on the disk before it is made.
-            self.keep(id).await?;
-            point("create: recorded");
-            is_recorded.send_replace(true);
+        let (start, grants) = Grants::awaited();
+        let link = async {
             // No other link ever had the MAC.
             let fresh = matches!(origin, Origin::Fresh | Origin::Spare(_));
-            self.make_link(network, &bridge, (id, mac), fresh).await?;
-            // A lease is written down while its address is still being checked. With IPv6 there is more to
-            // come, and what is written down counts as whole.
-            let mut noted = None;
-            while let Some(lease) = grants.recv().await {
-                if network.options.ipv6.is_none() {
-                    self.keep_granted(id, &lease).await?;
-                    noted = Some(lease.address);
-                }
-            }
-            Ok(noted)
+            self.make_link(network, &bridge, (id, mac), fresh).await
         };
-        let start = Start { recorded, granted };
+        // With IPv6 there is more to come, and what is written down counts as whole.
+        let prepare = self.keep_with(id, grants, link, network.options.ipv6.is_none());
         // One that is held comes with its lease.
         let held = origin.lease_of().is_some();
         let ask =

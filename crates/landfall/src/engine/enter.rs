@@ -85,26 +85,8 @@ impl Engine {
         let (mac, origin) = {
             let mut state = self.lock();
             let again = state.take_unfinished(&new.id);
-            if let Some(known) = state.endpoints.get(&new.id) {
-                match known.phase {
-                    Phase::Created | Phase::Joined(_) => {
-                        return Ok(Entered::Before(Attachment {
-                            mac: (!network.options.mode.has_parents_mac()).then_some(known.mac),
-                            address: known.told,
-                            address6: known.told6,
-                        }));
-                    }
-                    Phase::Held(_) => {}
-                    Phase::Creating | Phase::Leased | Phase::Releasing => {
-                        return Err(busy(network, &new.id));
-                    }
-                }
-            }
-            if let Some(why) = state.unreadable_endpoints.get(&new.id) {
-                return Err(Error::UnreadableEndpoint {
-                    endpoint: new.id.clone(),
-                    why: why.clone(),
-                });
+            if let Some(made) = state.made_before(network, &new.id)? {
+                return Ok(Entered::Before(made));
             }
             let (container, returning) = state.meant_by(asked);
             let name = container.map(|container| &*container.name).or(name);
@@ -141,37 +123,15 @@ impl Engine {
             let origin = match earlier {
                 None if known.is_some() => Origin::Known,
                 None => Origin::Fresh,
-                Some((from, mut earlier)) => {
-                    let leased_ahead = earlier.phase == Phase::Leased;
-                    endpoint.claimed = !(leased_ahead || earlier.spare) || earlier.claimed;
-                    endpoint.mac = earlier.mac;
-                    endpoint.segment = earlier.segment.take();
+                Some((from, earlier)) => {
                     if container.is_none() {
-                        endpoint.container = earlier.container.take();
-                        endpoint.name = endpoint.name.or(earlier.name.take());
-                        endpoint.host_name = earlier.host_name.take();
+                        endpoint.container = earlier.container.clone();
+                        endpoint.name = endpoint.name.or(earlier.name.clone());
+                        endpoint.host_name = earlier.host_name.clone();
                     }
-                    let remembered = earlier.remembered.take();
-                    let remembered6 = earlier.remembered6.take();
-                    let spare = earlier.spare;
-                    self.forget_claimed(from.clone(), earlier);
-                    point("claim: taken");
-                    before = remembered6
-                        .as_deref()
-                        .and_then(|stored| ipv6::of_earlier_boot(stored, net::wall_clock_is_set()));
-                    let of_ipv6 = remembered6.is_some();
-                    endpoint.remembered6 = remembered6;
-                    match remembered {
-                        Some(stored) => {
-                            let origin = Remembered::of(&stored, net::wall_clock_is_set());
-                            endpoint.remembered = Some(stored);
-                            Origin::Remembered(origin)
-                        }
-                        None if of_ipv6 => Origin::Known,
-                        None if spare => Origin::Spare(from),
-                        None if leased_ahead => Origin::Leased(from),
-                        None => Origin::Held(from),
-                    }
+                    let origin;
+                    (origin, before) = self.go_on_with(&mut endpoint, from, earlier);
+                    origin
                 }
             };
             let mac = endpoint.mac;
@@ -188,13 +148,69 @@ impl Engine {
         Ok(Entered::New { mac, origin, before: before.map(Box::new) })
     }
 
+    /// Hands an earlier endpoint's lease over to a new one, or what is known of it of an earlier boot; the earlier one is no
+    /// more. Its IPv6 of that boot comes beside it.
+    fn go_on_with(
+        &self,
+        endpoint: &mut Endpoint,
+        from: EndpointId,
+        mut earlier: Endpoint,
+    ) -> (Origin, Option<Saved>) {
+        let (spare, leased_ahead) = (earlier.spare, earlier.phase == Phase::Leased);
+        endpoint.claimed = !(leased_ahead || spare) || earlier.claimed;
+        endpoint.mac = earlier.mac;
+        endpoint.segment = earlier.segment.take();
+        endpoint.remembered = earlier.remembered.take();
+        endpoint.remembered6 = earlier.remembered6.take();
+        self.forget_claimed(from.clone(), earlier);
+        point("claim: taken");
+        let clock_is_set = net::wall_clock_is_set();
+        let of_ipv6 = endpoint.remembered6.as_deref();
+        let before = of_ipv6.and_then(|stored| ipv6::of_earlier_boot(stored, clock_is_set));
+        let origin = match &endpoint.remembered {
+            Some(stored) => Origin::Remembered(Remembered::of(stored, clock_is_set)),
+            None if of_ipv6.is_some() => Origin::Known,
+            None if spare => Origin::Spare(from),
+            None if leased_ahead => Origin::Leased(from),
+            None => Origin::Held(from),
+        };
+        (origin, before)
+    }
+
     /// The MAC that belongs to a name on a network's segment.
     pub(super) fn mac_of_name(&self, network: &NetworkRecord, name: &str) -> MacAddr {
-        mac_of(self.0.secret.get(), &network.options.segment_name(), name)
+        mac_of(self.0.secret.get(), &network.options, name)
     }
 }
 
 impl State {
+    /// What was told of an endpoint that was made before; an error if it cannot be made now.
+    fn made_before(
+        &self,
+        network: &NetworkRecord,
+        id: &EndpointId,
+    ) -> Result<Option<Attachment>, Error> {
+        if let Some(known) = self.endpoints.get(id) {
+            match known.phase {
+                Phase::Created | Phase::Joined(_) => {
+                    return Ok(Some(Attachment {
+                        mac: (!network.options.mode.has_parents_mac()).then_some(known.mac),
+                        address: known.told,
+                        address6: known.told6,
+                    }));
+                }
+                Phase::Held(_) => {}
+                Phase::Creating | Phase::Leased | Phase::Releasing => {
+                    return Err(busy(network, id));
+                }
+            }
+        }
+        match self.unreadable_endpoints.get(id) {
+            Some(why) => Err(Error::UnreadableEndpoint { endpoint: id.clone(), why: why.clone() }),
+            None => Ok(None),
+        }
+    }
+
     /// Whether an endpoint on the segment of a network with those options has this MAC.
     fn is_taken(&self, mac: MacAddr, on: &Options) -> bool {
         self.endpoints.values().any(|e| e.mac == mac && e.network.options.shares_segment(on))

@@ -286,6 +286,22 @@ pub(crate) enum Error {
         "the engine is rootless ({0}): its containers live in network namespaces that only its own user's namespace reaches, and the LAN is not one of them. Use a root engine"
     )]
     Rootless(String),
+    /// Two networks of one container lead to the same addresses.
+    #[error(
+        "network {network}, endpoint {endpoint}: {bridge} leads to {subnet}, and the container is on {there} already: it could not tell which of the two leads where. Connect it to one of both networks; two LANs that are not one and the same need subnets of their own, which is for their routers to change"
+    )]
+    Overlap {
+        /// Of the call.
+        network: NetworkId,
+        /// Of the call.
+        endpoint: EndpointId,
+        /// The bridge or parent.
+        bridge: String,
+        /// Of its lease.
+        subnet: Ipv4Net,
+        /// What there is, by which interface and network.
+        there: String,
+    },
     /// The path does not name a network namespace.
     #[error(
         "network {network}, endpoint {endpoint}: {} cannot be the path of a network namespace: it must be absolute, without `..`. Landfall serves Docker Engine 20.10 and newer",

@@ -4,13 +4,13 @@
 //! ([`Phase::Leased`]), until the runtime makes the one that it was asked for, which goes on with the lease. What nobody
 //! comes for is given back.
 
+use std::future;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dhcp::v4::{Config, Lease};
 use ipnet::Ipv4Net;
-use tokio::sync::{mpsc, watch};
 use wire::MacAddr;
 
 use super::api::{AddressRequest, NewEndpoint, Pool, PoolRequest};
@@ -21,12 +21,13 @@ use super::endpoint_options::EndpointOptions;
 use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
+use super::lease::Grants;
 use super::mode::{MACVLAN, MacvlanMode, Mode};
 use super::options::{NoServer, Options, name};
 use super::pool::{PoolId, Reach, Wish};
 use super::pool_error::PoolError;
 use super::{Endpoint, Engine, Error, State, with_prefix};
-use crate::segments::{Access, AcquireError, Start};
+use crate::segments::{Access, AcquireError};
 use crate::store::{NetworkRecord, Phase};
 
 /// What the identifier of a network begins with that stands for a pool.
@@ -37,7 +38,7 @@ impl Engine {
     pub(crate) async fn request_pool(&self, request: PoolRequest) -> Result<Pool, Error> {
         let wish = Wish::parse(&request.options).map_err(PoolError::from)?;
         self.lock().asking.push(wish.interface.clone());
-        let _asking = Asking { engine: self, interface: wish.interface.clone() };
+        let _asking = Asking { engine: self, interface: wish.interface.clone(), reach: wish.reach };
         self.look_for_pool(request, wish).await
     }
 
@@ -71,7 +72,7 @@ impl Engine {
     async fn reach_of(&self, interface: &str) -> Result<Reach, Error> {
         let link = self.0.host.link(interface).await?;
         let bridge = link.is_some_and(|link| link.kind.as_deref() == Some("bridge"));
-        Ok(if bridge { Reach::Bridge } else { Reach::Macvlan })
+        Ok(if bridge { Reach::Bridge(None) } else { Reach::Macvlan })
     }
 
     /// What a server on that segment would give.
@@ -101,7 +102,8 @@ impl Engine {
 
     /// Whether addresses of that subnet can be had for a network with these options.
     pub(super) fn check_pool(&self, options: &Options, subnet: Ipv4Net) -> Result<(), Error> {
-        let (reach, interface) = (Reach::of(options.mode), options.interface.clone());
+        let reach = Reach::of(options.mode, options.vlan);
+        let interface = options.interface.clone();
         let pool = PoolId { reach, interface, subnet, apart: false };
         if !self.lock().use_pool(&pool) {
             let PoolId { interface, .. } = pool;
@@ -110,11 +112,10 @@ impl Engine {
         let contradiction = match options {
             Options { ipv4: false, .. } => "ipv4=false",
             Options { no_server: NoServer::Wait, .. } => "no_server=wait",
-            // Which leases are for whom is decided when Docker asks for addresses, and the pool is that of no VLAN.
+            // Which leases are for whom is decided when Docker asks for addresses.
             Options { warm: 1.., .. } => "warm",
             Options { mode: Mode::Ipvlan, .. } => "mode=ipvlan",
             Options { mode: Mode::Macvlan(MacvlanMode::Passthru), .. } => "macvlan_mode=passthru",
-            Options { vlan: Some(_), mode: Mode::Bridge, .. } => "vlan",
             _ => return Ok(()),
         };
         Err(PoolError::Contradiction(contradiction).into())
@@ -226,18 +227,10 @@ impl Engine {
         if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
             endpoint.segment = Some(segment.clone());
         }
-        let (is_recorded, recorded) = watch::channel(false);
-        let (granted, mut grants) = mpsc::unbounded_channel();
-        let record = async {
-            self.keep(id).await?;
-            is_recorded.send_replace(true);
-            while let Some(lease) = grants.recv().await {
-                self.keep_granted(id, &lease).await?;
-            }
-            Ok(())
-        };
-        let lease = self.lease(network, &segment, id, mac, origin, Start { recorded, granted });
-        let (mut lease, ()) = tokio::try_join!(lease, record)?;
+        let (start, grants) = Grants::awaited();
+        let record = self.keep_with(id, grants, future::ready(Ok(())), true);
+        let lease = self.lease(network, &segment, id, mac, origin, start);
+        let (mut lease, _) = tokio::try_join!(lease, record)?;
         if lease.is_none() {
             lease = self.lease_after_all(network, &segment, (id, mac)).await?;
         }
@@ -330,6 +323,8 @@ impl Engine {
 struct Asking<'a> {
     engine: &'a Engine,
     interface: String,
+    /// None: it was not known before it was looked at.
+    reach: Option<Reach>,
 }
 
 impl Drop for Asking<'_> {
@@ -341,10 +336,11 @@ impl Drop for Asking<'_> {
                 asking.swap_remove(place);
             }
         }
+        let all = [Reach::Bridge(None), Reach::Macvlan];
+        let reaches = self.reach.map_or(all.to_vec(), |reach| vec![reach]);
         self.engine.0.unfinished.spawn(async move {
-            // Which of them it is was not known before it was looked at.
-            for access in [Reach::Bridge, Reach::Macvlan].map(Reach::access) {
-                engine.close_if_unused(&interface, access).await;
+            for reach in reaches {
+                engine.close_if_unused(&interface, reach.access()).await;
             }
         });
     }
@@ -368,7 +364,8 @@ impl State {
         network: &NetworkRecord,
         address: Ipv4Addr,
     ) -> Option<(&EndpointId, &Endpoint)> {
-        let of = |options: &Options| (Reach::of(options.mode), options.interface.clone());
+        let of =
+            |options: &Options| (Reach::of(options.mode, options.vlan), options.interface.clone());
         let here = of(&network.options);
         self.leased_at(address, |endpoint| of(&endpoint.network.options) == here)
     }
@@ -402,7 +399,8 @@ impl PoolId {
         }
         let digits: String = self.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
         let reached = match self.reach {
-            Reach::Bridge => vec![(name::BRIDGE, &*self.interface)],
+            // Other drivers' containers are in no VLAN of a bridge's.
+            Reach::Bridge(_) => vec![(name::BRIDGE, &*self.interface)],
             Reach::Macvlan => vec![(name::MODE, MACVLAN), (name::PARENT, &self.interface)],
         };
         // The link has another MAC than the lease, and would count as somebody else who has the address.
@@ -427,7 +425,7 @@ impl PoolId {
     pub(super) fn is_of(&self, network: &NetworkRecord) -> bool {
         let options = &network.options;
         network.pool == Some(self.subnet)
-            && self.reach == Reach::of(options.mode)
+            && self.reach == Reach::of(options.mode, options.vlan)
             && self.interface == options.interface
             && self.apart == network.apart
     }
@@ -437,7 +435,7 @@ impl Reach {
     /// What kind of link that needs.
     pub(super) fn access(self) -> Access {
         match self {
-            Reach::Bridge => Access::Bridge(None),
+            Reach::Bridge(vlan) => Access::Bridge(vlan),
             Reach::Macvlan => Access::Parent,
         }
     }

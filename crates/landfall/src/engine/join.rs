@@ -10,8 +10,9 @@ use net::route::{protocol, scope};
 
 use super::api::{JoinRequest, Joined, StaticRoute};
 use super::create::busy;
+use super::ids::EndpointId;
 use super::options::NoServer;
-use super::{Engine, Error, container_link, with_prefix};
+use super::{Engine, Error, State, container_link, with_prefix};
 use crate::fault::point;
 use crate::store::Phase;
 
@@ -43,6 +44,12 @@ impl Engine {
         let bridge = &record.options.interface;
         if lease.is_none() && !goes_without && record.options.no_server != NoServer::Wait {
             return Err(Error::LeaseLost { network, endpoint: id, bridge: bridge.clone() });
+        }
+        if let Some(lease) = &lease
+            && let Some(there) = self.lock().overlapping(&id, &sandbox, with_prefix(lease))
+        {
+            let (bridge, subnet) = (bridge.clone(), with_prefix(lease).trunc());
+            return Err(Error::Overlap { network, endpoint: id, bridge, subnet, there });
         }
         let gateway = lease.as_ref().and_then(|lease| record.gateway(lease));
         let leased = lease.clone();
@@ -94,6 +101,22 @@ impl Engine {
     async fn routes_beside(&self, bridge: &str, lease: &Lease) -> Result<Vec<StaticRoute>, Error> {
         let index = self.0.host.link(bridge).await?.map_or(0, |link| link.index);
         Ok(host_routes(&self.0.host.routes_v4().await?, index, lease))
+    }
+}
+
+impl State {
+    /// What another endpoint in a sandbox has of the addresses of a new one: its subnet, interface and network, for people.
+    fn overlapping(&self, id: &EndpointId, sandbox: &Path, new: Ipv4Net) -> Option<String> {
+        let new = new.trunc();
+        self.endpoints.iter().find_map(|(other, endpoint)| {
+            let here = other != id && matches!(&endpoint.phase, Phase::Joined(at) if at == sandbox);
+            let there = with_prefix(&endpoint.lease().filter(|_| here)?).trunc();
+            let overlaps = there.contains(&new) || new.contains(&there);
+            let options = &endpoint.network.options;
+            overlaps.then(|| {
+                format!("{there} by {} (network {})", options.interface, endpoint.network.id)
+            })
+        })
     }
 }
 

@@ -2,10 +2,12 @@
 //! becomes of a start that gets none.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dhcp::v4::{Config, Lease, Progress};
+use tokio::sync::{mpsc, watch};
 use wire::MacAddr;
 
 use super::asked::only_others_offered;
@@ -27,7 +29,45 @@ const SLOW: Duration = Duration::from_millis(3800);
 /// of all pauses.
 const LIVENESS: Duration = Duration::from_millis(1300);
 
+/// The leases that an endpoint is granted while it is made, as its [`Start`] brings them.
+pub(super) struct Grants {
+    is_recorded: watch::Sender<bool>,
+    granted: mpsc::UnboundedReceiver<Lease>,
+}
+
+impl Grants {
+    /// Those of an endpoint that is not on the disk yet.
+    pub(super) fn awaited() -> (Start, Grants) {
+        let (is_recorded, recorded) = watch::channel(false);
+        let (tell, granted) = mpsc::unbounded_channel();
+        (Start { recorded, granted: tell }, Grants { is_recorded, granted })
+    }
+}
+
 impl Engine {
+    /// Makes an endpoint durable before anything of it is made, makes what is its own, and, where a lease is `all` that it
+    /// gets, makes each durable that it is granted, while its address is still being checked. The address of the last of them.
+    pub(super) async fn keep_with(
+        &self,
+        id: &EndpointId,
+        mut grants: Grants,
+        own: impl Future<Output = Result<(), Error>>,
+        all: bool,
+    ) -> Result<Option<Ipv4Addr>, Error> {
+        self.keep(id).await?;
+        point("create: recorded");
+        grants.is_recorded.send_replace(true);
+        own.await?;
+        let mut noted = None;
+        while let Some(lease) = grants.granted.recv().await {
+            if all {
+                self.keep_granted(id, &lease).await?;
+                noted = Some(lease.address);
+            }
+        }
+        Ok(noted)
+    }
+
     /// The lease of a new endpoint: taken over, or asked for; none where it does without.
     pub(super) async fn lease(
         &self,

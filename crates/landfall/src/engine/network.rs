@@ -10,7 +10,7 @@ use super::conflict;
 use super::create::random_mac;
 use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
-use super::mode;
+use super::mode::{self, Mode};
 use super::options::{self, Options};
 use super::{Engine, Error};
 use crate::fault::point;
@@ -98,8 +98,12 @@ impl Engine {
         point("network: recorded");
         // The port is made now: with spanning tree it needs half a minute before its first use.
         let Options { interface, .. } = &record.options;
-        let (segment, _) = self.0.segments.get(interface, record.options.access()).await?;
+        let (segment, link) = self.0.segments.get(interface, record.options.access()).await?;
         point("network: port made");
+        if record.options.mode == Mode::Ipvlan {
+            // Else it would show at the first start.
+            self.0.segments.admits_ipvlan(&link).await?;
+        }
         let links = self.0.host.links().await?;
         self.lock().look_at_bridges(&links).into_iter().for_each(|news| self.tell(news));
         if record.options.validate_dhcp {

@@ -1,15 +1,16 @@
 //! The options of a network: docker-net-dhcp's, by its names, defaults and meaning.
 
+mod ipv6;
 pub(crate) mod name;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use dhcp::ipv6::Mode as Ipv6Mode;
 use dhcp::v4::{ConflictCheck, OnLoss};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::ipv6::{InterfaceIdKind, Ipv6Options};
 use super::applied::Applied;
 use super::identity::Identity;
 use super::mode::{self, Mode, Uplink, other_mode};
@@ -94,30 +95,6 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// Earlier daemons, and their records, have no networks without.
 pub(crate) fn with_ipv4() -> bool {
     true
-}
-
-/// What a network that wants IPv6 wants of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ipv6Options {
-    /// Where addresses come from.
-    pub(crate) mode: Ipv6Mode,
-    /// How the lower half of an address from a router's prefix is made.
-    pub(crate) address: InterfaceIdKind,
-    /// The length of the prefix to ask for.
-    pub(crate) prefix: Option<u8>,
-    /// Whether a container does not start without an address.
-    pub(crate) required: bool,
-}
-
-/// How the lower half of an address from a router's prefix is made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum InterfaceIdKind {
-    /// From the MAC (RFC 4291, appendix A).
-    #[default]
-    Eui64,
-    /// The same for the same MAC in the same network, and another in each other one (RFC 7217).
-    Stable,
 }
 
 /// What a container gets when it starts and no DHCP server has a word for it.
@@ -232,15 +209,7 @@ impl Options {
         }
         let identity = Identity::parse(get)?;
         let warm = warm(get(name::WARM), ipv4, mode, &identity)?;
-        let mut ipv6 = ipv6(get)?;
-        if ipv6.is_some() && mode.has_parents_mac() {
-            let reason = "not where containers have the parent's MAC (mode=ipvlan, macvlan_mode=passthru): false, or another mode";
-            return Err(invalid(
-                name::IPV6,
-                get(name::IPV6).map_or("", |(_, value)| value),
-                reason,
-            ));
-        }
+        let mut ipv6 = ipv6::parse(get, mode)?;
         match &mut ipv6 {
             None if !ipv4 => return Err(InvalidOption::NoFamily),
             // Else a container would start with no address at all.
@@ -342,44 +311,6 @@ pub(super) fn lease_timeout(given: Given<'_>) -> Result<Duration, InvalidOption>
 
 /// An option as it was given: its name and its value.
 pub(super) type Given<'a> = Option<(&'static str, &'a str)>;
-
-fn ipv6<'a>(get: impl Fn(&'static str) -> Given<'a>) -> Result<Option<Ipv6Options>, InvalidOption> {
-    let mode = match get(name::IPV6) {
-        Some((_, "auto")) => Some(Ipv6Mode::Auto),
-        Some((_, "slaac")) => Some(Ipv6Mode::Slaac),
-        Some((_, "dhcp")) => Some(Ipv6Mode::Dhcp),
-        given => match flag(given, false) {
-            Ok(true) => Some(Ipv6Mode::Auto),
-            Ok(false) => None,
-            Err(InvalidOption::Value { name, value, .. }) => {
-                let reason = "false, true, auto, slaac or dhcp";
-                return Err(InvalidOption::Value { name, value, reason });
-            }
-            Err(other) => return Err(other),
-        },
-    };
-    let address = match get(name::IPV6_ADDRESS) {
-        None | Some((_, "eui64")) => InterfaceIdKind::Eui64,
-        Some((_, "stable")) => InterfaceIdKind::Stable,
-        Some((name, value)) => return Err(invalid(name, value, "eui64 or stable")),
-    };
-    let prefix = match get(name::IPV6_PD) {
-        None => None,
-        Some((name, value)) => match value.parse() {
-            Ok(length @ 1..=64) => Some(length),
-            _ => return Err(invalid(name, value, "the length of a prefix, 1 to 64, such as 60")),
-        },
-    };
-    let required = flag(get(name::IPV6_REQUIRED), false)?;
-    if mode.is_none() {
-        let given =
-            [name::IPV6_ADDRESS, name::IPV6_PD].into_iter().find(|name| get(name).is_some());
-        if let Some(name) = given.or(required.then_some(name::IPV6_REQUIRED)) {
-            return Err(InvalidOption::WithoutIpv6 { name });
-        }
-    }
-    Ok(mode.map(|mode| Ipv6Options { mode, address, prefix, required }))
-}
 
 pub(super) fn invalid(name: &'static str, value: &str, reason: &'static str) -> InvalidOption {
     InvalidOption::Value { name, value: value.to_owned(), reason }
@@ -518,52 +449,6 @@ mod tests {
     fn keys_of_the_engine_pass() {
         let options = [("bridge", "br0"), ("com.docker.network.advertise_addr_ms", "100")];
         assert!(parse(&options).is_ok());
-    }
-
-    #[test]
-    fn ipv6_is_what_is_asked_for() {
-        let ipv6 =
-            |given: &[(&str, &str)]| parse(&[&[("bridge", "br0")], given].concat()).unwrap().ipv6;
-        assert_eq!(ipv6(&[]), None);
-        assert_eq!(ipv6(&[("ipv6", "false")]), None);
-        assert_eq!(ipv6(&[("ipv6_required", "false")]), None);
-        // What it would be made of does not switch it on.
-        for given in [("ipv6_address", "stable"), ("ipv6_pd", "60"), ("ipv6_required", "true")] {
-            for off in [&[][..], &[("ipv6", "false")]] {
-                let error = parse(&[&[("bridge", "br0"), given], off].concat()).unwrap_err();
-                assert_eq!(error, InvalidOption::WithoutIpv6 { name: given.0 });
-            }
-        }
-        for auto in ["true", "auto", "1"] {
-            assert_eq!(ipv6(&[("ipv6", auto)]), Some(Ipv6Options::default()), "{auto}");
-        }
-        let given = [
-            ("ipv6", "dhcp"),
-            ("ipv6_address", "stable"),
-            ("ipv6_pd", "60"),
-            ("ipv6_required", "true"),
-        ];
-        let all = Ipv6Options {
-            mode: Ipv6Mode::Dhcp,
-            address: InterfaceIdKind::Stable,
-            prefix: Some(60),
-            required: true,
-        };
-        assert_eq!(ipv6(&given), Some(all));
-    }
-
-    #[test]
-    fn without_ipv4_there_is_ipv6_and_no_start_without_it() {
-        let parse = |given: &[(&str, &str)]| parse(&[&[("bridge", "br0")], given].concat());
-        let required = |options: Options| (options.ipv4, options.ipv6.unwrap().required);
-        assert_eq!(required(parse(&[("ipv6", "true")]).unwrap()), (true, false));
-        let only = [("ipv4", "false"), ("ipv6", "slaac")];
-        assert_eq!(required(parse(&only).unwrap()), (false, true));
-        let waits = [&only[..], &[("no_server", "wait")]].concat();
-        assert_eq!(required(parse(&waits).unwrap()), (false, false));
-        for neither in [&[("ipv4", "false")][..], &[("ipv4", "0"), ("ipv6", "false")]] {
-            assert_eq!(parse(neither), Err(InvalidOption::NoFamily), "{neither:?}");
-        }
     }
 
     #[test]

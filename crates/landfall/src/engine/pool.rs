@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use super::mode::{MACVLAN, Mode};
-use super::options::{InvalidOption, is_interface_name, lease_timeout, name, nearest};
+use super::mode::{self, MACVLAN, Mode};
+use super::options::{InvalidOption, invalid, is_interface_name, lease_timeout, name, nearest};
+use super::vlan;
 
 /// The options of a pool: those of a network that say where the LAN is, and for how long to wait for it.
-const ALL: &[&str] = &[name::BRIDGE, name::LEASE_TIMEOUT, name::MODE, name::PARENT];
+const ALL: &[&str] = &[name::BRIDGE, name::LEASE_TIMEOUT, name::MODE, name::PARENT, name::VLAN];
+/// What a pool's name begins with whose segment is behind a bridge.
+const BRIDGE: &str = "bridge";
 
 /// What tells a pool of another driver's network.
 const APART: &str = ":apart";
 
-/// The addresses of a segment, in one subnet. As text `bridge:br0:10.77.0.0/16`, with `:apart` behind it for another driver's
-/// network.
+/// The addresses of a segment, in one subnet. As text `bridge:br0:10.77.0.0/16`, with `.30` behind the first word in a VLAN of
+/// the bridge's, and with `:apart` at the end for another driver's network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PoolId {
     pub(super) reach: Reach,
@@ -31,8 +34,8 @@ pub(crate) struct PoolId {
 /// How the containers reach their segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reach {
-    /// Behind a bridge.
-    Bridge,
+    /// Behind a bridge, in the VLAN of that number where it keeps them apart.
+    Bridge(Option<u16>),
     /// As macvlan children of a parent.
     Macvlan,
 }
@@ -77,19 +80,28 @@ impl Wish {
             return Err(unknown.into());
         }
         let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
-        let mode = get(name::MODE).map(|(_, mode)| mode);
-        let (reach, (name, interface)) = match (mode, get(name::BRIDGE), get(name::PARENT)) {
-            (None | Some("bridge"), Some(bridge), None) => (Some(Reach::Bridge), bridge),
-            (Some(MACVLAN), None, Some(parent)) => (Some(Reach::Macvlan), parent),
-            (None, None, Some(parent)) => (None, parent),
-            _ => return Err(InvalidPool::NoSegment),
-        };
-        if !is_interface_name(interface) {
-            let reason = "that cannot be the name of an interface";
-            return Err(super::options::invalid(name, interface, reason).into());
-        }
         let patience = lease_timeout(get(name::LEASE_TIMEOUT))?;
-        Ok(Wish { reach, interface: interface.to_owned(), patience })
+        let mode = get(name::MODE).map(|(_, mode)| mode);
+        match (mode, get(name::BRIDGE), get(name::PARENT)) {
+            (None | Some("bridge"), Some(_), None) | (Some(MACVLAN), None, Some(_)) => {
+                let uplink = mode::parse(get)?;
+                let reach = Some(Reach::of(uplink.mode, uplink.vlan));
+                Ok(Wish { reach, interface: uplink.interface, patience })
+            }
+            (None, None, Some((name, parent))) => {
+                if let Some((name, vlan)) = get(name::VLAN) {
+                    let reason = "another driver's containers are in the VLAN of their parent: write the name of its \
+                                  interface, such as `parent=eth0.30`, in both places";
+                    return Err(invalid(name, vlan, reason).into());
+                }
+                if !is_interface_name(parent) {
+                    let reason = "that cannot be the name of an interface";
+                    return Err(invalid(name, parent, reason).into());
+                }
+                Ok(Wish { reach: None, interface: parent.to_owned(), patience })
+            }
+            _ => Err(InvalidPool::NoSegment),
+        }
     }
 }
 
@@ -101,18 +113,30 @@ impl PoolId {
 }
 
 impl Reach {
-    pub(super) fn of(mode: Mode) -> Reach {
+    /// `vlan`: of which of the VLANs on a bridge.
+    pub(super) fn of(mode: Mode, vlan: Option<u16>) -> Reach {
         match mode {
-            Mode::Bridge => Reach::Bridge,
+            Mode::Bridge => Reach::Bridge(vlan),
             // Of its own MAC an endpoint there has none, and no pool.
             Mode::Macvlan(_) | Mode::Ipvlan => Reach::Macvlan,
         }
     }
 
-    fn name(self) -> &'static str {
+    fn read(text: &str) -> Option<Reach> {
+        match vlan::of(text) {
+            Some((BRIDGE, vlan)) => Some(Reach::Bridge(Some(vlan))),
+            _ if text == BRIDGE => Some(Reach::Bridge(None)),
+            _ => Some(Reach::Macvlan).filter(|_| text == MACVLAN),
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reach::Bridge => "bridge",
-            Reach::Macvlan => MACVLAN,
+            Reach::Bridge(None) => f.write_str(BRIDGE),
+            Reach::Bridge(Some(vlan)) => write!(f, "{BRIDGE}.{vlan}"),
+            Reach::Macvlan => f.write_str(MACVLAN),
         }
     }
 }
@@ -120,7 +144,7 @@ impl Reach {
 impl fmt::Display for PoolId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let apart = if self.apart { APART } else { "" };
-        write!(f, "{}:{}:{}{apart}", self.reach.name(), self.interface, self.subnet)
+        write!(f, "{}:{}:{}{apart}", self.reach, self.interface, self.subnet)
     }
 }
 
@@ -134,7 +158,7 @@ impl FromStr for PoolId {
             let (interface, rest) = rest.split_once(':')?;
             let (subnet, apart) =
                 rest.strip_suffix(APART).map_or((rest, false), |subnet| (subnet, true));
-            let reach = [Reach::Bridge, Reach::Macvlan].into_iter().find(|r| r.name() == reach)?;
+            let reach = Reach::read(reach)?;
             let interface = Some(interface).filter(|name| is_interface_name(name))?.to_owned();
             Some(PoolId { reach, interface, subnet: subnet.parse().ok()?, apart })
         };
@@ -156,6 +180,7 @@ mod tests {
             "bridge:br0:10.77.0.0/16",
             "macvlan:eth0.30:192.168.7.0/24",
             "macvlan:eth0:192.168.7.0/24:apart",
+            "bridge.30:br0:10.30.0.0/16",
         ] {
             let pool: PoolId = text.parse().unwrap();
             assert_eq!(pool.to_string(), text);
@@ -171,6 +196,9 @@ mod tests {
             "bridge:br0:10.77.0.0/16:aside",
             "bridge:../br0:10.77.0.0/16",
             "vlan:br0:10.77.0.0/16",
+            "bridge.0:br0:10.77.0.0/16",
+            "bridge.4095:br0:10.77.0.0/16",
+            "macvlan.30:eth0:10.77.0.0/16",
             "LocalDefault/10.77.0.0/16",
         ] {
             assert!(text.parse::<PoolId>().is_err(), "{text}");
@@ -185,11 +213,15 @@ mod tests {
     #[test]
     fn the_options_name_one_segment() {
         let bridge = wish(&[("bridge", "br0"), ("lease_timeout", "25s")]).unwrap();
-        assert_eq!((bridge.reach, bridge.interface.as_str()), (Some(Reach::Bridge), "br0"));
+        assert_eq!((bridge.reach, bridge.interface.as_str()), (Some(Reach::Bridge(None)), "br0"));
         assert_eq!(bridge.patience, Duration::from_secs(25));
         let macvlan = wish(&[("mode", "macvlan"), ("parent", "eth0")]).unwrap();
         assert_eq!((macvlan.reach, macvlan.interface.as_str()), (Some(Reach::Macvlan), "eth0"));
         assert_eq!(macvlan.patience, Duration::from_secs(10));
+        let on_30 = wish(&[("bridge", "br0"), ("vlan", "30")]).unwrap();
+        assert_eq!((on_30.reach, on_30.interface.as_str()), (Some(Reach::Bridge(Some(30))), "br0"));
+        let on_30 = wish(&[("mode", "macvlan"), ("parent", "eth0"), ("vlan", "30")]).unwrap();
+        assert_eq!((on_30.reach, on_30.interface.as_str()), (Some(Reach::Macvlan), "eth0.30"));
         let apart = wish(&[("parent", "eth0")]).unwrap();
         assert_eq!((apart.reach, apart.interface.as_str()), (None, "eth0"));
         for wrong in [
@@ -205,6 +237,8 @@ mod tests {
         for (wrong, words) in [
             (&[("bridge", "br/0")][..], "interface"),
             (&[("bridge", "br0"), ("lease_timeout", "0")], "10s"),
+            (&[("bridge", "br0"), ("vlan", "4095")], "1 to 4094"),
+            (&[("parent", "eth0"), ("vlan", "30")], "`parent=eth0.30`"),
             (&[("birdge", "br0")], "did you mean \"bridge\"?"),
             (
                 &[("bridge", "br0"), ("release_delay", "5m")],

@@ -61,7 +61,7 @@ pub(crate) enum PoolError {
     },
     /// The pool and the network are on different segments.
     #[error(
-        "the network is on {interface}, and its pool {subnet} is not: write `--ipam-opt` as `-o`, for the same bridge or parent"
+        "the network is on {interface}, and its pool {subnet} is not: write `--ipam-opt` as `-o`, for the same bridge or parent, and the same `vlan`"
     )]
     OtherSegment {
         /// The pool.

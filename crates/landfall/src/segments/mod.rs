@@ -268,6 +268,11 @@ impl Segments {
         }
     }
 
+    /// Fails where the kernel lets a parent have no ipvlan child.
+    pub(crate) async fn admits_ipvlan(&self, parent: &Link) -> Result<(), PortError> {
+        parent::admits_ipvlan(&self.host, &self.instance, parent).await
+    }
+
     /// Removes ports of this daemon where no network uses them, and interfaces of VLANs: an earlier run died before it
     /// removed them. `used`: whether a network names that bridge or parent.
     pub(crate) async fn remove_strays(&self, links: &[Link], used: impl Fn(&str) -> bool) {

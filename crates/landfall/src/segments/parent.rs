@@ -107,6 +107,29 @@ pub(super) async fn open(
     Ok(Port { seen: parent.index, own_child: Some(child), shared_mac: None, line, hearing })
 }
 
+/// Fails where a parent admits no ipvlan child: one is made, and removed again. It has a port's name, so that what a killed
+/// daemon leaves of it goes with the strays of the next.
+pub(super) async fn admits_ipvlan(
+    host: &Netlink,
+    instance: &str,
+    parent: &Link,
+) -> Result<(), PortError> {
+    let kernel = |source| PortError::Kernel { interface: parent.name.clone(), source };
+    let name = name(instance, parent.index, None);
+    match host.create_ipvlan(&name, parent.index).await {
+        Ok(()) => host.delete_link_named(&name).await.map(drop).map_err(kernel),
+        Err(source) if source.is_busy() || source.is_invalid() => {
+            Err(PortError::Taken(parent.name.clone()))
+        }
+        Err(source) if source.is_unsupported() => Err(PortError::Unfit {
+            name: parent.name.clone(),
+            why: "cannot have ipvlan children, as this kernel makes none".to_owned(),
+            instead: "`modprobe ipvlan`, or write `-o mode=macvlan`".to_owned(),
+        }),
+        Err(source) => Err(kernel(source)),
+    }
+}
+
 /// What is said and heard at a parent itself.
 pub(super) fn open_alone(parent: &Link) -> Result<Port, PortError> {
     let kernel = |source| PortError::Kernel { interface: parent.name.clone(), source };

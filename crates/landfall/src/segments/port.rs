@@ -83,7 +83,7 @@ pub(crate) enum PortError {
     ParentDown(String),
     /// Something else takes what comes in at the parent.
     #[error(
-        "{0} is in use by something that leaves nothing to macvlan children, such as ipvlan children or one macvlan child in the mode passthru: remove those (Docker's networks with the drivers ipvlan and macvlan; `ip -d link`), or name another interface with `-o parent=`"
+        "{0} is in use by something that admits no child of this kind beside it: a network card has macvlan children, or one in the mode passthru, or ipvlan children. Remove those that are there (Docker's networks with the drivers ipvlan and macvlan, networks with another `mode`; `ip -d link`), or name another interface with `-o parent=`"
     )]
     Taken(String),
     /// There is no room for another port.

@@ -4,9 +4,9 @@ use lab::{Lan, LanOptions};
 use serde_json::json;
 use wire::dhcp4::MessageType;
 
-use crate::container::Container;
+use crate::container::{Container, endpoint_ref, join_argument};
 use crate::server::{Grant, Server};
-use crate::site::{Site, endpoint_argument, id};
+use crate::site::{Endpoint, Site, endpoint_argument, id};
 
 const MAC: &str = "02:00:00:00:00:42";
 
@@ -202,4 +202,29 @@ fn a_mac_of_the_daemons_making() {
         let sent = server.requests().iter().any(|r| r.message.chaddr.to_string() == endpoint.mac);
         assert!(sent, "{}", endpoint.mac);
     }
+}
+
+/// An engine would refuse the second address in words of its own, once all is made.
+#[test]
+fn two_networks_of_one_subnet_in_one_container() {
+    let site = Site::new();
+    let server = Server::start(site.lan.router_ns(), "eth0", |request| {
+        Grant::new([10, 77, 1, request.message.chaddr.0[5]]).answer(request)
+    });
+    site.network("lan", &[]);
+    site.network("again", &[]);
+    let web = Container::start(&site, site.create("lan", "web", "02:00:00:00:00:42"));
+    let second = site.create("again", "second", "02:00:00:00:00:43");
+    let key = |endpoint: &Endpoint| format!("/run/docker/netns/{}", &endpoint.id[..12]);
+    let join = |key: &str| site.call("Join", &join_argument(&second, key));
+    let refusal = join(&key(&web.endpoint)).unwrap_err();
+    let words = "br0 leads to 10.77.0.0/16, and the container is on 10.77.0.0/16 by br0 (network ";
+    assert!(refusal.contains(words) && refusal.contains(&id("lan")), "{refusal}");
+    // Another container may, and the same one again.
+    join(&key(&second)).unwrap();
+    site.call("Join", &join_argument(&web.endpoint, &key(&web.endpoint))).unwrap();
+    site.ok("DeleteEndpoint", &endpoint_ref(&second));
+    web.stop(&site);
+    server.wait_count(MessageType::Release, 2);
+    assert_eq!(site.endpoint_links(), [""; 0]);
 }

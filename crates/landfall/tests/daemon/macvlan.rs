@@ -405,6 +405,14 @@ fn what_cannot_be_a_parent() {
             site.call("CreateNetwork", &site.network_argument("lan", &options)).unwrap_err();
         assert!(says.iter().all(|words| refusal.contains(words)), "{parent}: {refusal}");
     }
+    let links = site.links();
+    let ipvlan = [("mode", "ipvlan"), ("parent", "taken0")];
+    let refusal = site.call("CreateNetwork", &site.network_argument("lan", &ipvlan)).unwrap_err();
+    // `vm::ipvlan` says the rest.
+    let says =
+        ["taken0 is in use", "taken0 cannot have ipvlan children, as this kernel makes none"];
+    assert!(says.iter().any(|words| refusal.contains(words)), "{refusal}");
+    assert_eq!(site.links(), links);
     assert_eq!(site.status()["networks"], json!([]));
     assert_eq!(link_names(&home(&site)), ["lo"]);
 }

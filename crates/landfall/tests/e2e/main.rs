@@ -10,6 +10,8 @@
 //! | `returns` | containers that come back with the address that they had, and never another's: dockerd restarts, the host boots |
 //! | `networks` | `network connect` and `disconnect`; a container on several networks |
 //! | `identity` | what a container tells the DHCP server of itself, and asks it for |
+//! | `options` | options that only the container or the host notices |
+//! | `servers` | what options say to Kea and ISC dhcpd, and what these say to containers |
 //! | `applied` | what a container gets of what servers say: router, MTU |
 //! | `dns` | what a container knows of the LAN's DNS |
 //! | `crowd` | twenty containers at once |
@@ -24,6 +26,7 @@
 //! | `plugin` | the managed plugin |
 //! | `upgrades` | the managed plugin to another version and back, and a power cut on the way |
 //! | `switch_over` | from the managed plugin to the service and back |
+//! | `managed` | the managed plugin as IPAM driver, and in containers' files |
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
@@ -43,11 +46,14 @@ mod ipam;
 mod ipv6;
 mod lifecycle;
 mod macvlan;
+mod managed;
 mod networks;
+mod options;
 mod plugin;
 mod refusals;
 mod restarts;
 mod returns;
+mod servers;
 mod swarm;
 mod switch_over;
 mod two_hosts;

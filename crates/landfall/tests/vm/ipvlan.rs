@@ -18,7 +18,16 @@ fn all_share_the_parents_mac() {
     let mut site = Site::on(lan);
     let mac = ip_json(site.host(), &["link", "show", "eth0"])[0]["address"].clone();
     let mac = mac.as_str().unwrap().to_owned();
+    // A parent with macvlan children, wherever these are, admits no ipvlan child.
+    let links = site.links();
+    let elsewhere = site.lan.laptop_ns().path().display().to_string();
+    let child = format!("link add mv0 link eth0 netns {elsewhere} type macvlan\n");
+    site.host().ip_batch(&child).unwrap();
+    let refusal = site.call("CreateNetwork", &site.network_argument("lan", &IPVLAN)).unwrap_err();
+    assert!(refusal.contains("eth0 is in use by something that admits no child"), "{refusal}");
+    site.lan.laptop_ns().ip_batch("link delete mv0\n").unwrap();
     site.network("lan", &IPVLAN);
+    assert_eq!(site.links(), links, "what was tried is gone");
     let refusal = site.try_create("lan", "bad", "02:00:00:00:00:42").unwrap_err();
     assert!(refusal.contains("leave out `--mac-address`"), "{refusal}");
 
@@ -58,7 +67,7 @@ fn all_share_the_parents_mac() {
     // A parent with ipvlan children admits no macvlan child.
     let macvlan = [("mode", "macvlan"), ("parent", "eth0")];
     let refusal = site.call("CreateNetwork", &site.network_argument("bad", &macvlan)).unwrap_err();
-    assert!(refusal.contains("eth0 is in use by something"), "{refusal}");
+    assert!(refusal.contains("eth0 is in use by something that admits no child"), "{refusal}");
 
     let ip = web.ip();
     web.stop(&site);

@@ -1,12 +1,13 @@
 //! VLANs: interfaces of them as parents, and bridges that keep them apart.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Namespace, ServerOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::container::Container;
-use crate::site::{Site, ip_json, link_names};
+use crate::container::{Container, endpoint_ref};
+use crate::site::{Endpoint, Site, endpoint_argument, id, ip_json, link_names};
 
 /// The router in VLAN 30.
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 30, 0, 1);
@@ -161,6 +162,23 @@ fn a_bridge_that_keeps_vlans_apart() {
         assert_eq!(port["vlans"], expected, "{name}");
     }
 
+    // A name is another client in each VLAN.
+    let silent = [("vlan", "31"), ("no_server", "wait"), ("lease_timeout", "500ms")];
+    site.network("silent", &silent);
+    let named = |network: &str, endpoint: &str| {
+        site.try_create_asking(network, endpoint, "", &[("identity", "nas")]).unwrap()
+    };
+    let of_nas = [("lan", "nas30"), ("silent", "nas31"), ("plain", "nas")];
+    let of_nas = of_nas.map(|(network, endpoint)| named(network, endpoint));
+    let macs: BTreeSet<&str> = of_nas.iter().map(|endpoint| &*endpoint.mac).collect();
+    assert_eq!(macs.len(), 3, "{macs:?}");
+    for endpoint in &of_nas {
+        site.ok("DeleteEndpoint", &endpoint_ref(endpoint));
+    }
+    site.delete_network("silent");
+
+    addresses_before_endpoints(&site);
+
     // Both are put back where they were on a bridge that is made again.
     let again = "link delete br0\nlink add br0 type bridge vlan_filtering 1\n\
                  link set br0 up\nlink set router master br0\n";
@@ -181,4 +199,55 @@ fn a_bridge_that_keeps_vlans_apart() {
     assert_eq!(ports(), 1, "{:?}", site.links());
     site.delete_network("plain");
     assert_eq!(ports(), 0);
+}
+
+fn ipam(site: &Site, method: &str, argument: &Value) -> Value {
+    let answer = site.answer(&format!("IpamDriver.{method}"), &argument.to_string());
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(body.get("Error"), None, "{method}");
+    body
+}
+
+/// With Landfall as IPAM driver: the pool is the VLAN's, and so is the lease that is there before its endpoint.
+fn addresses_before_endpoints(site: &Site) {
+    let pool = ipam(
+        site,
+        "RequestPool",
+        &json!({
+            "AddressSpace": "landfall", "Pool": "", "SubPool": "", "V6": false,
+            "Options": {"bridge": "br0", "vlan": "30"},
+        }),
+    );
+    let id_of_pool = json!({ "PoolID": pool["PoolID"] });
+    assert_eq!(pool["PoolID"], "bridge.30:br0:10.30.0.0/16");
+    let network = |options: &[(&str, &str)]| {
+        let mut argument = site.network_argument("ahead", options);
+        argument["IPv4Data"] = json!([{"AddressSpace": "landfall", "Pool": pool["Pool"]}]);
+        site.call("CreateNetwork", &argument)
+    };
+    let refusal = network(&[("vlan", "31")]).unwrap_err();
+    assert!(refusal.contains("and the same `vlan`"), "{refusal}");
+    network(&[("vlan", "30")]).unwrap();
+    let name = json!({"com.docker.network.endpoint.name": "ahead"});
+    let asked = json!({"PoolID": pool["PoolID"], "Address": "", "Options": name});
+    let address = ipam(site, "RequestAddress", &asked)["Address"].clone();
+    let mut argument = endpoint_argument("ahead", "ahead", "");
+    argument["Interface"]["Address"] = address.clone();
+    let made = site.call("CreateEndpoint", &argument).unwrap();
+    let container = Container::start(
+        site,
+        Endpoint {
+            network: id("ahead"),
+            id: id("ahead"),
+            mac: made["Interface"]["MacAddress"].as_str().unwrap().to_owned(),
+            address: address.as_str().unwrap().to_owned(),
+            address6: String::new(),
+        },
+    );
+    is_in_30(&container);
+    container.stop(site);
+    let address = address.as_str().unwrap().split('/').next().unwrap();
+    ipam(site, "ReleaseAddress", &json!({"PoolID": pool["PoolID"], "Address": address}));
+    site.delete_network("ahead");
+    ipam(site, "ReleasePool", &id_of_pool);
 }
