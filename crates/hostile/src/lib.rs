@@ -26,7 +26,7 @@ pub mod store_record;
 
 // The daemon is a binary crate, so what of it reads bytes is taken in here file by file.
 
-#[allow(dead_code, reason = "the daemon uses the rest")]
+#[allow(dead_code, unused_imports, reason = "the daemon uses the rest")]
 #[path = "../../landfall/src/engine"]
 mod engine {
     pub(crate) mod api;
