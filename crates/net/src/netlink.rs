@@ -240,7 +240,12 @@ fn ask_waiting(mut request: NetlinkMessage<RouteNetlinkMessage>) -> io::Result<E
     let (answer, _) = socket.recv_from_full()?;
     match NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map(|m| m.payload) {
         Ok(NetlinkPayload::Error(error)) => Ok(error),
-        other => Err(io::Error::other(format!("the kernel answered {other:?}"))),
+        // Not the message in words: those are large, for all that netlink knows (Cargo.toml).
+        Ok(other) => {
+            let kind = other.message_type();
+            Err(io::Error::other(format!("the kernel answered with a message of type {kind}")))
+        }
+        Err(e) => Err(io::Error::other(format!("the kernel's answer cannot be read: {e}"))),
     }
 }
 
