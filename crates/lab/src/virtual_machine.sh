@@ -10,7 +10,8 @@ mount -t proc proc "$root/proc"
 mount --rbind / "$root/host"
 mount -t tmpfs tmpfs "$root/tmp"
 cp "$root"/boot/vmlinuz-* "$root/tmp/vmlinuz"
-# Emulated (TCG): whether this machine could lend its processor to a guest is not asked. The kernel has virtiofs built in, so
+# Emulated (TCG): whether this machine could lend its processor to a guest is not asked. A guest that waits for its processor may
+# count too few ticks of its timer, and panic: it is told not to count (no_timer_check). The kernel has virtiofs built in, so
 # there is no initial RAM disk.
 # shellcheck disable=SC2016  # expanded by the inner shell
 exec chroot "$root" /bin/sh -euc '
@@ -21,7 +22,7 @@ exec chroot "$root" /bin/sh -euc '
   done
   qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 -nodefaults -no-user-config -nographic -no-reboot \
     -object memory-backend-memfd,id=memory,size=1024M,share=on -machine q35,memory-backend=memory \
-    -kernel /tmp/vmlinuz -append "rootfstype=virtiofs root=files ro console=ttyS0 quiet panic=-1 mitigations=off init=$1" \
+    -kernel /tmp/vmlinuz -append "rootfstype=virtiofs root=files ro console=ttyS0 quiet panic=-1 mitigations=off no_timer_check init=$1" \
     -chardev socket,id=files,path=/tmp/files -device vhost-user-fs-pci,chardev=files,tag=files \
     -device virtio-serial-pci -chardev stdio,id=out -device virtconsole,chardev=out -serial file:/tmp/console </dev/null
   cat /tmp/console /tmp/virtiofsd >&2' sh "$init"

@@ -11,7 +11,9 @@ const ASKED: &str = "10.77.5.60";
 
 fn naming(dns: &str) -> ServerOptions {
     let extra = vec![format!("--dhcp-option=option:dns-server,{dns}")];
-    ServerOptions { renew: Some(3), extra, ..ServerOptions::default() }
+    // A renewal that finds the server gone is repeated soon.
+    let (renew, rebind) = (Some(3), Some(6));
+    ServerOptions { lease: 120, renew, rebind, extra, ..ServerOptions::default() }
 }
 
 #[test]
@@ -30,14 +32,17 @@ fn addresses_before_endpoints_and_the_lans_dns() {
     };
     create(&site, &[]);
     site.docker(&["network", "rm", "lan"]);
-    create(&site, &["--subnet", "10.77.0.0/16", "-o", "propagate_dns=true"]);
+    create(
+        &site,
+        &["--subnet", "10.77.0.0/16", "--gateway", "10.77.0.1", "-o", "propagate_dns=true"],
+    );
 
     site.run("web", &["--network", "lan", "--ip", ASKED, "--mac-address", MAC]);
     assert_eq!(site.address("web", "lan").to_string(), ASKED);
     site.reached(ASKED.parse().unwrap());
     site.logged(Message::Discover, MAC, 1);
     let asks = |site: &Site, dns: &str| {
-        until(&format!("{dns} in resolv.conf"), SOON, || {
+        until(&format!("{dns} in resolv.conf"), SOON * 2, || {
             let text = site.docker(&["exec", "web", "cat", "/etc/resolv.conf"]);
             let servers: Vec<&str> =
                 text.lines().filter_map(|line| line.strip_prefix("nameserver ")).collect();

@@ -33,9 +33,9 @@ fn what_only_the_container_or_the_host_notices() {
     assert_eq!(inside(&two, "lan0").addresses, [format!("{theirs}/16")], "interface_prefix");
     let leads_there = |sandbox: &Namespace| sandbox.ok(&["ip", "route"]).unwrap().contains(ROUTE);
     assert!(leads_there(&one) && !leads_there(&two), "skip_routes");
-    let probed = |address| {
-        let probe = |arp: &Arp| arp.sender.is_unspecified() && arp.target == address;
-        capture.pick(|frame| frame.arp().filter(|arp| probe(arp))).len()
+    let probed = |address: Ipv4Addr| {
+        let is_probe = |arp: &Arp| arp.sender.is_unspecified() && arp.target == address;
+        capture.pick(|frame| frame.arp().filter(is_probe)).len()
     };
     assert!(probed(mine) > 0 && probed(theirs) == 0, "conflict_check");
     let file = || site.engine.machine().read("/var/lib/landfall/audit.jsonl").unwrap();

@@ -54,7 +54,9 @@ const ISC: Words = Words {
 fn options(words: &str) -> ServerOptions {
     ServerOptions {
         lease: 120,
+        // A renewal that finds the server gone is repeated soon.
         renew: Some(3),
+        rebind: Some(6),
         extra: vec![words.to_owned()],
         ..ServerOptions::default()
     }
@@ -105,7 +107,7 @@ fn what_options_do<S: DhcpServer>(mut site: Site<S>, words: &Words) {
     site.server.reconfigure("eth0", options(words.with_a_route)).unwrap();
     let sandbox = site.sandbox("one");
     let route = "10.99.0.0/16 via 10.77.0.9";
-    until("the route", SOON, || {
+    until("the route", SOON * 2, || {
         let routes = sandbox.ok(&["ip", "route"]).unwrap();
         routes.lines().any(|line| line.starts_with(route)).then_some(())
     });
