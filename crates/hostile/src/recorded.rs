@@ -64,6 +64,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
     let mut files: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.expect("a folder's entry"))
+        .filter(|entry| entry.path().is_file())
         .map(|entry| {
             let text = fs::read_to_string(entry.path()).expect("text");
             (entry.file_name().to_string_lossy().into_owned(), text)
