@@ -219,7 +219,7 @@ fn two_networks_of_one_subnet_in_one_container() {
     let join = |key: &str| site.call("Join", &join_argument(&second, key));
     let refusal = join(&key(&web.endpoint)).unwrap_err();
     let words = "br0 leads to 10.77.0.0/16, and the container is on 10.77.0.0/16 by br0 (network ";
-    assert!(refusal.contains(words) && refusal.contains(&id("lan")), "{refusal}");
+    assert!(refusal.contains(&format!("{words}{})", &id("lan")[..12])), "{refusal}");
     // Another container may, and the same one again.
     join(&key(&second)).unwrap();
     site.call("Join", &join_argument(&web.endpoint, &key(&web.endpoint))).unwrap();

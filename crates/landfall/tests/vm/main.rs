@@ -34,7 +34,7 @@ fn all_in_a_virtual_machine() {
     if !lab.is_empty() {
         environment.push(("LANDFALL_LAB_DIR", &lab));
     }
-    let run = run_in_virtual_machine(&argv, &environment, Duration::from_secs(220)).unwrap();
+    let run = run_in_virtual_machine(&argv, &environment, Duration::from_secs(600)).unwrap();
     println!("{}", run.output);
     assert_eq!(run.status, 0, "{}", run.output);
     let summary = run.output.lines().find(|line| line.starts_with("test result: ok."));
