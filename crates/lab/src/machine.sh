@@ -28,6 +28,8 @@ if [ "$init" = systemd ]; then
   mount -t tmpfs -o mode=1777 tmpfs dev/shm
   ln -s pts/ptmx dev/ptmx
   ln -s /proc/self/fd dev/fd
+  # A unit that fails on kernels without modules.
+  ln -s /dev/null etc/systemd/system/systemd-modules-load.service
 else
   mount --rbind /dev dev
 fi

@@ -18,6 +18,8 @@ const MAC: &str = "02:00:00:00:00:4d";
 const T1: u32 = 4;
 const ONE: &str = "localhost:5000/landfall:one";
 const TWO: &str = "localhost:5000/landfall:two";
+/// One that the engine has nothing of yet.
+const THREE: &str = "localhost:5000/landfall:three";
 /// How much of an image comes before the power is cut: its layer is longer.
 const CUT_AFTER: usize = 300_000;
 
@@ -31,7 +33,7 @@ fn to_another_version_and_back() {
         .copy_in(&folder().join("rootfs/landfall"), "/usr/local/bin/landfall")
         .unwrap();
     let _registry = registry(&site);
-    for version in [ONE, TWO] {
+    for version in [ONE, TWO, THREE] {
         push(&site, version);
     }
     let on_lan = Capture::start(site.lan.router_ns(), "eth0").unwrap();
@@ -61,7 +63,7 @@ fn to_another_version_and_back() {
     assert_eq!(pings.lost().unwrap(), [] as [usize; 0]);
     assert_eq!(count(&on_lan, MAC, DISCOVER), 1, "the lease is that of the start");
 
-    the_power_is_cut_on_the_way_to(&mut site, TWO);
+    the_power_is_cut_on_the_way_to(&mut site, THREE);
     // The version from before is whole, and who has come back is who it was.
     assert_eq!(installed(&site), ONE);
     site.docker(&["plugin", "enable", "landfall"]);
@@ -72,9 +74,9 @@ fn to_another_version_and_back() {
     assert_eq!(count(&on_lan, MAC, RELEASE), 0);
     // And the way to the next one is open still.
     site.docker(&["plugin", "disable", "-f", "landfall"]);
-    site.docker(&upgrade(TWO));
+    site.docker(&upgrade(THREE));
     site.docker(&["plugin", "enable", "landfall"]);
-    assert_eq!(installed(&site), TWO);
+    assert_eq!(installed(&site), THREE);
     site.reached(address);
     site.docker(&["rm", "-f", "web"]);
     site.docker(&["network", "rm", "lan"]);

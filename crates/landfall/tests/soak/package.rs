@@ -26,6 +26,11 @@ fn on_debian_13() {
     from_install_to_purge("trixie-systemd");
 }
 
+/// The command that makes one more network.
+fn another(driver: &str, name: &str) -> String {
+    format!("docker network create -d {driver} --ipam-driver null -o bridge=br0 {name}")
+}
+
 fn from_install_to_purge(root: &str) {
     let lan = Lan::new(LanOptions::default()).unwrap();
     let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
@@ -66,7 +71,7 @@ fn from_install_to_purge(root: &str) {
     // Docker's call is what starts it, by either of its names.
     ok(&machine, "systemctl stop landfall.service");
     assert_eq!(of(&machine, "landfall", "ActiveState"), "inactive");
-    ok(&machine, &CREATE.replace(" landfall ", " landfall:latest ").replace(" lan", " other"));
+    ok(&machine, &another("landfall:latest", "other"));
     assert_eq!(of(&machine, "landfall", "ActiveState"), "active");
     ok(&machine, "docker network rm other");
     one_that_cannot_start_keeps_nobody_waiting(&machine);
@@ -90,7 +95,7 @@ fn one_that_cannot_start_keeps_nobody_waiting(machine: &Machine) {
     let sound = machine.read("/etc/default/landfall").unwrap();
     machine.write("/etc/default/landfall", "LANDFALL_METRICS_LISTEN=nowhere\n").unwrap();
     ok(machine, "systemctl stop landfall.service");
-    let line = CREATE.replace(" lan", " never");
+    let line = another("landfall", "never");
     let argv: Vec<&str> = ["timeout", "60"].into_iter().chain(line.split(' ')).collect();
     let output = machine.run(&argv).unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
