@@ -81,11 +81,13 @@ bench: ## Landfall against the others, side by side
 	cargo run $(LOCKED) --release -p lab --bin bench
 
 soak: export LANDFALL_KILLS = 500
-soak: ## a full bridge, an hour of coming and going, 500 kills, systemd, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
-	@scripts/prepare bookworm forky vm
+soak: ## a release and foreign binaries, a full bridge, an hour of coming and going, 500 kills, systemd, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
+	@RELEASE=1 FOREIGN=1 scripts/prepare bookworm forky vm
+	@$(MAKE) --no-print-directory dist ARCH=all
 	@$(MAKE) --no-print-directory plugin
 	@for root in bookworm forky vm; do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
-	$(nextest) --features landfall/soak -E 'binary(soak) | binary(vm) | test(random::)' --no-capture
+	$(nextest) --features landfall/soak -E 'binary(soak) | binary(vm) | binary(release) | test(random::)' --no-capture
+	LANDFALL_BIN=$(abspath dist/landfall-linux-386) $(nextest) -E 'binary(daemon)'
 	$(nextest) -E '$(ENGINE_TESTS)' --stress-duration $(SOAK)
 
 fuzz: ## the fuzz targets, each for a while (FUZZ=30s)
