@@ -93,11 +93,14 @@ bench: ## Landfall against the others, side by side
 	cargo run $(LOCKED) --release -p lab --bin bench
 
 soak: export LANDFALL_KILLS = 500
-soak: ## a full bridge, an hour of coming and going, 500 kills, systemd, the package on Debian 12 and 13, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
-	@scripts/prepare $(SOAK_ROOTS)
+soak: ## a release and foreign binaries, a full bridge, an hour of coming and going, 500 kills, systemd, the package on Debian 12 and 13, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
+	@RELEASE=1 FOREIGN=1 scripts/prepare $(SOAK_ROOTS)
+	@$(MAKE) --no-print-directory dist ARCH=all
 	@$(MAKE) --no-print-directory plugin deb ARCH=$(HOST_ARCH)
 	@for root in $(SOAK_ROOTS); do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
-	$(nextest) --features landfall/soak -E 'binary(soak) | binary(vm) | test(random::)' --no-capture
+	$(nextest) --features landfall/soak -E 'binary(soak) | binary(vm) | binary(release) | test(random::)' --no-capture
+	@echo 'The tests of the daemon with the binary for 386, which has no seccomp filter (ARCHITECTURE.md, "Other machines"):'
+	LANDFALL_BIN=$(abspath dist/landfall-linux-386) $(nextest) -E 'binary(daemon) - test(the_daemon_has_no_more_rights_than_it_needs)'
 	$(nextest) -E '$(ENGINE_TESTS)' --stress-duration $(SOAK)
 
 fuzz: ## the fuzz targets, each for a while (FUZZ=30s)

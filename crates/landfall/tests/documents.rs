@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const CONFORMANCE: &str = "docs/conformance.md";
 
 /// Where the tests stand that a name begins with. What is not here begins in `crates/landfall/src`.
-const ROOTS: [(&str, &str); 10] = [
+const ROOTS: [(&str, &str); 11] = [
     ("dhcp", "crates/dhcp/tests"),
     ("wire", "crates/wire/tests"),
     ("sim", "crates/sim/tests"),
@@ -19,6 +19,7 @@ const ROOTS: [(&str, &str); 10] = [
     ("crash", "crates/landfall/tests/crash"),
     ("daemon", "crates/landfall/tests/daemon"),
     ("e2e", "crates/landfall/tests/e2e"),
+    ("release", "crates/landfall/tests/release"),
     ("vm", "crates/landfall/tests/vm"),
 ];
 

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
+use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use serde_json::Value;
 
 fn unit() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/systemd/landfall.service")
@@ -42,8 +46,91 @@ fn the_unit_gives_no_more_rights_than_others_do() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The binary for this machine that `make build` has made.
+fn shipped() -> Vec<u8> {
+    let arch = match env::consts::ARCH {
+        "x86_64" => "amd64",
+        "x86" => "386",
+        "aarch64" => "arm64",
+        _ => "armv7",
+    };
+    let path = repository().join("dist/landfall-linux-".to_owned() + arch);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: `make build`", path.display()))
+}
+
+/// It is at most as large as SPECIFICATION.md says.
+#[test]
+fn the_binary_is_small() {
+    let size = shipped().len();
+    assert!(size <= 8_000_000, "{size}");
+}
+
+/// No folder of the machine that built it is in it: who builds it elsewhere has the same bytes (`release::made`).
+#[test]
+fn the_binary_names_no_folder_of_the_machine_that_built_it() {
+    let binary = shipped();
+    let home = env::var("HOME").unwrap();
+    let of_home = |name: &str| env::var(name).ok();
+    let folders = [
+        Some(repository().display().to_string()),
+        of_home("CARGO_HOME"),
+        of_home("RUSTUP_HOME"),
+        of_home("CARGO_TARGET_DIR"),
+        // `/proc/1/root`, which the daemon reads, is no home.
+        Some(format!("{}/", home.trim_end_matches('/'))),
+        Some("/.cargo/".to_owned()),
+        Some("/.rustup/".to_owned()),
+    ];
+    for folder in folders.iter().flatten() {
+        let found = binary.windows(folder.len()).position(|bytes| bytes == folder.as_bytes());
+        assert_eq!(found, None, "{folder}");
+    }
+}
+
+/// The bill of materials has the crates that the binary is made of, with the checksums of Cargo.lock, and none that only
+/// tests it.
+#[test]
+fn the_bill_of_materials_is_what_cargo_lock_says() {
+    let output = Command::new(repository().join("scripts/sbom")).arg("amd64").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bill: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(bill["metadata"]["component"]["name"], "landfall");
+    let components = bill["components"].as_array().unwrap();
+    let components: BTreeMap<String, &Value> = components
+        .iter()
+        .map(|it| (format!("{} {}", it["name"], it["version"]), &it["hashes"][0]["content"]))
+        .collect();
+    let lock = fs::read_to_string(repository().join("Cargo.lock")).unwrap();
+    let field = |package: &str, name: &str| {
+        package
+            .lines()
+            .find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(" = ")?.to_owned()))
+    };
+    let mut crates = 0;
+    for package in lock.split("[[package]]").skip(1) {
+        let name = field(package, "name").unwrap();
+        let found = components.get(&format!("{name} {}", field(package, "version").unwrap()));
+        crates += usize::from(found.is_some());
+        let of_tests = ["\"dhcproto\"", "\"lab\"", "\"proptest\"", "\"tempfile\""];
+        if of_tests.contains(&name.as_str()) {
+            assert_eq!(found, None, "{name}");
+        } else if ["\"redb\"", "\"tokio\"", "\"wire\""].contains(&name.as_str()) {
+            assert!(found.is_some(), "{name}");
+        }
+        if let Some(sum) = found {
+            let of_lock = field(package, "checksum").unwrap_or_else(|| "null".to_owned());
+            assert_eq!(sum.to_string(), of_lock, "{name}");
+        }
+    }
+    assert_eq!(crates, components.len());
+}
+
 fn script(name: &str, args: &[&str]) -> (Option<i32>, String) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts").join(name);
+    let path = repository().join("scripts").join(name);
     let output = Command::new(path).args(args).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
@@ -177,12 +264,22 @@ fn packages_that_cannot_be_made() {
     }
 }
 
+/// Nothing is released but a tag of the version that is there.
+#[test]
+fn what_cannot_be_released() {
+    let (status, said) = script("release", &["v999.0.0"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("there is no tag 'v999.0.0'"), "{said}");
+    let (status, said) = script("sbom", &["mips"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("there is no architecture 'mips'"), "{said}");
+}
+
 /// The README's table of architectures is the one that scripts go by.
 #[test]
 fn the_readme_has_the_architectures() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let table = fs::read_to_string(root.join("packaging/architectures")).unwrap();
-    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let table = fs::read_to_string(repository().join("packaging/architectures")).unwrap();
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(lines.len(), 4);
     for line in lines {

@@ -1,0 +1,78 @@
+//! The binaries for machines unlike this one, under QEMU's emulation of a process. Under it a daemon has no packet socket
+//! (ARCHITECTURE.md, "Other machines"); the 386 one needs none, and `make soak` runs the tests of the daemon with it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::{ok, root};
+
+/// A line of packaging/architectures.
+struct Architecture {
+    name: String,
+    target: String,
+    linker: String,
+    emulator: PathBuf,
+}
+
+fn architecture(name: &str) -> Architecture {
+    let table = fs::read_to_string(root().join("packaging/architectures")).unwrap();
+    let line = table.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    Architecture {
+        name: name.to_owned(),
+        target: words[2].to_owned(),
+        linker: words[5].to_owned(),
+        emulator: format!("/usr/bin/qemu-{}-static", words[6]).into(),
+    }
+}
+
+impl Architecture {
+    /// What `make dist ARCH=all` has made.
+    fn binary(&self) -> PathBuf {
+        root().join(format!("dist/landfall-linux-{}", self.name))
+    }
+
+    fn tells_its_version(&self) {
+        let told = ok(Command::new(&self.emulator).arg(self.binary()).arg("--version"));
+        assert_eq!(told, concat!("landfall ", env!("CARGO_PKG_VERSION"), "\n"), "{}", self.name);
+    }
+
+    /// The tests of the crates that are the protocol, built for it and run by its emulator.
+    fn speaks_dhcp(&self) {
+        let variable = self.target.to_uppercase().replace('-', "_");
+        let mut test = Command::new("cargo");
+        test.args(["test", "-p", "wire", "-p", "dhcp", "--tests", "--target", &self.target]);
+        test.env(format!("CARGO_TARGET_{variable}_RUNNER"), &self.emulator);
+        test.env(format!("CARGO_TARGET_{variable}_LINKER"), &self.linker);
+        test.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        let told = ok(test.current_dir(root()));
+        let results: Vec<&str> =
+            told.lines().filter(|line| line.starts_with("test result: ok.")).collect();
+        println!("{}: {results:#?}", self.name);
+        // Each crate has its own and those of its folder `tests`.
+        assert!(results.iter().filter(|line| !line.contains("ok. 0 passed")).count() >= 6);
+    }
+}
+
+#[test]
+fn tell_their_version() {
+    for name in ["386", "arm64", "armv7"] {
+        architecture(name).tells_its_version();
+    }
+}
+
+#[test]
+fn codec_and_state_machines_on_386() {
+    architecture("386").speaks_dhcp();
+}
+
+#[test]
+fn codec_and_state_machines_on_arm64() {
+    architecture("arm64").speaks_dhcp();
+}
+
+#[test]
+fn codec_and_state_machines_on_armv7() {
+    architecture("armv7").speaks_dhcp();
+}
