@@ -252,17 +252,23 @@ impl Engine {
         let told6 = ipv6::as_told(told6);
         let configured = async {
             let Some(mut sandbox) = Sandbox::open(&path, &inside).await? else { return Ok(None) };
-            if let Some(lease) = segment.view(mac).and_then(|view| view.lease) {
-                let new = network.configured(&lease);
-                let old = if told == Some(with_prefix(&lease)) {
-                    new.clone()
-                } else {
-                    // The lease has changed since Docker was told of it.
-                    Configured { address: told, ..Configured::default() }
-                };
-                sandbox.change(&old, (&new, &lease)).await?;
-                // What a router says follows with the rest of IPv6.
-                self.apply_mtu(&network, &mut sandbox, &lease, None).await?;
+            let of_told = Configured { address: told, ..Configured::default() };
+            match segment.view(mac).map(|view| view.lease) {
+                Some(Some(lease)) => {
+                    let new = network.configured(&lease);
+                    // Else the lease has changed since Docker was told of it.
+                    let same = told == Some(with_prefix(&lease));
+                    let old = if same { new.clone() } else { of_told };
+                    sandbox.change(&old, (&new, &lease)).await?;
+                    // What a router says follows with the rest of IPv6.
+                    self.apply_mtu(&network, &mut sandbox, &lease, None).await?;
+                }
+                Some(None) if told.is_some() => {
+                    // Lost since then, when there was nothing yet to take it from.
+                    let withdrawn = sandbox.withdraw(&of_told).await?;
+                    self.withdrawn(id, Some(Box::new(withdrawn)));
+                }
+                _ => {}
             }
             if let Some(new) = ipv6::wanted(&segment, mac, &network) {
                 sandbox.change_ipv6(&told6, &new, way_out, true).await?;

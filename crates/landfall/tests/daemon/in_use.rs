@@ -4,7 +4,7 @@ use lab::{Lan, Place};
 use serde_json::json;
 use wire::dhcp4::{MessageType, code};
 
-use crate::container::FOREVER;
+use crate::container::{Container, FOREVER};
 use crate::server::{Grant, Request, Server};
 use crate::site::{SOON, Site, eventually, ip_json, same};
 
@@ -99,6 +99,30 @@ fn a_running_container_defends_its_address_and_gives_it_up_in_the_end() {
     assert_eq!(server.count(MessageType::Decline), 1);
     assert!(container.ping(Lan::ROUTER));
     assert_eq!(site.leases("in_conflict"), 1);
+}
+
+/// Between Join and its link's coming up: the engine has put it there meanwhile, as it was told.
+#[test]
+fn an_address_that_is_lost_before_the_link_is_up_does_not_stay() {
+    let site = Site::new();
+    let server = Server::granting(&site.lan, Grant::new([10, 77, 1, 7]));
+    site.network("lan", &[]);
+    let container = Container::join(&site, site.create("lan", "web", MAC));
+    eventually("bound", SOON, || same(site.shown("web")["state"].clone(), &json!("BOUND")));
+    server.behave(|_| vec![]);
+    let laptop = site.lan.laptop_ns();
+    laptop.ok(&["ip", "address", "add", "10.77.1.7/32", "dev", "eth0"]).unwrap();
+    for _ in 0..2 {
+        laptop.ok(&["ip", "neigh", "flush", "all"]).unwrap();
+        laptop.run(&["ping", "-c", "1", "-W", "1", "-I", "10.77.1.7", "10.77.0.1"]).unwrap();
+    }
+    eventually("lost", SOON, || same(site.leases("in_conflict"), &1));
+    container.move_in(&site);
+    eventually("no address", SOON, || same(container.cidrs(), &vec![]));
+    server.grant(Grant::new([10, 77, 1, 9]));
+    let another = vec!["10.77.1.9/16".to_owned()];
+    eventually("another address", SOON * 2, || same(container.cidrs(), &another));
+    assert!(container.ping(Lan::ROUTER));
 }
 
 /// RFC 2131 §4.4.5 against the option that keeps the address.
