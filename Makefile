@@ -101,6 +101,7 @@ soak: ## a release and foreign binaries, a full bridge, an hour of coming and go
 	$(nextest) --features landfall/soak -E 'binary(soak) | binary(vm) | binary(release) | test(random::)' --no-capture
 	@echo 'The tests of the daemon with the binary for 386, which has no seccomp filter (ARCHITECTURE.md, "Other machines"):'
 	LANDFALL_BIN=$(abspath dist/landfall-linux-386) $(nextest) -E 'binary(daemon) - test(the_daemon_has_no_more_rights_than_it_needs)'
+	@$(MAKE) --no-print-directory test-engines
 	$(nextest) -E '$(ENGINE_TESTS)' --stress-duration $(SOAK)
 
 fuzz: ## the fuzz targets, each for a while (FUZZ=30s)

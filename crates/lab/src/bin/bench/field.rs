@@ -198,6 +198,12 @@ impl Field {
     fn add_sandbox(&mut self, numbers: std::ops::Range<usize>) -> Result<()> {
         let key = format!("/run/docker/netns/{:012x}", numbers.start);
         let sandbox = self.sandbox(&key, &format!("c{}", numbers.start))?;
+        // To Landfall each is a container of its own: one cannot be on one subnet twice.
+        let of = |i: usize| format!("{key}-{i}");
+        let links: String =
+            (0..numbers.len()).map(|i| format!("ln -s {key} {}\n", of(i))).collect();
+        let machine = self.landfall.machine().ok_or("the daemon is in no machine of its own")?;
+        machine.ok(&["sh", "-euc", &links])?;
         let places: Vec<Place> =
             numbers.clone().map(|n| Place::new(n, self.bridges)).collect::<Result<_>>()?;
         // The replies of the server need no ARP, which would reach all ports of the bridge.
@@ -215,7 +221,7 @@ impl Field {
                 let endpoint_id = id(numbers.start + i);
                 let network = network_id(place.bridge);
                 let endpoint = self.driver.create_endpoint(&network, &endpoint_id, &place.mac())?;
-                let joined = self.driver.join(&endpoint, &key)?;
+                let joined = self.driver.join(&endpoint, &of(i))?;
                 Ok((i, place, endpoint, joined))
             });
         let (mut moves, mut inside) = (String::new(), String::new());
