@@ -59,10 +59,8 @@ impl Client {
         if self.asked_unbidden && heard && !managed && vain {
             // A router is there and knows nothing of addresses to be leased.
             self.asked_unbidden = false;
-            let unwanted = !self.wants_lease();
-            if let Some(server) = self.server.as_mut().filter(|_| unwanted) {
-                // What a server has granted in this moment is given back.
-                server.release(now);
+            if !self.wants_lease() {
+                self.server = None;
                 self.dirty = true;
             }
         }
@@ -70,7 +68,7 @@ impl Client {
         self.asked_unbidden &= !(heard && managed);
         let vain = self.server.as_ref().is_some_and(|server| server.asks_in_vain());
         if heard && vain && !self.wants_lease() {
-            // The lease is over, and the routers do not speak of a server any more. The Solicit of just now stays unsent.
+            // The lease is over, and the routers do not speak of a server any more.
             self.server = None;
             self.dirty = true;
         }
@@ -201,7 +199,6 @@ impl Client {
         self.host.set_leased(&leased, now);
         self.transmit_all(frames);
         if released {
-            self.server.take_if(|server| server.state() == State::Stopped && !server.registers());
             self.finish_release();
         }
     }

@@ -201,9 +201,6 @@ impl Bench {
         let mut message = Builder::new(kind, question.xid)
             .option(code::CLIENT_ID, question.options.client_id().unwrap())
             .option(code::SERVER_ID, &SERVER_DUID);
-        if (question.kind, kind) == (MessageType::Solicit, MessageType::Reply) {
-            message = message.option(code::RAPID_COMMIT, &[]);
-        }
         if let Some(ia) = question.options.ia_na().next() {
             let header = Ia::header(ia.iaid, 0, 0);
             message = message.nest(code::IA_NA, &header, |inner| {

@@ -189,27 +189,6 @@ fn where_nobody_answers_it_is_known_in_half_a_second() {
     assert_eq!(bench.try_asked(MessageType::Solicit), None);
 }
 
-/// The router is heard while a server's answer is on its way.
-#[test]
-fn what_is_granted_when_it_is_not_wanted_any_more_is_given_back() {
-    let mut bench = Bench::started();
-    bench.until(0.25);
-    let solicit = bench.asked(MessageType::Solicit);
-    bench.advertise(&router().prefix(7200, 3600));
-    bench.ready();
-    bench.reply(MessageType::Reply, &solicit);
-    let release = bench.asked(MessageType::Release);
-    let release = Message::parse(&release).unwrap();
-    let given = release.options.ia_na().flat_map(|ia| ia.options.addresses()).next();
-    assert_eq!(given.map(|given| given.address), Some(LEASED));
-    assert_eq!(bench.addresses(), [ADDRESS]);
-    // The server may be asked again, for what it has without leases.
-    bench.until(60.0);
-    bench.sent.clear();
-    bench.advertise(&router().prefix(7200, 3600).other());
-    bench.asked(MessageType::InformationRequest);
-}
-
 #[test]
 fn a_server_without_routers_is_enough_for_an_address() {
     let mut bench = Bench::started();
