@@ -82,7 +82,7 @@ pub(super) fn take_or_bind(
     path: &Path,
     inherited: &mut Vec<StdListener>,
 ) -> Result<(UnixListener, Option<SocketFile>), Error> {
-    match inherited.iter().position(|listener| path_of(listener) == path) {
+    match inherited.iter().position(|listener| is_one_file(&path_of(listener), path)) {
         Some(at) => {
             let source = |source| Error::Io { what: "listen on", path: path.to_owned(), source };
             let listener = UnixListener::from_std(inherited.swap_remove(at)).map_err(source)?;
@@ -95,6 +95,12 @@ pub(super) fn take_or_bind(
 /// Fails if there is a socket that nobody has taken: whoever calls there would wait for ever.
 pub(super) fn all_taken(inherited: &[StdListener]) -> Result<(), Error> {
     inherited.first().map_or(Ok(()), |listener| Err(Error::Elsewhere(path_of(listener))))
+}
+
+/// Whether both paths lead to one file, as `/run/x` and `/var/run/x` do.
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    let file = |path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    one == other || file(one).is_some_and(|one| file(other) == Some(one))
 }
 
 /// Where it listens; empty where that is no file.

@@ -109,8 +109,11 @@ impl State {
     fn overlapping(&self, id: &EndpointId, sandbox: &Path, new: Ipv4Net) -> Option<String> {
         let new = new.trunc();
         self.endpoints.iter().find_map(|(other, endpoint)| {
-            let here = other != id && matches!(&endpoint.phase, Phase::Joined(at) if at == sandbox);
-            let there = with_prefix(&endpoint.lease().filter(|_| here)?).trunc();
+            let here = matches!(&endpoint.phase, Phase::Joined(at) if at == sandbox);
+            // Taken up after a restart, and its link is not there any more: it has left meanwhile.
+            let has_left = endpoint.recovered && !endpoint.carrier && !endpoint.is_child();
+            let counts = other != id && here && !has_left;
+            let there = with_prefix(&endpoint.lease().filter(|_| counts)?).trunc();
             let overlaps = there.contains(&new) || new.contains(&there);
             let options = &endpoint.network.options;
             overlaps.then(|| {

@@ -266,7 +266,7 @@ impl Engine {
                 Some(None) if told.is_some() => {
                     // Lost since then, when there was nothing yet to take it from.
                     let withdrawn = sandbox.withdraw(&of_told).await?;
-                    self.withdrawn(id, Some(Box::new(withdrawn)));
+                    self.note_withdrawn(id, withdrawn);
                 }
                 _ => {}
             }
@@ -404,11 +404,19 @@ impl Engine {
         }
     }
 
-    /// Notes what an endpoint's interface has lost with its lease; what was noted until now.
-    fn withdrawn(&self, id: &EndpointId, now: Option<Box<Configured>>) -> Box<Configured> {
-        let mut state = self.lock();
-        let endpoint = state.endpoints.get_mut(id);
-        endpoint.and_then(|e| std::mem::replace(&mut e.withdrawn, now)).unwrap_or_default()
+    /// Notes what an endpoint's interface has lost with its lease, beside what was noted since the last one.
+    fn note_withdrawn(&self, id: &EndpointId, lost: Configured) {
+        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
+            let noted = endpoint.withdrawn.get_or_insert_default();
+            noted.had_default |= lost.had_default;
+            noted.others.extend(lost.others);
+        }
+    }
+
+    /// What was noted, and is put back with the next lease.
+    fn take_withdrawn(&self, id: &EndpointId) -> Configured {
+        let noted = self.lock().endpoints.get_mut(id).and_then(|e| e.withdrawn.take());
+        noted.map(|noted| *noted).unwrap_or_default()
     }
 
     async fn apply(
@@ -421,7 +429,7 @@ impl Engine {
     ) -> net::Result<()> {
         if let Event::Lost { old, .. } = event {
             let withdrawn = sandbox.withdraw(&network.configured(old)).await?;
-            self.withdrawn(id, Some(Box::new(withdrawn)));
+            self.note_withdrawn(id, withdrawn);
             return Ok(());
         }
         let Some(lease) = lease else { return Ok(()) };
@@ -429,7 +437,7 @@ impl Engine {
         let old = match event {
             Event::Renewed | Event::Overdue => new.clone(),
             Event::Changed { old } => network.configured(old),
-            Event::Bound => *self.withdrawn(id, None),
+            Event::Bound => self.take_withdrawn(id),
             _ => return Ok(()),
         };
         if old != new
