@@ -12,6 +12,7 @@ use crate::{Machine, Namespace, Process, Result, Roots};
 
 const CONFIG: &str = "/run/dhcpd.conf";
 const LEASES: &str = "/run/dhcpd.leases";
+const ARGS: [&str; 7] = ["-4", "-cf", CONFIG, "-lf", LEASES, "-pf", "/run/dhcpd.pid"];
 
 /// A running ISC dhcpd for IPv4.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl Isc {
         machine.write(CONFIG, &config(&options))?;
         machine.write(LEASES, "")?;
         let log = Log::new("dhcpd");
-        let process = run(&machine, interface, &log)?;
+        let process = run(&machine, ARGS, interface, &log)?;
         Ok(Self { process, machine, interface: interface.to_owned(), log })
     }
 }
@@ -53,7 +54,7 @@ impl DhcpServer for Isc {
 
     fn restart(&mut self) -> Result<()> {
         self.stop()?;
-        self.process = run(&self.machine, &self.interface, &self.log)?;
+        self.process = run(&self.machine, ARGS, &self.interface, &self.log)?;
         Ok(())
     }
 
@@ -74,10 +75,17 @@ impl DhcpServer for Isc {
     }
 }
 
-fn run(machine: &Machine, interface: &str, log: &Arc<Log>) -> Result<Process> {
+/// Starts dhcpd for one family, which `args` say with the files of its own, and waits until it serves.
+pub(crate) fn run(
+    machine: &Machine,
+    args: [&str; 7],
+    interface: &str,
+    log: &Arc<Log>,
+) -> Result<Process> {
     let mark = log.mark();
-    let mut argv = vec!["dhcpd", "-4", "-f", "-d", "-user", "root", "-group", "root"];
-    argv.extend(["-cf", CONFIG, "-lf", LEASES, "-pf", "/run/dhcpd.pid", interface]);
+    let mut argv = vec!["dhcpd", "-f", "-d", "-user", "root", "-group", "root"];
+    argv.extend(args);
+    argv.push(interface);
     let process = machine.spawn("dhcpd", &[], &argv, log)?;
     process.wait_ready(mark, "Server starting service", START)?;
     Ok(process)

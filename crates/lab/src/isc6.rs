@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::dhcp_server::START;
+use crate::isc::run;
 use crate::log::Log;
 use crate::{
     DhcpServer6, Lease6, Machine, Message6, Namespace, Process, Result, Roots, ServerOptions6,
@@ -14,6 +14,7 @@ use crate::{
 
 const CONFIG: &str = "/run/dhcpd6.conf";
 const LEASES: &str = "/run/dhcpd6.leases";
+const ARGS: [&str; 7] = ["-6", "-cf", CONFIG, "-lf", LEASES, "-pf", "/run/dhcpd6.pid"];
 
 /// A running ISC dhcpd for IPv6.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Isc6 {
         machine.write(CONFIG, &config(options))?;
         machine.write(LEASES, "")?;
         let log = Log::new("dhcpd -6");
-        let process = run(&machine, interface, &log)?;
+        let process = run(&machine, ARGS, interface, &log)?;
         Ok(Self { process, machine, interface: interface.to_owned(), log })
     }
 
@@ -61,7 +62,7 @@ impl DhcpServer6 for Isc6 {
 
     fn restart(&mut self) -> Result<()> {
         self.stop()?;
-        self.process = run(&self.machine, &self.interface, &self.log)?;
+        self.process = run(&self.machine, ARGS, &self.interface, &self.log)?;
         Ok(())
     }
 
@@ -79,15 +80,6 @@ impl DhcpServer6 for Isc6 {
             Message6::InformationRequest => "Information-request message from",
         }
     }
-}
-
-fn run(machine: &Machine, interface: &str, log: &Arc<Log>) -> Result<Process> {
-    let mark = log.mark();
-    let mut argv = vec!["dhcpd", "-6", "-f", "-d", "-user", "root", "-group", "root"];
-    argv.extend(["-cf", CONFIG, "-lf", LEASES, "-pf", "/run/dhcpd6.pid", interface]);
-    let process = machine.spawn("dhcpd", &[], &argv, log)?;
-    process.wait_ready(mark, "Server starting service", START)?;
-    Ok(process)
 }
 
 fn config(options: &ServerOptions6) -> String {
