@@ -22,14 +22,15 @@ FUZZ ?= 30s
 # `make soak`: how long the engine tests are repeated, how often the daemon is killed, how long containers come and go (in
 # seconds).
 SOAK ?= 1h
-SOAK_ROOTS := bookworm forky bookworm-systemd trixie-systemd vm
+SOAK_ROOTS := bookworm forky bookworm-systemd trixie-systemd vm arm64 armv7
 export LANDFALL_KILLS ?= 30
 export LANDFALL_CHURN ?= 3600
 
 # Tests, demo and benchmark need root; cargo does not: as another user only the finished programs run by sudo.
 ifneq ($(shell id -u),0)
 SUDO := sudo -E
-export CARGO_TARGET_$(shell tr a-z- A-Z_ <<<'$(HOST)')_RUNNER := $(SUDO)
+RUNNER := CARGO_TARGET_$(shell tr a-z- A-Z_ <<<'$(HOST)')_RUNNER
+export $(RUNNER) := $(SUDO)
 endif
 # The lab and the tests of the daemon run this binary: the one that is shipped.
 export LANDFALL_BIN := $(BINARY)
@@ -64,7 +65,7 @@ rpm: dist documents ## the same as RPM's
 	$(package)
 
 documents: ## dist/documents: manual pages and shell completions, which go into packages
-	LANDFALL_DOCUMENTS=$(abspath dist/documents) cargo test $(LOCKED) -p landfall --bin landfall $(FAULTS) --quiet cmd::documents
+	env $(RUNNER:%=-u %) LANDFALL_DOCUMENTS=$(abspath dist/documents) cargo test $(LOCKED) -p landfall --bin landfall $(FAULTS) --quiet cmd::documents
 
 demo: ## a LAN, a DHCP server and an engine of its own; containers on it
 	@scripts/prepare bookworm
@@ -96,7 +97,7 @@ soak: export LANDFALL_KILLS = 500
 soak: ## a release and foreign binaries, a full bridge, an hour of coming and going, 500 kills, systemd, the package on Debian 12 and 13, a virtual machine for VLANs and ipvlan, and the tests with an engine again and again (SOAK=1h)
 	@RELEASE=1 FOREIGN=1 scripts/prepare $(SOAK_ROOTS)
 	@$(MAKE) --no-print-directory dist ARCH=all
-	@$(MAKE) --no-print-directory plugin deb ARCH=$(HOST_ARCH)
+	@$(MAKE) --no-print-directory plugin deb rpm ARCH=$(HOST_ARCH)
 	@for root in $(SOAK_ROOTS); do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
 	$(nextest) --features landfall/soak -E 'binary(soak) | binary(vm) | binary(release) | test(random::)' --no-capture
 	@echo 'The tests of the daemon with the binary for 386, which has no seccomp filter (ARCHITECTURE.md, "Other machines"):'
@@ -111,7 +112,7 @@ lint: ## formatting, clippy, shellcheck
 	@LINT=1 scripts/prepare
 	cargo fmt --all --check
 	cargo clippy $(LOCKED) --workspace $(FAULTS) --all-targets -- -D warnings
-	shellcheck scripts/* .ci/run crates/lab/src/*.sh
+	shellcheck scripts/* .ci/run crates/lab/src/*.sh crates/landfall/tests/release/*.sh
 
 prepare: ## installs what the above need
 	@scripts/prepare

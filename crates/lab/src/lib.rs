@@ -11,6 +11,7 @@
 //! | [`Engine`] | a Docker Engine (20.10, 26.1 or 28.5) on the site's Docker host |
 //! | [`Landfall`] | the daemon under test, beside an engine or without one |
 //! | [`run_in_virtual_machine`] | a program on Debian's kernel, for what this machine's kernel may not have |
+//! | [`run_on_architecture`] | a script on a machine of another architecture |
 //! | [`Machine`] | what the servers and engines run in: own namespaces on an overlay over a Debian root |
 //!
 //! ```no_run
@@ -96,5 +97,5 @@ pub use process::Process;
 pub use radvd::{AdvertisedRoute, Preference, Prefix, Radvd, RouterOptions};
 pub use roots::Roots;
 pub use udhcpc::udhcpc;
-pub use virtual_machine::{VirtualRun, run_in_virtual_machine};
+pub use virtual_machine::{VirtualRun, run_in_virtual_machine, run_on_architecture};
 pub use wide6::Wide6;

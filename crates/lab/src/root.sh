@@ -9,17 +9,20 @@
 #   bookworm-systemd, trixie-systemd
 #             Docker Engine 20.10.24 and 26.1.5 on a machine with systemd, as forky has it anyway
 #   vm        what a virtual machine needs (virtual_machine.sh): QEMU, virtiofsd, Debian's kernel 6.12
+#   arm64, armv7
+#             what stands in one of another architecture: Debian's kernel 6.12 for it, dnsmasq, curl, iproute2. Unpacked only: nothing of it
+#             runs on this machine
 #
 # Roots stand in $LANDFALL_LAB_DIR (/var/tmp/landfall-lab), named by what is in them, and are only read afterwards:
 # whoever uses one lays an overlay on it. A lock keeps two callers from building the same one.
 # $LANDFALL_LAB_MIRROR: another Debian mirror than deb.debian.org. Needs root; installs mmdebstrap if it is missing.
 set -euo pipefail
 
-name=${1:?root.sh NAME: bookworm, trixie, forky, bookworm-systemd, trixie-systemd or vm}
+name=${1:?root.sh NAME: bookworm, trixie, forky, bookworm-systemd, trixie-systemd, vm, arm64 or armv7}
 lab=${LANDFALL_LAB_DIR:-/var/tmp/landfall-lab}
 mirror=${LANDFALL_LAB_MIRROR:-http://deb.debian.org/debian}
 engine=docker.io,docker-registry,iptables,nftables,iproute2,ca-certificates,procps,mount,busybox-static
-suite=$name
+suite=$name foreign=()
 case $name in
   bookworm)
     include=$engine,dnsmasq-base,kea-dhcp4-server,kea-dhcp6-server,isc-dhcp-server,wide-dhcpv6-server,radvd
@@ -31,9 +34,17 @@ case $name in
     [ "$suite" = bookworm ] || include=$include,docker-cli ;;
   vm)
     # tiny-initramfs: the kernel's package wants one that makes initial RAM disks, of which none is needed.
-    suite=trixie include=qemu-system-x86,virtiofsd,linux-image-cloud-amd64,tiny-initramfs,kmod ;;
+    suite=trixie include=qemu-system-x86,qemu-system-arm,virtiofsd,linux-image-cloud-amd64,tiny-initramfs,kmod ;;
+  arm64 | armv7)
+    suite=trixie include=base-files,busybox-static,dash,dnsmasq-base,curl,iproute2,iputils-ping
+    foreign=(--variant=extract)
+    if [ "$name" = arm64 ]; then
+      include=$include,linux-image-cloud-arm64 foreign+=(--architectures=arm64)
+    else
+      include=$include,linux-image-armmp foreign+=(--architectures=armhf)
+    fi ;;
   *)
-    echo "root.sh: no root is called '$name': bookworm, trixie, forky, bookworm-systemd, trixie-systemd or vm" >&2
+    echo "root.sh: no root is called '$name': bookworm, trixie, forky, bookworm-systemd, trixie-systemd, vm, arm64 or armv7" >&2
     exit 2 ;;
 esac
 say() { echo "lab: $*" >&2; }
@@ -62,7 +73,7 @@ fi
 say "making a Debian $suite root with ${include//,/, } in $root (about a minute, once)"
 rm -rf --one-file-system "$root.new"
 # A released suite can be past its Valid-Until on a mirror snapshot; nothing here is kept up to date by it.
-mmdebstrap --quiet --variant=apt --include="$include" \
+mmdebstrap --quiet --variant=apt "${foreign[@]}" --include="$include" \
   --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
   --aptopt='APT::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
@@ -71,6 +82,11 @@ mmdebstrap --quiet --variant=apt --include="$include" \
 
 if [ "$name" = vm ]; then
   mkdir "$root.new/host"   # where this machine's files are mounted
+elif [ ${#foreign[@]} -gt 0 ]; then
+  mkdir "$root.new/host"   # where what is run is mounted
+  # What packages would have made that were only unpacked.
+  echo 'root:x:0:0:root:/root:/bin/sh' >"$root.new/etc/passwd"
+  echo 'root:x:0:' >"$root.new/etc/group"
 else
   # The image `busybox` of the tests: nothing is pulled from a registry.
   image=$(mktemp -d)

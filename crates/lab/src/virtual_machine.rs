@@ -1,11 +1,16 @@
-//! A virtual machine: the files of this machine, read-only, on Debian's kernel.
+//! Virtual machines with Debian's kernel: one with the files of this machine, and such of another architecture.
 //!
-//! For what this machine's kernel may not have: VLANs, bridges that filter them, ipvlan. It is emulated, so it needs nothing of
-//! the processor, and takes some seconds to boot. `/tmp` and `/run` are its own and empty.
+//! The first is for what this machine's kernel may not have: VLANs, bridges that filter them, ipvlan. The others are for what the
+//! emulation of a process cannot do. All are emulated, so they need nothing of the processor, and take some seconds to boot. Files
+//! are read-only, `/tmp` and `/run` a machine's own and empty.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
-use std::{fs, io::Write};
+
+use tempfile::TempDir;
 
 use crate::log::Log;
 use crate::process::Launch;
@@ -15,6 +20,8 @@ use crate::{Error, Process, Result, Roots};
 const SCRIPT: &str = include_str!("virtual_machine.sh");
 /// Its process 1, up to the program that it is for.
 const INIT: &str = include_str!("virtual_machine_init.sh");
+/// The same on another architecture.
+const FOREIGN_INIT: &str = include_str!("virtual_machine_foreign.sh");
 /// What process 1 says last, before the program's exit status.
 const ENDED: &str = "virtual machine: ended with status ";
 
@@ -36,30 +43,56 @@ pub fn run_in_virtual_machine(
     env: &[(&str, &OsStr)],
     limit: Duration,
 ) -> Result<VirtualRun> {
+    let root = root()?;
+    let mut script = format!("#!/bin/bash\nset -- {}\n{INIT}", quoted(root.as_ref()));
+    for (name, value) in env {
+        script += &format!("export {name}={}\n", quoted(value));
+    }
+    let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
+    let (_folder, init) = init(script, &words.join(" "))?;
+    boot(&[&root, &init, "/"], limit)
+}
+
+/// Boots a virtual machine of another architecture (`arm64`, `armv7`), and runs a script for Debian's `sh` there, with `-eu`. It has
+/// `ip`, `ping`, `curl`, `dnsmasq` and BusyBox's programs; `program` is there as `/host/program`.
+///
+/// # Errors
+/// When there can be no such machine, or the script has not ended within `limit`.
+pub fn run_on_architecture(
+    architecture: &str,
+    program: &Path,
+    script: &str,
+    limit: Duration,
+) -> Result<VirtualRun> {
+    let root = root()?;
+    let files = Roots::of(architecture)?.display().to_string();
+    let head = format!("#!/usr/bin/dash\n{FOREIGN_INIT}");
+    let (folder, _) = init(head, "dash -eu /host/script")?;
+    let put = |name: &str, result: std::io::Result<()>| {
+        result.map_err(Error::io(format!("putting {name} into a virtual machine's folder")))
+    };
+    put("the program", fs::copy(program, folder.path().join("program")).map(drop))?;
+    put("the script", fs::write(folder.path().join("script"), script))?;
+    let own = folder.path().display().to_string();
+    boot(&[&root, "/host/init", &files, architecture, &own], limit)
+}
+
+/// The root that has what emulates.
+fn root() -> Result<String> {
     if std::env::consts::ARCH != "x86_64" {
-        let what = "the lab's virtual machine runs programs of this machine's, and is an x86-64";
+        let what = "the lab's virtual machines are made on an x86-64";
         return Err(Error::Unfit(what.to_owned()));
     }
-    let root = Roots::of("vm")?;
-    let folder =
-        tempfile::tempdir().map_err(Error::io("making a folder for a virtual machine's init"))?;
-    let path = folder.path().join("init");
-    let root = root.display().to_string();
-    fs::File::create(&path)
-        .and_then(|mut file| file.write_all(&init(&root, argv, env)))
-        .and_then(|()| {
-            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        })
-        .map_err(Error::io(format!("writing {}", path.display())))?;
-    let mut words: Vec<String> =
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child"].map(String::from).into();
-    words.extend(
-        ["--propagation", "private", "bash", "-c", SCRIPT, "virtual machine"].map(String::from),
-    );
-    words.extend([root, path.display().to_string()]);
+    Ok(Roots::of("vm")?.display().to_string())
+}
+
+/// Boots a machine with the arguments of [`SCRIPT`], and waits until it has ended.
+fn boot(args: &[&str], limit: Duration) -> Result<VirtualRun> {
+    let unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"];
+    let bash = ["--propagation", "private", "bash", "-c", SCRIPT, "virtual machine"];
+    let argv = unshare.iter().chain(&bash).chain(args).map(|&word| word.to_owned()).collect();
     let log = Log::new("the virtual machine");
-    let machine =
-        Process::launch("the virtual machine", &Launch { argv: words, forks: false }, &log)?;
+    let machine = Process::launch("the virtual machine", &Launch { argv, forks: false }, &log)?;
     machine.wait(limit)?;
     let lines = log.lines();
     let end = lines
@@ -72,18 +105,20 @@ pub fn run_in_virtual_machine(
     Ok(VirtualRun { status, output })
 }
 
-/// The program that is process 1.
-fn init(root: &str, argv: &[&OsStr], env: &[(&str, &OsStr)]) -> Vec<u8> {
-    let mut script = format!("#!/bin/bash\nset -- {}\n{INIT}", quoted(root.as_ref())).into_bytes();
-    for (name, value) in env {
-        script.extend(format!("export {name}={}\n", quoted(value)).bytes());
-    }
-    let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
-    script.extend(format!("status=0; {} || status=$?\n", words.join(" ")).bytes());
-    script.extend(format!("echo \"{ENDED}$status\"\n").bytes());
+/// A folder with the program `init` that is process 1, of its head and the command that it is for; and that program's path.
+fn init(head: String, command: &str) -> Result<(TempDir, String)> {
+    let folder =
+        tempfile::tempdir().map_err(Error::io("making a folder for a virtual machine's init"))?;
+    let path = folder.path().join("init");
+    let mut script = head;
+    script += &format!("status=0; {command} || status=$?\necho \"{ENDED}$status\"\n");
     // The console is empty before the power goes.
-    script.extend(b"sync /dev/hvc0 || true\necho o >/proc/sysrq-trigger\nsleep infinity\n");
-    script
+    script += "sync /dev/hvc0 || true\necho o >/proc/sysrq-trigger\nsleep infinity\n";
+    fs::write(&path, script)
+        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+        .map_err(Error::io(format!("writing {}", path.display())))?;
+    let path = path.display().to_string();
+    Ok((folder, path))
 }
 
 /// As a shell takes it for one word.

@@ -1,9 +1,13 @@
 //! The binaries for machines unlike this one, under QEMU's emulation of a process. Under it a daemon has no packet socket
-//! (ARCHITECTURE.md, "Other machines"); the 386 one needs none, and `make soak` runs the tests of the daemon with it.
+//! (ARCHITECTURE.md, "Other machines"): a lease takes an emulated machine with a kernel of its own. The 386 one needs neither, and
+//! `make soak` runs the tests of the daemon with it.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+
+use lab::run_on_architecture;
 
 use crate::{ok, root};
 
@@ -75,4 +79,35 @@ fn codec_and_state_machines_on_arm64() {
 #[test]
 fn codec_and_state_machines_on_armv7() {
     architecture("armv7").speaks_dhcp();
+}
+
+/// A life of an endpoint on such a machine: lease, renewal, `kill -9`, RELEASE. Returns what the daemon warned of.
+fn leases_on(name: &str, seccomp: u8) -> Vec<String> {
+    let binary = architecture(name).binary();
+    let script = include_str!("lease.sh");
+    let run = run_on_architecture(name, &binary, script, Duration::from_secs(500)).unwrap();
+    println!("{name}:\n{}", run.output);
+    assert_eq!(run.status, 0);
+    let lines: Vec<&str> = run.output.lines().collect();
+    assert!(lines.contains(&"renewed after a kill") && lines.contains(&"given back"));
+    assert!(lines.contains(&"1 DISCOVER"));
+    assert!(lines.iter().any(|line| line.contains("10.77.1.") && line.contains(" BOUND ")));
+    assert!(lines.contains(&format!("Seccomp:\t{seccomp}").as_str()));
+    let warned = |line: &&&str| line.contains(" WARN ") || line.contains(" ERROR ");
+    lines.iter().filter(warned).map(|&line| line.to_owned()).collect()
+}
+
+#[test]
+fn a_lease_on_arm64() {
+    assert_eq!(leases_on("arm64", 2), [""; 0]);
+}
+
+/// There is no seccomp filter for it, which is said at each of the two starts.
+#[test]
+fn a_lease_on_armv7() {
+    let warned = leases_on("armv7", 0);
+    assert_eq!(warned.len(), 2);
+    for line in warned {
+        assert!(line.contains("runs with more rights than it needs"), "{line}");
+    }
 }

@@ -5,6 +5,7 @@
 
 #[path = "../daemon/container.rs"]
 mod container;
+mod documents;
 mod package;
 #[path = "../daemon/site.rs"]
 mod site;

@@ -1,20 +1,12 @@
 //! The Debian package (`make deb`) on Debian 12 and 13 with their systemd and engines, from `dpkg --install` to `dpkg --purge`.
 
-use std::path::{Path, PathBuf};
 use std::thread;
 
 use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Machine, Message, Place, Roots, ServerOptions};
 
+use crate::documents::{README, block, repository};
 use crate::site::{SOON, eventually, link_names, same};
 use crate::systemd::{CREATE, RUN, boot, of, ok};
-
-/// What `make deb` has made.
-fn package() -> PathBuf {
-    let name = format!("landfall_{}_amd64.deb", env!("CARGO_PKG_VERSION"));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist").join(name);
-    assert!(path.is_file(), "{} is missing: `make deb`", path.display());
-    path
-}
 
 #[test]
 fn on_debian_12() {
@@ -37,11 +29,14 @@ fn from_install_to_purge(root: &str) {
     let root = Roots::of(root).unwrap();
     let machine = Machine::start_with_systemd("dockerhost", &root, lan.host_ns()).unwrap();
     let before = (link_names(lan.host_ns()), left(&machine));
-    machine.copy_in(&package(), "/root/package.deb").unwrap();
-    ok(&machine, "dpkg --install /root/package.deb");
+    // The lines of the README: `make deb`, which has been run, and
+    let [_, install, enable] = block(README, "make deb")[..] else { panic!("not three lines") };
+    let package = install.strip_prefix("dpkg --install ").unwrap();
+    machine.copy_in(&repository().join(package), &format!("/{package}")).unwrap();
+    ok(&machine, install);
     // It is the user's to say when it begins.
     assert_eq!(of(&machine, "landfall", "ActiveState"), "inactive");
-    ok(&machine, "systemctl enable --now landfall");
+    ok(&machine, enable);
     boot(&machine);
     for unit in ["landfall.service", "landfall.socket"] {
         assert_eq!(of(&machine, unit, "ActiveState"), "active", "{unit}");
@@ -59,7 +54,7 @@ fn from_install_to_purge(root: &str) {
     let output = thread::scope(|scope| {
         let ping = scope.spawn(|| lan.laptop_ns().run(&argv).unwrap());
         ok(&machine, "systemctl restart landfall");
-        ok(&machine, "dpkg --install /root/package.deb");
+        ok(&machine, install);
         ping.join().unwrap()
     });
     let output = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -86,7 +81,7 @@ fn from_install_to_purge(root: &str) {
     assert!(!machine.path("/run/docker/plugins/landfall.sock").exists());
     assert!(machine.path("/var/lib/landfall/landfall.redb").exists(), "until it is purged");
     ok(&machine, "dpkg --purge landfall");
-    ok(&machine, "rm /root/package.deb");
+    ok(&machine, &format!("rm /{package}"));
     eventually("as before", SOON, || same((link_names(lan.host_ns()), left(&machine)), &before));
 }
 

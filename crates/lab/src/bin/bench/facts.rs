@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use lab::{Roots, landfall_binary};
+use lab::{Lan, LanOptions, Landfall, Roots, landfall_binary};
 use serde::Serialize;
 
 use crate::Result;
 use crate::disk::Disk;
-use crate::figure::{Figure, Samples, Section, number};
+use crate::figure::{Effort, Figure, Samples, Section, TIMES, number};
+use crate::site::state_folder;
 
 /// What one must know of a machine to compare figures.
 #[derive(Clone, Debug, Serialize)]
@@ -82,18 +83,31 @@ impl Facts {
     }
 }
 
-/// The size of what is shipped.
-pub(crate) fn binary() -> Result<Section> {
+/// The size of what is shipped, and how soon it serves.
+pub(crate) fn binary(state: &Path, effort: Effort) -> Result<Section> {
     let path = landfall_binary()?;
     let bytes = fs::metadata(&path)?.len();
     // Megabytes of 10⁶ bytes.
     let size = Figure::new("stripped binary", "MB", bytes as f64 / 1e6).at_most(8.0);
+    let lan = Lan::new(LanOptions::default())?;
+    let folders = state_folder(state)?;
+    let mut landfall = Landfall::spawn_with_folders(lan.host_ns(), &path, &[], &[], &folders)?;
+    let mut starts = Samples::default();
+    for _ in 0..effort.of(50, 5) {
+        landfall.kill9()?;
+        starts.time(|| Ok(landfall.restart()?))?;
+    }
     Ok(Section {
         title: "The binary",
-        how: "The file that is shipped, as `make build` leaves it.".to_owned(),
-        head: vec!["file", "bytes"],
-        rows: vec![vec!["landfall".to_owned(), bytes.to_string()]],
-        figures: vec![size],
+        how: "The file that is shipped, as `make build` leaves it. Its start: from the fork to its first answer on Docker's \
+              socket, after `kill -9`, its state on a disk and empty; it is asked every 5 ms."
+            .to_owned(),
+        head: TIMES.to_vec(),
+        rows: vec![starts.row("start to first answer")],
+        figures: vec![
+            size,
+            Figure::median("start of the daemon to its first answer", "ms", &starts).at_most(50.0),
+        ],
     })
 }
 

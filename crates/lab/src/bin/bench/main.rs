@@ -92,7 +92,7 @@ enum Measurement {
     Renewal,
     /// What idle leases cost
     Idle,
-    /// The binary's size
+    /// The binary's size, and how soon it serves
     Binary,
 }
 
@@ -182,7 +182,8 @@ fn measure(args: &Args) -> Result<()> {
         add(&facts, &mut sections, section)?;
     }
     if chosen(Binary) {
-        add(&facts, &mut sections, facts::binary()?)?;
+        let section = progress("the binary", || facts::binary(&state, effort))?;
+        add(&facts, &mut sections, section)?;
     }
     fs::remove_dir_all(&state).or_else(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Ok(()),
