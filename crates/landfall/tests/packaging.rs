@@ -5,8 +5,11 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
 
 use serde_json::Value;
 
@@ -142,14 +145,31 @@ fn what_cannot_be_built_or_pushed() {
     assert_eq!(status, Some(2));
     let words = "there is no architecture 'mips': it is one of amd64 386 arm64 armv7, or all";
     assert!(said.contains(words), "{said}");
-    for (repository, arch, words) in [
-        ("landfall", "amd64", "'landfall' names no registry"),
-        ("localhost:1/landfall", "amd64", "there is no registry at localhost:1"),
+    let asking = a_registry_that_asks_who_it_is();
+    for (repository, words) in [
+        ("landfall", "'landfall' names no registry"),
+        ("localhost:1/landfall", "there is no registry at localhost:1"),
+        (&format!("{asking}/landfall"), "asks who pushes: set REGISTRY_USER and REGISTRY_PASSWORD"),
     ] {
-        let (status, said) = script("plugin-push", &[repository, arch]);
+        let (status, said) = script("plugin-push", &[repository, "amd64"]);
         assert_eq!(status, Some(1));
         assert!(said.contains(words), "{said}");
     }
+}
+
+/// Where it listens; it answers one request.
+fn a_registry_that_asks_who_it_is() -> String {
+    let registry = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = registry.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let (mut stream, _) = registry.accept().unwrap();
+        // A request without a body ends with an empty line.
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        let answer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"it\"\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    place
 }
 
 /// What both packages hold; `/usr/share/zsh/…` is where each has it.

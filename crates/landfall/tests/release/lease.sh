@@ -6,7 +6,7 @@ SANDBOX=/run/docker/netns/web
 MAC=02:00:00:00:00:01
 
 call() { # call METHOD JSON: what the daemon answers is in $answer, and is no refusal
-  answer=$(curl -sS --unix-socket $PLUGIN -d "$2" "http://landfall/NetworkDriver.$1")
+  answer=$(curl -sS --max-time 60 --unix-socket $PLUGIN -d "$2" "http://landfall/NetworkDriver.$1")
   case $answer in
     *'"Err"'*)
       echo "$1: $answer"
@@ -74,7 +74,9 @@ before=$(count "DHCPACK.* $MAC")
 serve
 eventually 'renewed after a kill' logged "DHCPACK.* $MAC" $((before + 1))
 ip netns exec web ping -c 1 -W 1 10.77.0.1 >/dev/null
+echo 'pinged'
 call Leave "{$endpoint}"
+echo 'left'
 call DeleteEndpoint "{$endpoint}"
 eventually 'given back' logged "DHCPRELEASE.* $MAC" 1
 call DeleteNetwork "{$network}"
