@@ -85,7 +85,7 @@ fn codec_and_state_machines_on_armv7() {
 fn leases_on(name: &str, seccomp: u8) -> Vec<String> {
     let binary = architecture(name).binary();
     let script = include_str!("lease.sh");
-    let run = run_on_architecture(name, &binary, script, Duration::from_secs(500)).unwrap();
+    let run = run_on_architecture(name, &binary, script, Duration::from_secs(1200)).unwrap();
     println!("{name}:\n{}", run.output);
     assert_eq!(run.status, 0);
     let lines: Vec<&str> = run.output.lines().collect();
