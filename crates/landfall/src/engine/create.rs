@@ -57,19 +57,6 @@ impl Engine {
             }
             new.mac = Some(self.mac_of_name(&network, name));
         }
-        if network.options.mode == Mode::Macvlan(MacvlanMode::Passthru) {
-            let options = &network.options;
-            let (_, parent) = self.0.segments.get(&options.interface, options.access()).await?;
-            new.mac = parent.mac;
-            if let Some(holder) = self.lock().only_one(&network, &new.id) {
-                return Err(Error::OnlyOne {
-                    network: new.network,
-                    endpoint: new.id,
-                    parent: parent.name,
-                    holder,
-                });
-            }
-        }
         if let Some(told) = new.address.filter(|_| network.pool.is_none()) {
             return Err(Error::AddressFromElsewhere {
                 network: new.network,
@@ -78,6 +65,7 @@ impl Engine {
             });
         }
         let ahead = self.leased_ahead(&network, &new, &mut options).await?;
+        new.mac = self.only_mac(&network, &new.id, ahead.as_ref()).await?.or(new.mac);
         let asked = Asked { network: &network, new: &new, options: &options };
         let (mac, origin, before) = match self.enter(&asked, ahead, None).await? {
             Entered::New { mac, origin, before } => (mac, origin, before.map(|saved| *saved)),
@@ -95,6 +83,30 @@ impl Engine {
         }
         self.await_join(&new.id);
         Ok(attachment)
+    }
+
+    /// The MAC of an endpoint that must be the only one on its parent, whose MAC it is; none: each has one of its own.
+    /// `ahead`: the endpoint that was there for its lease.
+    pub(super) async fn only_mac(
+        &self,
+        network: &NetworkRecord,
+        id: &EndpointId,
+        ahead: Option<&EndpointId>,
+    ) -> Result<Option<MacAddr>, Error> {
+        let options = &network.options;
+        if options.mode != Mode::Macvlan(MacvlanMode::Passthru) {
+            return Ok(None);
+        }
+        let (_, parent) = self.0.segments.get(&options.interface, options.access()).await?;
+        match self.lock().only_one(network, id, ahead) {
+            None => Ok(parent.mac),
+            Some(holder) => Err(Error::OnlyOne {
+                network: network.id.clone(),
+                endpoint: id.clone(),
+                parent: parent.name,
+                holder,
+            }),
+        }
     }
 
     /// Awaits what is being made for an endpoint, and undoes it if that fails or its caller hangs up.
@@ -342,9 +354,14 @@ impl Engine {
 
 impl State {
     /// Who else has the parent of a network that admits one endpoint; who is only held for gives way.
-    fn only_one(&self, network: &NetworkRecord, id: &EndpointId) -> Option<String> {
+    fn only_one(
+        &self,
+        network: &NetworkRecord,
+        id: &EndpointId,
+        ahead: Option<&EndpointId>,
+    ) -> Option<String> {
         let others = self.endpoints.iter().filter(|(other, endpoint)| {
-            *other != id
+            ![Some(id), ahead].contains(&Some(*other))
                 && !endpoint.is_nobodys()
                 && endpoint.phase != Phase::Releasing
                 && endpoint.network.options.shares_segment(&network.options)

@@ -22,7 +22,7 @@ use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
 use super::lease::Grants;
-use super::mode::{MACVLAN, MacvlanMode, Mode};
+use super::mode::MACVLAN;
 use super::options::{NoServer, Options, name};
 use super::pool::{PoolId, Reach, Wish};
 use super::pool_error::PoolError;
@@ -112,10 +112,6 @@ impl Engine {
         let contradiction = match options {
             Options { ipv4: false, .. } => "ipv4=false",
             Options { no_server: NoServer::Wait, .. } => "no_server=wait",
-            // Which leases are for whom is decided when Docker asks for addresses.
-            Options { warm: 1.., .. } => "warm",
-            Options { mode: Mode::Ipvlan, .. } => "mode=ipvlan",
-            Options { mode: Mode::Macvlan(MacvlanMode::Passthru), .. } => "macvlan_mode=passthru",
             _ => return Ok(()),
         };
         Err(PoolError::Contradiction(contradiction).into())
@@ -189,7 +185,7 @@ impl Engine {
         let named = options.identity.as_deref();
         let mac = named.map(|name| self.mac_of_name(&network, name));
         let mac = mac.or_else(|| container?.mac);
-        let new = NewEndpoint {
+        let mut new = NewEndpoint {
             network: network.id.clone(),
             id: asker(random_mac()?),
             mac: mac.filter(|mac| mac.is_unicast()),
@@ -198,6 +194,8 @@ impl Engine {
             interface: None,
             candidates,
         };
+        let only = self.only_mac(&network, &new.id, None).await;
+        new.mac = only.map_err(|error| error.of(&network.id, &new.id))?.or(new.mac);
         let leased = async {
             let asked = Asked { network: &network, new: &new, options: &options };
             let Entered::New { mac, origin, .. } =
@@ -249,7 +247,7 @@ impl Engine {
         self.happened(
             id,
             match origin {
-                Origin::Held(_) => Kind::LeaseHandedOver,
+                Origin::Held(_) | Origin::Spare(_) => Kind::LeaseHandedOver,
                 _ => Kind::LeaseGranted,
             },
         );
@@ -402,6 +400,8 @@ impl PoolId {
             // Other drivers' containers are in no VLAN of a bridge's.
             Reach::Bridge(_) => vec![(name::BRIDGE, &*self.interface)],
             Reach::Macvlan => vec![(name::MODE, MACVLAN), (name::PARENT, &self.interface)],
+            // Such a parent has no other driver's containers.
+            Reach::ParentAlone => return None,
         };
         // The link has another MAC than the lease, and would count as somebody else who has the address.
         let rest = [(name::CONFLICT_CHECK, "off"), (name::RELEASE_DELAY, "0")];
@@ -437,6 +437,7 @@ impl Reach {
         match self {
             Reach::Bridge(vlan) => Access::Bridge(vlan),
             Reach::Macvlan => Access::Parent,
+            Reach::ParentAlone => Access::ParentAlone,
         }
     }
 }

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use super::mode::{self, MACVLAN, Mode};
+use super::mode::{self, IPVLAN, MACVLAN, Mode};
 use super::options::{InvalidOption, invalid, is_interface_name, lease_timeout, name, nearest};
 use super::vlan;
 
 /// The options of a pool: those of a network that say where the LAN is, and for how long to wait for it.
-const ALL: &[&str] = &[name::BRIDGE, name::LEASE_TIMEOUT, name::MODE, name::PARENT, name::VLAN];
+const ALL: &[&str] =
+    &[name::BRIDGE, name::LEASE_TIMEOUT, name::MACVLAN_MODE, name::MODE, name::PARENT, name::VLAN];
 /// What a pool's name begins with whose segment is behind a bridge.
 const BRIDGE: &str = "bridge";
+/// The same where containers have their parent's MAC.
+const PARENT_ALONE: &str = "parent";
 
 /// What tells a pool of another driver's network.
 const APART: &str = ":apart";
@@ -38,6 +41,8 @@ pub(crate) enum Reach {
     Bridge(Option<u16>),
     /// As macvlan children of a parent.
     Macvlan,
+    /// As children of a parent whose MAC they have.
+    ParentAlone,
 }
 
 /// The text names no pool.
@@ -83,12 +88,12 @@ impl Wish {
         let patience = lease_timeout(get(name::LEASE_TIMEOUT))?;
         let mode = get(name::MODE).map(|(_, mode)| mode);
         match (mode, get(name::BRIDGE), get(name::PARENT)) {
-            (None | Some("bridge"), Some(_), None) | (Some(MACVLAN), None, Some(_)) => {
+            (None | Some("bridge"), Some(_), None) | (Some(MACVLAN | IPVLAN), None, Some(_)) => {
                 let uplink = mode::parse(get)?;
                 let reach = Some(Reach::of(uplink.mode, uplink.vlan));
                 Ok(Wish { reach, interface: uplink.interface, patience })
             }
-            (None, None, Some((name, parent))) => {
+            (None, None, Some((name, parent))) if get(name::MACVLAN_MODE).is_none() => {
                 if let Some((name, vlan)) = get(name::VLAN) {
                     let reason = "another driver's containers are in the VLAN of their parent: write the name of its \
                                   interface, such as `parent=eth0.30`, in both places";
@@ -117,7 +122,7 @@ impl Reach {
     pub(super) fn of(mode: Mode, vlan: Option<u16>) -> Reach {
         match mode {
             Mode::Bridge => Reach::Bridge(vlan),
-            // Of its own MAC an endpoint there has none, and no pool.
+            mode if mode.has_parents_mac() => Reach::ParentAlone,
             Mode::Macvlan(_) | Mode::Ipvlan => Reach::Macvlan,
         }
     }
@@ -126,6 +131,7 @@ impl Reach {
         match vlan::of(text) {
             Some((BRIDGE, vlan)) => Some(Reach::Bridge(Some(vlan))),
             _ if text == BRIDGE => Some(Reach::Bridge(None)),
+            _ if text == PARENT_ALONE => Some(Reach::ParentAlone),
             _ => Some(Reach::Macvlan).filter(|_| text == MACVLAN),
         }
     }
@@ -137,6 +143,7 @@ impl fmt::Display for Reach {
             Reach::Bridge(None) => f.write_str(BRIDGE),
             Reach::Bridge(Some(vlan)) => write!(f, "{BRIDGE}.{vlan}"),
             Reach::Macvlan => f.write_str(MACVLAN),
+            Reach::ParentAlone => f.write_str(PARENT_ALONE),
         }
     }
 }
@@ -181,6 +188,7 @@ mod tests {
             "macvlan:eth0.30:192.168.7.0/24",
             "macvlan:eth0:192.168.7.0/24:apart",
             "bridge.30:br0:10.30.0.0/16",
+            "parent:eth0:192.168.7.0/24",
         ] {
             let pool: PoolId = text.parse().unwrap();
             assert_eq!(pool.to_string(), text);
@@ -222,6 +230,13 @@ mod tests {
         assert_eq!((on_30.reach, on_30.interface.as_str()), (Some(Reach::Bridge(Some(30))), "br0"));
         let on_30 = wish(&[("mode", "macvlan"), ("parent", "eth0"), ("vlan", "30")]).unwrap();
         assert_eq!((on_30.reach, on_30.interface.as_str()), (Some(Reach::Macvlan), "eth0.30"));
+        let ipvlan = wish(&[("mode", "ipvlan"), ("parent", "eth0")]).unwrap();
+        let passthru = [("mode", "macvlan"), ("parent", "eth0"), ("macvlan_mode", "passthru")];
+        for alone in [ipvlan, wish(&passthru).unwrap()] {
+            assert_eq!((alone.reach, &*alone.interface), (Some(Reach::ParentAlone), "eth0"));
+        }
+        let private = [("mode", "macvlan"), ("parent", "eth0"), ("macvlan_mode", "private")];
+        assert_eq!(wish(&private).unwrap().reach, Some(Reach::Macvlan));
         let apart = wish(&[("parent", "eth0")]).unwrap();
         assert_eq!((apart.reach, apart.interface.as_str()), (None, "eth0"));
         for wrong in [
@@ -231,6 +246,7 @@ mod tests {
             &[("bridge", "br0"), ("parent", "eth0")],
             &[("mode", "macvlan"), ("bridge", "br0"), ("parent", "eth0")],
             &[("mode", "l3"), ("bridge", "br0")],
+            &[("parent", "eth0"), ("macvlan_mode", "passthru")],
         ] {
             assert_eq!(wish(wrong), Err(InvalidPool::NoSegment), "{wrong:?}");
         }

@@ -270,6 +270,8 @@ impl Segments {
 
     /// Fails where the kernel lets a parent have no ipvlan child.
     pub(crate) async fn admits_ipvlan(&self, parent: &Link) -> Result<(), PortError> {
+        // By one at a time: it takes a link, which has one name for each parent.
+        let _turn = self.open.lock().await;
         parent::admits_ipvlan(&self.host, &self.instance, parent).await
     }
 

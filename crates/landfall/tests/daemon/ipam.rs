@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use wire::dhcp4::{MessageType, code};
 
 use crate::container::{Container, endpoint_ref};
+use crate::pools::{call, pool, try_create, with_pool};
 use crate::server::{Grant, Request, Server};
 use crate::site::{Endpoint, Pending, SOON, Site, endpoint_argument, eventually, id, same};
 
@@ -30,37 +31,10 @@ fn server(site: &Site) -> Server {
     Server::start(site.lan.router_ns(), "eth0", |request| grant(request).answer(request))
 }
 
-/// Calls a method of the IPAM driver; `Err` is its refusal.
-fn call(site: &Site, method: &str, argument: &Value) -> Result<Value, String> {
-    let answer = site.answer(&format!("IpamDriver.{method}"), &argument.to_string());
-    assert_eq!(answer.status, 200, "{method}: {answer:?}");
-    let body: Value = serde_json::from_str(&answer.body).unwrap();
-    match body.get("Error").and_then(Value::as_str) {
-        Some(refusal) => Err(refusal.to_owned()),
-        None => Ok(body),
-    }
-}
-
-/// RequestPool with these `--ipam-opt` and `--subnet`.
-fn pool(site: &Site, options: &[(&str, &str)], subnet: &str) -> Result<Value, String> {
-    let options: Value = options.iter().map(|(k, v)| (k.to_string(), json!(v))).collect();
-    let argument = json!({
-        "AddressSpace": "landfall", "Pool": subnet, "SubPool": "", "Options": options, "V6": false,
-    });
-    call(site, "RequestPool", &argument)
-}
-
-/// The argument of CreateNetwork with a pool of ours.
-fn with_pool(site: &Site, options: &[(&str, &str)], subnet: &str) -> Value {
-    let mut argument = site.network_argument("lan", options);
-    argument["IPv4Data"] = json!([{"AddressSpace": "landfall", "Pool": subnet}]);
-    argument
-}
-
 /// What an engine does for `docker network create --ipam-driver landfall`.
 fn network(site: &Site, options: &[(&str, &str)]) {
     pool(site, &[("bridge", "br0")], "").unwrap();
-    site.ok("CreateNetwork", &with_pool(site, options, "10.77.0.0/16"));
+    site.ok("CreateNetwork", &with_pool(site, "lan", options, "10.77.0.0/16"));
 }
 
 /// The argument of RequestAddress; `name` as Engine 29 tells it.
@@ -81,20 +55,8 @@ fn release(site: &Site, address: &str) {
     assert_eq!(call(site, "ReleaseAddress", &argument), Ok(json!({})));
 }
 
-/// CreateEndpoint with an address that Docker was told before.
-fn try_create(site: &Site, name: &str, mac: &str, address: &str) -> Result<Endpoint, String> {
-    let mut argument = endpoint_argument("lan", name, mac);
-    argument["Interface"]["Address"] = json!(address);
-    let answer = site.call("CreateEndpoint", &argument)?;
-    assert_eq!(answer["Interface"]["Address"], "", "engines take it for a change: {answer}");
-    let made = answer["Interface"]["MacAddress"].as_str().unwrap();
-    assert_eq!(made.is_empty(), !mac.is_empty(), "{answer}");
-    let (network, id, address) = (id("lan"), id(name), address.to_owned());
-    Ok(Endpoint { network, id, mac: format!("{mac}{made}"), address, address6: String::new() })
-}
-
 fn create(site: &Site, name: &str, mac: &str, address: &str) -> Endpoint {
-    try_create(site, name, mac, address)
+    try_create(site, "lan", name, mac, address)
         .unwrap_or_else(|error| panic!("{error}\n{}", site.landfall.log().tail(30)))
 }
 
@@ -176,10 +138,10 @@ fn a_pool_that_fits_no_segment() {
         (&[][..], "10.78.0.0/16", "on br0, and its pool 10.78.0.0/16 is not"),
         (&[("ipv4", "false"), ("ipv6", "auto")], "10.77.0.0/16", "option ipv4=false"),
         (&[("no_server", "wait")], "10.77.0.0/16", "option no_server=wait"),
-        (&[("warm", "2")], "10.77.0.0/16", "option warm"),
     ] {
         pool(&site, &[("bridge", "br0")], "").unwrap();
-        let error = site.call("CreateNetwork", &with_pool(&site, options, subnet)).unwrap_err();
+        let error =
+            site.call("CreateNetwork", &with_pool(&site, "lan", options, subnet)).unwrap_err();
         assert!(error.contains(words), "no {words:?} in: {error}");
         call(&site, "ReleasePool", &json!({"PoolID": POOL})).unwrap();
     }
@@ -433,7 +395,7 @@ fn a_mac_of_the_users_own_has_the_address_that_docker_was_told() {
     let option = asked.message.options.get(code::REQUESTED_ADDRESS);
     assert_eq!(option, Some(&Ipv4Addr::new(10, 77, 5, 60).octets()[..]));
     server.grant(Grant::new([10, 77, 9, 9]));
-    let error = try_create(&site, "none", "", "10.77.5.61/16").unwrap_err();
+    let error = try_create(&site, "lan", "none", "", "10.77.5.61/16").unwrap_err();
     assert!(error.contains("offered 10.77.9.9 and not 10.77.5.61"), "{error}");
 }
 
@@ -442,7 +404,7 @@ fn an_endpoint_with_an_address_of_elsewhere() {
     let site = Site::new();
     let _server = server(&site);
     site.network("lan", &[]);
-    let error = try_create(&site, "web", "", "172.19.0.2/16").unwrap_err();
+    let error = try_create(&site, "lan", "web", "", "172.19.0.2/16").unwrap_err();
     for words in ["172.19.0.2/16", "--ipam-driver null", &id("web")[..12], &id("lan")[..12]] {
         assert!(error.contains(words), "no {words:?} in: {error}");
     }

@@ -57,7 +57,7 @@ fn prolongs(request: &Request) -> bool {
 }
 
 /// Where Landfall's own child stands.
-fn home(site: &Site) -> Namespace {
+pub(crate) fn home(site: &Site) -> Namespace {
     let status = site.status();
     let path = format!("/run/netns/landfall-{}", status["instance"].as_str().unwrap());
     Namespace::open("home", &site.machine().path(&path)).unwrap()

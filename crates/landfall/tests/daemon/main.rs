@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `site` | a LAN with the daemon on it, and the calls of the plugin protocol |
 //! | `container` | what an engine does with an endpoint: sandbox, link, addresses, routes |
+//! | `pools` | what an engine does with Landfall as its IPAM driver |
 //! | `server` | a DHCP server that says what the test tells it |
 //! | `rogue` | a machine that says whatever the test tells it, frame by frame |
 //! | all others | the tests, by topic |
@@ -11,6 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests are tests
 
 mod container;
+mod pools;
 mod rogue;
 mod server;
 mod site;
@@ -31,6 +33,7 @@ mod hostile_routers;
 mod identity;
 mod in_use;
 mod ipam;
+mod ipam_modes;
 mod ipv6;
 mod ipv6_faults;
 mod ipv6_mostly;

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lab::{Answer, Lan, LanOptions, Landfall, Machine, Namespace, landfall_binary};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 use serde_json::{Value, json};
 
 use crate::container::Container;
@@ -247,7 +247,12 @@ impl Site {
         let transaction = database.begin_read().unwrap();
         let keys = |table| -> Vec<String> {
             let table: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(table);
-            let table = transaction.open_table(table).unwrap();
+            let table = match transaction.open_table(table) {
+                Ok(table) => table,
+                // Nothing was ever written.
+                Err(TableError::TableDoesNotExist(_)) => return Vec::new(),
+                Err(error) => panic!("{error}"),
+            };
             table.iter().unwrap().map(|entry| entry.unwrap().0.value().to_owned()).collect()
         };
         (keys("networks"), keys("endpoints"))

@@ -13,7 +13,7 @@ use crate::site::{SOON, Site, eventually, same};
 const MAC: &str = "02:00:00:00:00:42";
 
 /// Who gets what: the last two bytes of the MAC are those of the address.
-fn by_mac(request: &Request) -> Vec<Reply> {
+pub(crate) fn by_mac(request: &Request) -> Vec<Reply> {
     let [.., c, d] = request.message.chaddr.0;
     Grant::new([10, 77, c | 1, d | 1]).times(1800, 3150, 3600).answer(request)
 }
@@ -25,7 +25,7 @@ fn in_stock(site: &Site) -> BTreeSet<String> {
     all.map(|endpoint| endpoint["address"].as_str().unwrap().to_owned()).collect()
 }
 
-fn stocked(site: &Site, count: usize) -> BTreeSet<String> {
+pub(crate) fn stocked(site: &Site, count: usize) -> BTreeSet<String> {
     eventually("leases in stock", SOON, || same(in_stock(site).len(), &count));
     in_stock(site)
 }

@@ -134,6 +134,31 @@ fn a_lease_comes_first_and_stays() {
 }
 
 #[test]
+fn an_address_out_of_the_stock() {
+    let site = Site::new(ServerOptions::default());
+    create(&site, "lan", &["-o", "warm=2", "-o", "release_delay=0"]);
+    let spares = || -> Vec<(String, String)> {
+        let all = site.endpoints();
+        let spares = all.iter().filter(|e| e["spare"] == true && e["address"].is_string());
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        spares.map(|e| (text(&e["mac"]), text(&e["address"]))).collect()
+    };
+    let stock = until("a full stock", SOON, || Some(spares()).filter(|found| found.len() == 2));
+    site.run("web", &["--network", "lan"]);
+    let at = site.shown("web", "lan");
+    let has = (at.mac.clone(), format!("{}/16", at.address));
+    assert!(stock.contains(&has), "{has:?} of {stock:?}");
+    let there = inside(&site.sandbox("web"), "eth0");
+    assert_eq!((there.mac, there.addresses), (has.0, vec![has.1]));
+    site.reached(at.address);
+    site.logged(Message::Discover, &at.mac, 1);
+    site.docker(&["rm", "-f", "web"]);
+    site.docker(&["network", "rm", "lan"]);
+    site.no_lease_is_left();
+    assert_eq!(site.endpoints().len(), 0);
+}
+
+#[test]
 fn what_cannot_be_is_refused_in_plain_words() {
     let site = Site::new(ServerOptions::default());
     let links = site.host_links();

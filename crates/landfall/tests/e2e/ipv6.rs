@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 
 use lab::{
-    DhcpServer6, Dnsmasq, EngineVersion, Isc6, Kea6, Lan, LanOptions, Mode6, Namespace, Place,
-    Radvd, RouterOptions, ServerOptions, ServerOptions6, Wide6,
+    Delegation, DhcpServer6, Dnsmasq, EngineVersion, Isc6, Kea6, Lan, LanOptions, Lease6, Mode6,
+    Namespace, Place, Radvd, RouterOptions, ServerOptions, ServerOptions6, Wide6,
 };
 
 use crate::site::{SOON, Site, inside, ip_json, until};
@@ -56,6 +56,56 @@ fn a_container_has_the_addresses_of_its_lan_and_docker_shows_one() {
         reached(&site, "web", address);
         site.docker(&["rm", "-f", "web"]);
     }
+}
+
+/// Each time the same, and none that tells the MAC.
+#[test]
+fn a_stable_address_says_nothing_of_the_mac() {
+    let site = site(Mode6::Slaac);
+    site.network("lan", &["ipv6=slaac", "ipv6_address=stable"]);
+    let run = || {
+        site.run("web", &["--network", "lan", "--mac-address", MAC]);
+        let address = shown(&site, "web");
+        reached(&site, "web", address);
+        site.docker(&["rm", "-f", "web"]);
+        address
+    };
+    let first = run();
+    assert_eq!(first.segments()[..4], MADE.segments()[..4], "{first}");
+    assert!(first.segments()[5] & 0xff != 0xff && first.segments()[6] >> 8 != 0xfe, "{first}");
+    assert_eq!(run(), first);
+}
+
+/// Kea delegates it; what the container does not use of it is discarded there.
+#[test]
+fn a_prefix_for_a_container() {
+    let lan = Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap();
+    let server4 = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let _radvd = Radvd::start(lan.router_ns(), "eth0", &RouterOptions::default()).unwrap();
+    let prefix = Ipv6Addr::new(0x2001, 0xdb8, 0x7700, 0, 0, 0, 0, 0);
+    let delegation = Some(Delegation { prefix, length: 40, delegated: 56 });
+    let options = ServerOptions6 { delegation, ..ServerOptions6::default() };
+    let server = Kea6::start(lan.router_ns(), "eth0", &options).unwrap();
+    let site = Site::on(lan, server4, &[]);
+    site.network("plain", &["ipv6=auto"]);
+    site.network("lan", &["ipv6=auto", "ipv6_pd=56"]);
+    let discarded = |name: &str| {
+        site.sandbox(name).ok(&["ip", "-6", "route", "show", "type", "unreachable"]).unwrap()
+    };
+    site.run("none", &["--network", "plain"]);
+    site.run("web", &["--network", "lan", "--mac-address", MAC]);
+    let is_one = |lease: &&Lease6| lease.length == 56;
+    let leases =
+        server.wait_leases6("a prefix", SOON, &|leases| leases.iter().any(|l| is_one(&l))).unwrap();
+    let prefix = format!("{}/56", leases.iter().find(is_one).unwrap().ip);
+    until("what is discarded", SOON, || discarded("web").contains(&prefix).then_some(()));
+    until("the prefix shown", SOON, || {
+        let has = |e: &serde_json::Value| e["ipv6"]["prefixes"] == serde_json::json!([prefix]);
+        site.endpoints().iter().any(has).then_some(())
+    });
+    assert_eq!((discarded("none"), leases.iter().filter(is_one).count()), (String::new(), 1));
+    site.docker(&["rm", "-f", "web", "none"]);
+    server.wait_leases6("no lease", SOON, &|leases| leases.is_empty()).unwrap();
 }
 
 /// Routers and servers that are programs of their own, as LANs have them, in all the ways a LAN can have its addresses.

@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 
 use lab::{Dnsmasq, Lan, LanOptions, Message, Namespace, ServerOptions};
 
-use crate::site::{SOON, Site, inside, network_args, until};
+use crate::site::{SOON, Site, inside, network_args, run_args, until};
+
+const ADDRESS: &str = "{{.NetworkSettings.Networks.lan.IPAddress}}";
 
 /// A LAN to which the host is connected by a network card: the bridge is a switch that happens to stand on the host.
 fn lan() -> Lan {
@@ -86,4 +88,40 @@ fn a_dhcp_server_that_is_a_sibling() {
     sibling.ip_batch(&format!("addr add {ip}/16 dev sib0\nlink set sib0 up\n")).unwrap();
     let server = Dnsmasq::start(&sibling, "sib0", ServerOptions::default()).unwrap();
     life(Site::on(lan, server, &[]));
+}
+
+#[test]
+fn how_siblings_reach_each_other() {
+    let lan = lan();
+    // A switch that sends back what it gets, as `vepa` needs.
+    lan.host_ns().ok(&["bridge", "link", "set", "dev", "wire", "hairpin", "on"]).unwrap();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let site = Site::on(lan, server, &[]);
+    let of_link = |sandbox: &Namespace| sandbox.ok(&["ip", "-d", "link", "show", "eth0"]).unwrap();
+    for (mode, reached) in [("bridge", true), ("private", false), ("vepa", true)] {
+        network(&site, &[&format!("macvlan_mode={mode}"), "release_delay=0"]);
+        site.run("one", &["--network", "lan"]);
+        site.run("two", &["--network", "lan"]);
+        let one = site.sandbox("one");
+        let link = of_link(&one);
+        assert!(link.contains(&format!("macvlan mode {mode} ")), "{link}");
+        assert!(one.ping(Lan::ROUTER).unwrap());
+        assert_eq!(one.ping(site.address("two", "lan")).unwrap(), reached, "{mode}");
+        drop(one);
+        site.docker(&["rm", "-f", "one", "two"]);
+        site.docker(&["network", "rm", "lan"]);
+    }
+    let parent = inside(site.lan.host_ns(), "eth0").mac;
+    network(&site, &["macvlan_mode=passthru", "release_delay=0"]);
+    site.run("only", &["--network", "lan"]);
+    let only = site.sandbox("only");
+    let link = of_link(&only);
+    assert!(link.contains("macvlan mode passthru ") && link.contains(&parent), "{link}");
+    site.reached(site.inspect("only", ADDRESS).parse().unwrap());
+    let said = site.docker_fails(&run_args("two", &["--network", "lan"]));
+    assert!(said.contains("there is one container on it"), "{said}");
+    drop(only);
+    site.docker(&["rm", "-f", "only", "two"]);
+    site.docker(&["network", "rm", "lan"]);
+    site.no_lease_is_left();
 }

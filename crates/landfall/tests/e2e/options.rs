@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use lab::{Arp, Capture, DhcpServer, Kea, Lan, LanOptions, Namespace, ServerOptions};
+use lab::{Arp, Capture, DhcpServer, Dnsmasq, Kea, Lan, LanOptions, Namespace, ServerOptions};
 
 use crate::site::{SOON, Site, inside, run_args, until};
 
@@ -58,4 +58,52 @@ fn what_only_the_container_or_the_host_notices() {
     assert!(said.contains("ipv6_required"), "{said}");
     site.docker(&["rm", "-f", "one", "two", "six"]);
     site.no_lease_is_left();
+}
+
+/// While the LAN's own server is away.
+#[test]
+fn a_container_that_serves_dhcp() {
+    let mut site = Site::new(ServerOptions::default());
+    for (network, option) in [("open", "dhcp_guard=false"), ("guarded", "dhcp_guard=true")] {
+        site.network(network, &[option, "lease_timeout=4s"]);
+    }
+    for (network, heard) in [("open", true), ("guarded", false)] {
+        site.run("rogue", &["--network", network]);
+        site.server.stop().unwrap();
+        let rogue = site.sandbox("rogue");
+        let pool = (Ipv4Addr::new(10, 77, 66, 1), Ipv4Addr::new(10, 77, 66, 9));
+        let options = ServerOptions { pool, ..ServerOptions::default() };
+        let serving = Dnsmasq::start(&rogue, "eth0", options).unwrap();
+        let victim = run_args("victim", &["--network", network]);
+        if heard {
+            site.docker(&victim);
+            assert_eq!(site.address("victim", network).octets()[..3], [10, 77, 66]);
+        } else {
+            let said = site.docker_fails(&victim);
+            assert!(said.contains("no DHCP server answered on br0"), "{said}");
+            let asked = serving.log().grep("DHCPDISCOVER");
+            assert!(!asked.is_empty(), "asked all the same");
+        }
+        drop((serving, rogue));
+        site.docker(&["rm", "-f", "victim", "rogue"]);
+        site.server.restart().unwrap();
+    }
+}
+
+#[test]
+fn a_bridge_in_conflict_with_another() {
+    let (extra_bridge, host_address) = (Some("virbr0".into()), Some("10.77.0.2/16".into()));
+    let options = LanOptions { extra_bridge, host_address, ..LanOptions::default() };
+    let lan = Lan::new(options).unwrap();
+    lan.host_ns().ip_batch("addr add 10.77.9.1/24 dev virbr0\n").unwrap();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let site = Site::on(lan, server, &[]);
+    let create = site.network_args("lan", &[]);
+    let said = site.docker_fails(&create.iter().map(String::as_str).collect::<Vec<_>>());
+    for words in ["virbr0", "10.77.9.0/24", "ignore_conflicts=true"] {
+        assert!(said.contains(words), "no {words:?} in: {said}");
+    }
+    site.network("lan", &["ignore_conflicts=true"]);
+    site.run("web", &["--network", "lan"]);
+    site.reached(site.address("web", "lan"));
 }

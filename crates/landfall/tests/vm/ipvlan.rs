@@ -2,17 +2,25 @@
 
 use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Message, ServerOptions};
 
-use crate::site::{SOON, Site, eventually, ip_json, same};
+use crate::container::Container;
+use crate::pools::{Pool, try_create};
+use crate::site::{SOON, Site, at_once, eventually, ip_json, same};
 
 const IPVLAN: [(&str, &str); 2] = [("mode", "ipvlan"), ("parent", "eth0")];
 
-#[test]
-#[ignore = "runs in a virtual machine"]
-fn all_share_the_parents_mac() {
+/// A LAN to which the host is connected by a network card.
+fn lan() -> Lan {
     let lan = Lan::new(LanOptions::default()).unwrap();
     let card =
         "link add wire type veth peer name eth0\nlink set wire master br0 up\nlink set eth0 up\n";
     lan.host_ns().ip_batch(card).unwrap();
+    lan
+}
+
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn all_share_the_parents_mac() {
+    let lan = lan();
     let options = ServerOptions { renew: Some(5), ..ServerOptions::default() };
     let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
     let mut site = Site::on(lan);
@@ -80,4 +88,56 @@ fn all_share_the_parents_mac() {
         !links.iter().any(|name| name.starts_with('l') && name != "lo" && name != "laptop"),
         "{links:?}"
     );
+}
+
+/// With Landfall as IPAM driver: the lease is there before the child.
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn addresses_before_endpoints() {
+    let lan = lan();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let mut site = Site::on(lan);
+    let links = site.links();
+    let pool = Pool::with_network(&site, "lan", &IPVLAN, &[]);
+    assert_eq!(pool.id, "parent:eth0:10.77.0.0/16");
+    assert_eq!(server.leases().unwrap(), [], "no lease is taken");
+    let (web, db) = (pool.run(&site, "lan", "web"), pool.run(&site, "lan", "db"));
+    for container in [&web, &db] {
+        assert_eq!(container.endpoint.mac, "", "there is none to be set");
+        assert!(container.ping(Lan::ROUTER));
+        assert!(site.lan.laptop_ns().ping(container.ip()).unwrap());
+    }
+    assert!(web.ip() != db.ip() && web.ping(db.ip()));
+    let asked = || server.log().grep(server.words(Message::Discover)).len();
+    assert_eq!(asked(), 3, "the pool's, and one for each");
+
+    // The daemon ends between the address and its endpoint.
+    let address = pool.address(&site, Some("mid")).unwrap();
+    assert_eq!(server.leases().unwrap().len(), 3);
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    let endpoint = try_create(&site, "lan", "mid", "", &address).unwrap();
+    let mid = Container::start(&site, endpoint);
+    assert!(mid.ping(Lan::ROUTER));
+    assert_eq!(asked(), 4, "it goes on with its lease");
+
+    for container in [web, db, mid] {
+        pool.end(&site, container);
+    }
+    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
+    site.delete_network("lan");
+    pool.release(&site);
+    assert_eq!(site.links(), links);
+}
+
+/// Each tries whether the parent admits a child.
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn networks_that_are_made_at_once() {
+    let site = Site::on(lan());
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let made = at_once(names.to_vec(), |name| {
+        site.call("CreateNetwork", &site.network_argument(name, &IPVLAN))
+    });
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
 }

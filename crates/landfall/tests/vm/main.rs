@@ -8,6 +8,8 @@
 #[path = "../daemon/container.rs"]
 mod container;
 mod ipvlan;
+#[path = "../daemon/pools.rs"]
+mod pools;
 #[path = "../daemon/site.rs"]
 mod site;
 mod vlan;

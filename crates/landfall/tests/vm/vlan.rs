@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Namespace, ServerOptions};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::container::{Container, endpoint_ref};
-use crate::site::{Endpoint, Site, endpoint_argument, id, ip_json, link_names};
+use crate::pools::{self, Pool, with_pool};
+use crate::site::{SOON, Site, eventually, ip_json, link_names, same};
 
 /// The router in VLAN 30.
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 30, 0, 1);
@@ -25,6 +26,15 @@ fn server_in_30(lan: &Lan) -> Dnsmasq {
         ..ServerOptions::default()
     };
     Dnsmasq::start(lan.router_ns(), "eth0.30", options).unwrap()
+}
+
+/// A LAN to which the host is connected by a network card.
+fn lan_with_card() -> Lan {
+    let lan = Lan::new(LanOptions::default()).unwrap();
+    let card =
+        "link add wire type veth peer name eth0\nlink set wire master br0 up\nlink set eth0 up\n";
+    lan.host_ns().ip_batch(card).unwrap();
+    lan
 }
 
 fn link(ns: &Namespace, name: &str) -> Value {
@@ -51,10 +61,7 @@ fn is_in_30(container: &Container) {
 #[test]
 #[ignore = "runs in a virtual machine"]
 fn the_interface_of_a_vlan_comes_and_goes_with_its_networks() {
-    let lan = Lan::new(LanOptions::default()).unwrap();
-    let card =
-        "link add wire type veth peer name eth0\nlink set wire master br0 up\nlink set eth0 up\n";
-    lan.host_ns().ip_batch(card).unwrap();
+    let lan = lan_with_card();
     let server = server_in_30(&lan);
     let mut site = Site::on(lan);
     let macvlan = ("mode", "macvlan");
@@ -115,7 +122,7 @@ fn the_interface_of_a_vlan_comes_and_goes_with_its_networks() {
     site.delete_network("two");
     site.delete_network("forty");
     assert_eq!(parents(&site), ["eth0.40", "eth0.61"]);
-    server.wait_leases("no lease", crate::site::SOON, &<[_]>::is_empty).unwrap();
+    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
     assert_eq!(link_names(&home(&site)), ["lo"]);
 }
 
@@ -184,7 +191,7 @@ fn a_bridge_that_keeps_vlans_apart() {
                  link set br0 up\nlink set router master br0\n";
     site.host().ip_batch(again).unwrap();
     site.host().ok(&["bridge", "vlan", "add", "dev", "router", "vid", "30"]).unwrap();
-    crate::site::eventually("web is back in its VLAN", crate::site::SOON, || {
+    eventually("web is back in its VLAN", SOON, || {
         if web.ping(ROUTER) { Ok(()) } else { Err(format!("{:?}", site.links())) }
     });
     assert!(db.ping(Lan::ROUTER));
@@ -192,7 +199,7 @@ fn a_bridge_that_keeps_vlans_apart() {
     web.stop(&site);
     db.stop(&site);
     for server in [&server, &untagged] {
-        server.wait_leases("no lease", crate::site::SOON, &<[_]>::is_empty).unwrap();
+        server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
     }
     site.delete_network("lan");
     let ports = || site.links().into_iter().filter(|name| name.starts_with("lf")).count();
@@ -201,53 +208,65 @@ fn a_bridge_that_keeps_vlans_apart() {
     assert_eq!(ports(), 0);
 }
 
-fn ipam(site: &Site, method: &str, argument: &Value) -> Value {
-    let answer = site.answer(&format!("IpamDriver.{method}"), &argument.to_string());
-    let body: Value = serde_json::from_str(&answer.body).unwrap();
-    assert_eq!(body.get("Error"), None, "{method}");
-    body
-}
-
 /// With Landfall as IPAM driver: the pool is the VLAN's, and so is the lease that is there before its endpoint.
 fn addresses_before_endpoints(site: &Site) {
-    let pool = ipam(
-        site,
-        "RequestPool",
-        &json!({
-            "AddressSpace": "landfall", "Pool": "", "SubPool": "", "V6": false,
-            "Options": {"bridge": "br0", "vlan": "30"},
-        }),
-    );
-    let id_of_pool = json!({ "PoolID": pool["PoolID"] });
-    assert_eq!(pool["PoolID"], "bridge.30:br0:10.30.0.0/16");
-    let network = |options: &[(&str, &str)]| {
-        let mut argument = site.network_argument("ahead", options);
-        argument["IPv4Data"] = json!([{"AddressSpace": "landfall", "Pool": pool["Pool"]}]);
-        site.call("CreateNetwork", &argument)
-    };
-    let refusal = network(&[("vlan", "31")]).unwrap_err();
+    let on_30 = [("bridge", "br0"), ("vlan", "30")];
+    let pool = Pool::request(site, &on_30);
+    assert_eq!(pool.id, "bridge.30:br0:10.30.0.0/16");
+    let create =
+        |options| site.call("CreateNetwork", &with_pool(site, "ahead", options, &pool.subnet));
+    let refusal = create(&[("vlan", "31")]).unwrap_err();
     assert!(refusal.contains("and the same `vlan`"), "{refusal}");
-    network(&[("vlan", "30")]).unwrap();
-    let name = json!({"com.docker.network.endpoint.name": "ahead"});
-    let asked = json!({"PoolID": pool["PoolID"], "Address": "", "Options": name});
-    let address = ipam(site, "RequestAddress", &asked)["Address"].clone();
-    let mut argument = endpoint_argument("ahead", "ahead", "");
-    argument["Interface"]["Address"] = address.clone();
-    let made = site.call("CreateEndpoint", &argument).unwrap();
-    let container = Container::start(
-        site,
-        Endpoint {
-            network: id("ahead"),
-            id: id("ahead"),
-            mac: made["Interface"]["MacAddress"].as_str().unwrap().to_owned(),
-            address: address.as_str().unwrap().to_owned(),
-            address6: String::new(),
-        },
-    );
+    create(&on_30).unwrap();
+    let container = pool.run(site, "ahead", "ahead");
     is_in_30(&container);
-    container.stop(site);
-    let address = address.as_str().unwrap().split('/').next().unwrap();
-    ipam(site, "ReleaseAddress", &json!({"PoolID": pool["PoolID"], "Address": address}));
+    pool.end(site, container);
     site.delete_network("ahead");
-    ipam(site, "ReleasePool", &id_of_pool);
+    pool.release(site);
+}
+
+/// With Landfall as IPAM driver the first to need it is the pool.
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn the_interface_of_a_vlan_is_made_for_a_pool() {
+    let lan = lan_with_card();
+    let server = server_in_30(&lan);
+    let mut site = Site::on(lan);
+    let none: [&str; 0] = [];
+    let (macvlan, eth0) = (("mode", "macvlan"), ("parent", "eth0"));
+    let in_30 = [macvlan, eth0, ("vlan", "30")];
+    // Of a pool that no network comes to use it goes again, and of one that there is not.
+    let unused = Pool::request(&site, &in_30);
+    assert_eq!(parents(&site), ["eth0.30"]);
+    unused.release(&site);
+    assert_eq!(parents(&site), none);
+    let silent = [macvlan, ("parent", "eth0.31"), ("lease_timeout", "300ms")];
+    let refusal = pools::pool(&site, &silent, "").unwrap_err();
+    assert!(refusal.contains("no DHCP server answered on eth0.31"), "{refusal}");
+    eventually("it is removed", SOON, || same(parents(&site), &vec![]));
+
+    let pool = Pool::with_network(&site, "lan", &in_30, &[]);
+    let web = pool.run(&site, "lan", "web");
+    is_in_30(&web);
+    // Another network beside it, without a pool: the interface stays for that one.
+    site.network("other", &[macvlan, ("parent", "eth0.30")]);
+    pool.end(&site, web);
+    site.delete_network("lan");
+    pool.release(&site);
+    assert_eq!(parents(&site), ["eth0.30"]);
+    site.delete_network("other");
+    assert_eq!(parents(&site), none);
+
+    // For a link of another driver's, over the end of the daemon.
+    let pool = Pool::request(&site, &[("parent", "eth0.30")]);
+    assert_eq!(pool.id, "macvlan:eth0.30:10.30.0.0/16:apart");
+    let address = pool.address(&site, Some("apart")).unwrap();
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    assert_eq!(parents(&site), ["eth0.30"]);
+    pool.give_back(&site, &address);
+    pool.release(&site);
+    assert_eq!(parents(&site), none);
+    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
+    assert_eq!(link_names(&home(&site)), ["lo"]);
 }
