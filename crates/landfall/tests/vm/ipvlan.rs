@@ -138,7 +138,11 @@ fn each_has_ipv6_addresses_of_its_own() {
     assert!(refusal.contains("stable (or leave it out)"), "{refusal}");
     site.network("lan", &[&IPVLAN[..], &[("ipv6", "auto"), ("release_delay", "1h")]].concat());
 
-    let (web, db) = (site.run("lan", "web", ""), site.run("lan", "db", ""));
+    let known = |site: &Site, name| {
+        let endpoint = site.try_create_asking("lan", name, "", &[("identity", "web")]).unwrap();
+        Container::start(site, endpoint)
+    };
+    let (web, db) = (known(&site, "web"), site.run("lan", "db", ""));
     // One of the router's prefix, and one that is leased, for each; and nothing of it is another's.
     let both = [("web", &web), ("db", &db)];
     let all = |site: &Site| both.map(|container| addresses6(site, container));
@@ -194,7 +198,10 @@ fn each_has_ipv6_addresses_of_its_own() {
     laptop.ok(&["ip", "neigh", "flush", "dev", "eth0"]).unwrap();
     for address in &web_all {
         assert!(!laptop.ping6(*address).unwrap());
-        let known = ip_json(laptop, &["-6", "neigh", "show", &address.to_string()]);
-        assert_eq!(known[0]["lladdr"], mac.as_str(), "{known}");
+        let neighbour = ip_json(laptop, &["-6", "neigh", "show", &address.to_string()]);
+        assert_eq!(neighbour[0]["lladdr"], mac.as_str(), "{neighbour}");
     }
+    let again = known(&site, "again");
+    assert_eq!(addresses6(&site, ("again", &again)), (web_own, web_all.clone()));
+    assert!(web_all.iter().all(|address| laptop.ping6(*address).unwrap()));
 }
