@@ -53,7 +53,7 @@
 //! - `handle_timeout` may be called early (it does nothing) and late (all that is overdue is done
 //!   at once, as after a suspend). After `handle_timeout(now)`, `poll_timeout` is later than `now`.
 //! - A frame from `poll_transmit` is whole, from the Ethernet header on, and its Ethernet source is
-//!   the client's MAC, always.
+//!   the client's MAC, always; where it shares that of its link, the link's.
 //! - `handle_frame` may be given any frame of the segment. What is not meant for the client is
 //!   dropped; `chaddr` is looked at before anything is decoded.
 //! - Time is given by the caller and does not run backwards. See [`Instant`] for the clock.

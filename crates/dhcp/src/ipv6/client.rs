@@ -76,6 +76,7 @@ impl Client {
         let mut rng = Rng::with_seed(seed);
         let host = nd::Config {
             mac: config.mac,
+            link: config.link,
             interface_id: config.interface_id.clone(),
             autonomous: config.mode != Mode::Dhcp,
             duplicate_check: config.duplicate_check,
@@ -325,6 +326,11 @@ impl Client {
     /// The link-local address that the client speaks from.
     pub fn link_local(&self) -> Option<Ipv6Addr> {
         self.host.link_local()
+    }
+
+    /// Whether an address is one that the client speaks from, or has.
+    pub fn is_ours(&self, address: Ipv6Addr) -> bool {
+        self.host.is_ours(address)
     }
 
     /// What the container is to have, as the last event said. Its times may be behind what routers

@@ -51,8 +51,12 @@ const ROUTERS_FIRST: Duration = Duration::from_millis(250);
 /// Who an endpoint is and how it is to come by its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The Ethernet source of every frame, and what EUI-64 identifiers are made from.
+    /// The Ethernet source of every frame, unless it is not on the wire (`link`), and what identifiers are made from.
     pub mac: MacAddr,
+    /// The MAC of the link that it shares with other clients, as ipvlan has them: the Ethernet source then, and the link-layer
+    /// address that neighbours are told. Only addresses and transactions tell it from those, so each needs `mac`, `duid` and `iaid` of
+    /// its own.
+    pub link: Option<MacAddr>,
     /// Where addresses come from.
     pub mode: Mode,
     /// How the lower half of SLAAC and link-local addresses is made.
@@ -92,6 +96,7 @@ impl Config {
         let [_, _, c, d, e, f] = mac.0;
         Config {
             mac,
+            link: None,
             mode: Mode::default(),
             interface_id: InterfaceId::Eui64,
             duid: Box::from(&*Duid::link_layer(mac)),
@@ -109,6 +114,11 @@ impl Config {
 }
 
 impl Config {
+    /// The MAC that it is known by on the wire.
+    pub fn link_mac(&self) -> MacAddr {
+        self.link.unwrap_or(self.mac)
+    }
+
     /// How long routers are waited for before more is done.
     pub(crate) fn routers_first(&self) -> Duration {
         (self.patience / 2).min(ROUTERS_FIRST)
@@ -207,8 +217,8 @@ impl fmt::Display for State {
 /// [`Client::neighbours`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listening {
-    /// Router advertisements, to all nodes or to the client's MAC.
+    /// Router advertisements, to all nodes or to the client's link-local address.
     pub routers: bool,
-    /// UDP datagrams to port 546 of the client's link-local address (to its MAC).
+    /// UDP datagrams to port 546 of an address of the client's ([`Client::is_ours`]).
     pub dhcp: bool,
 }

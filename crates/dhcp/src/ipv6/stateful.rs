@@ -174,7 +174,7 @@ impl Client {
             // Without a link-local address nothing can be said (RFC 8415 §18.2).
             frames.extend(source.map(|source| {
                 let to = transmit.destination;
-                let macs = (self.config.mac, MacAddr::of_group(to));
+                let macs = (self.config.link_mac(), MacAddr::of_group(to));
                 let from = socket(source, port::CLIENT);
                 udp6(macs.0, macs.1, from, socket(to, port::SERVER), &transmit.payload)
             }));

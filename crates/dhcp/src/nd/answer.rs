@@ -91,7 +91,7 @@ impl Host {
         let advertisement =
             NeighbourAdvertisement { target, router: false, solicited: true, replaces };
         let message = Message::NeighbourAdvertisement(advertisement);
-        let ours = self.config.mac;
+        let ours = self.config.link_mac();
         let options = [NdOption::TargetMac(ours)];
         self.transmit(nd::emit_to((ours, mac), (target, source), &message, &options));
     }
@@ -101,7 +101,7 @@ impl Host {
         let advertisement =
             NeighbourAdvertisement { target, router: false, solicited: false, replaces };
         let message = Message::NeighbourAdvertisement(advertisement);
-        let mac = self.config.mac;
+        let mac = self.config.link_mac();
         self.transmit(nd::emit(mac, target, group, &message, &[NdOption::TargetMac(mac)]));
     }
 
@@ -136,6 +136,6 @@ impl Host {
             return;
         }
         let source = self.link_local.unwrap_or(Ipv6Addr::UNSPECIFIED);
-        self.transmit(mld::report(self.config.mac, source, membership, &groups));
+        self.transmit(mld::report(self.config.link_mac(), source, membership, &groups));
     }
 }

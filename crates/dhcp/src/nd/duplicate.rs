@@ -2,7 +2,8 @@
 //! in use meanwhile (RFC 4429), with a nonce that tells our own packets (RFC 7527), and defence.
 //!
 //! The container's own kernel answers for an address that it has already. Such an answer bears the
-//! endpoint's MAC, and what bears the endpoint's MAC is never a conflict.
+//! endpoint's MAC, and what bears the endpoint's MAC is never a conflict: nor is what another host on a shared link says, whose
+//! kernel gives no two of them one address.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -82,7 +83,7 @@ impl Host {
                 self.report(Membership::Joined, &[check.address]);
             }
             bump(&mut self.progress.probes);
-            let mac = self.config.mac;
+            let mac = self.config.link_mac();
             self.transmit(nd::emit(mac, Ipv6Addr::UNSPECIFIED, group, &message, &options));
             true
         });

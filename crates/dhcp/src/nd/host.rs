@@ -260,7 +260,7 @@ impl Host {
     /// Takes a packet of neighbour discovery that came in a frame from `mac`.
     pub fn handle(&mut self, mac: MacAddr, nd: &Nd<'_>, now: Instant) {
         // What comes back to us from a loop, or from the container itself, is no news.
-        if mac == self.config.mac || self.link_local.is_none() {
+        if mac == self.config.link_mac() || self.link_local.is_none() {
             return;
         }
         match nd.message {
@@ -279,7 +279,7 @@ impl Host {
                 if self.is_ours(advertisement.target) =>
             {
                 let holder = nd.options.target_mac().unwrap_or(mac);
-                if holder != self.config.mac && holder.is_unicast() {
+                if holder != self.config.link_mac() && holder.is_unicast() {
                     self.claimed(advertisement.target, holder, now);
                 }
             }
@@ -352,7 +352,7 @@ impl Host {
         let first = soliciting.sent == 0;
         soliciting.step(now, &mut self.rng);
         self.solicited_at = now;
-        let mac = self.config.mac;
+        let mac = self.config.link_mac();
         let source = self.link_local.filter(|_| self.held && !first);
         let known = source.is_some_and(|source| !self.is_checked(source));
         let options = if known { &[NdOption::SourceMac(mac)][..] } else { &[] };

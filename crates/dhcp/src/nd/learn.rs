@@ -81,7 +81,7 @@ impl Host {
     ) {
         let mac = options.source_mac().unwrap_or(mac);
         // Nobody is a router at our own address, or at a group's MAC.
-        if self.is_ours(source) || mac == self.config.mac || !mac.is_unicast() {
+        if self.is_ours(source) || mac == self.config.link_mac() || !mac.is_unicast() {
             return bump(&mut self.progress.ignored);
         }
         let place = self.learned.routers.iter().position(|entry| entry.what.address == source);

@@ -55,8 +55,11 @@ pub use progress::{Duplicate, Progress};
 /// Who a host is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The Ethernet source of every frame.
+    /// What interface identifiers are made of, and the Ethernet source of every frame, unless it is not on the wire (`link`).
     pub mac: MacAddr,
+    /// The MAC of the link that it shares with other hosts, as ipvlan has them: the Ethernet source, and what neighbours are told.
+    /// Only its addresses tell it from those, so `interface_id` must be another than [`InterfaceId::Eui64`] of the shared MAC.
+    pub link: Option<MacAddr>,
     /// How the lower half of addresses is made.
     pub interface_id: InterfaceId,
     /// Whether addresses are made from autonomous prefixes.
@@ -67,6 +70,13 @@ pub struct Config {
     pub link_mtu: u16,
     /// The pause between the first two router solicitations.
     pub patience: Duration,
+}
+
+impl Config {
+    /// The MAC that it is known by on the wire.
+    pub(crate) fn link_mac(&self) -> MacAddr {
+        self.link.unwrap_or(self.mac)
+    }
 }
 
 /// Whether it is checked that nobody else has an address (RFC 4862 §5.4).

@@ -17,4 +17,5 @@ mod life;
 mod memory;
 mod properties;
 mod register;
+mod shared_link;
 mod start;

@@ -44,6 +44,7 @@ pub(crate) fn at(seconds: f64) -> Instant {
 pub(crate) fn config() -> Config {
     Config {
         mac: MAC,
+        link: None,
         interface_id: InterfaceId::Eui64,
         autonomous: true,
         duplicate_check: DuplicateCheck::Optimistic,

@@ -181,11 +181,6 @@ mod tests {
         let ipvlan = [("mode", "ipvlan"), ("parent", "eth0")];
         assert_eq!(parse(&ipvlan).unwrap().mode, Mode::Ipvlan);
         assert_eq!(parse(&[("mode", "ipvlan")]), Err(InvalidOption::NoParent));
-        let passthru = [macvlan[0], macvlan[1], ("macvlan_mode", "passthru")];
-        for options in [&ipvlan[..], &passthru] {
-            let error = parse(&[options, &[("ipv6", "auto")]].concat()).unwrap_err();
-            assert!(matches!(error, InvalidOption::Value { name: "ipv6", .. }), "{error}");
-        }
         let bridge = ("bridge", "br0");
         for (written, refused) in [
             (&[bridge, ("parent", "eth0")][..], "parent"),

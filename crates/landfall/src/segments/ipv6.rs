@@ -57,6 +57,8 @@ pub(crate) struct View {
 /// The IPv6 side of a segment.
 pub(crate) struct Ipv6 {
     interface: String,
+    /// The MAC that all its clients have on the wire; none: each has its own.
+    shared_mac: Option<MacAddr>,
     line: Line,
     timer: BootTimer,
     events: mpsc::UnboundedSender<Ipv6Event>,
@@ -108,10 +110,11 @@ impl Ipv6 {
         events: mpsc::UnboundedSender<Ipv6Event>,
         counters: Arc<Mutex<Ipv6Counters>>,
     ) -> net::Result<Arc<Ipv6>> {
-        let line = segment.line.another(home)?;
+        let line = segment.line.another(home, segment.is_on_bridge())?;
         let hearing = Hearing::of(line.hears(), segment.interface())?;
         let ipv6 = Arc::new(Ipv6 {
             interface: segment.interface().to_owned(),
+            shared_mac: segment.shared_mac,
             line,
             timer: BootTimer::new()?,
             events,
@@ -148,6 +151,7 @@ impl Ipv6 {
         config: Config,
         before: Option<Saved>,
     ) -> Configuration {
+        let config = self.on_this_link(config);
         let mac = config.mac;
         let (ready, told) = oneshot::channel();
         {
@@ -177,6 +181,7 @@ impl Ipv6 {
         saved: Option<Saved>,
         live: Option<Live>,
     ) {
+        let config = self.on_this_link(config);
         let client = match saved {
             Some(saved) => Client::resume(config, saved, seed(), now()),
             None => {
@@ -186,6 +191,11 @@ impl Ipv6 {
             }
         };
         self.insert(&mut self.lock(), owner, client, live, None);
+    }
+
+    /// Where all have the parent's MAC, so has this one.
+    fn on_this_link(&self, config: Config) -> Config {
+        Config { link: self.shared_mac, ..config }
     }
 
     fn insert(
@@ -466,7 +476,9 @@ impl Ipv6 {
                 news
             }
             Payload::Udp6(datagram) => {
-                if state.clients.contains_key(&frame.destination) {
+                let to = *datagram.destination.ip();
+                let meant = self.meant_by(&state.clients, frame, to);
+                if meant.iter().any(|mac| state.clients.contains_key(mac)) {
                     self.count(|counters| counters.count_message(datagram.payload));
                 }
                 true
@@ -482,11 +494,11 @@ impl Ipv6 {
     fn deliver(&self, state: &mut State, frame: &Frame<'_>, sender: Option<MacAddr>) {
         let concerned: BTreeSet<MacAddr> = match &frame.payload {
             Payload::Udp6(datagram) if datagram.destination.port() == port::CLIENT => {
-                [frame.destination].into()
+                self.meant_by(&state.clients, frame, *datagram.destination.ip())
             }
             Payload::Nd(nd) => match nd.message {
                 Message::RouterAdvertisement(_) if frame.destination.is_unicast() => {
-                    [frame.destination].into()
+                    self.meant_by(&state.clients, frame, nd.destination)
                 }
                 Message::RouterAdvertisement(_) => state.clients.keys().copied().collect(),
                 Message::NeighbourSolicitation { target } => state.hearing.concerned_by(target),
@@ -505,6 +517,20 @@ impl Ipv6 {
                 self.follow(state, mac);
             }
         }
+    }
+
+    /// The client that a frame to one machine is for: that with its MAC; where all have one, those of which `address` is.
+    fn meant_by(
+        &self,
+        clients: &HashMap<MacAddr, Box<Entry>>,
+        frame: &Frame<'_>,
+        address: Ipv6Addr,
+    ) -> BTreeSet<MacAddr> {
+        if self.shared_mac != Some(frame.destination) {
+            return [frame.destination].into();
+        }
+        let meant = clients.iter().filter(|(_, entry)| entry.client.is_ours(address));
+        meant.map(|(mac, _)| *mac).collect()
     }
 
     /// Counts what a client has not used of a message, and says so.

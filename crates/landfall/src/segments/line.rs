@@ -36,16 +36,17 @@ impl Line {
     }
 
     /// A second one at the same place, for what is sent to groups as well.
-    pub(super) fn another(&self, home: &Netns) -> net::Result<Line> {
+    pub(super) fn another(&self, home: &Netns, on_bridge: bool) -> net::Result<Line> {
         let hears = self.hears.ifindex();
-        match &self.speaks {
-            None => Line::at_port(home, hears),
-            Some(child) => {
-                let line = Line::at_parent(home, hears, child.ifindex())?;
-                line.hears.add_membership(Membership::AllMulticast)?;
-                Ok(line)
-            }
+        if on_bridge {
+            return Line::at_port(home, hears);
         }
+        let line = match &self.speaks {
+            None => Line::at_parent_alone(hears)?,
+            Some(child) => Line::at_parent(home, hears, child.ifindex())?,
+        };
+        line.hears.add_membership(Membership::AllMulticast)?;
+        Ok(line)
     }
 
     /// The socket that hears.

@@ -21,7 +21,7 @@ const LINKS: [&str; 6] = ["br0", "eth0", "laptop", "lo", "router", "wire"];
 const MACVLAN: [(&str, &str); 2] = [("mode", "macvlan"), ("parent", PARENT)];
 
 /// A LAN to which the host is connected by a network card: the bridge is a switch that happens to stand on the host.
-fn lan(options: LanOptions) -> Lan {
+pub(crate) fn lan(options: LanOptions) -> Lan {
     let lan = Lan::new(options).unwrap();
     let lines = "link add wire type veth peer name eth0\n\
                  link set wire master br0 up\nlink set eth0 up\n";
@@ -33,7 +33,7 @@ fn site() -> Site {
     Site::on(lan(LanOptions::default()))
 }
 
-fn network(site: &Site, options: &[(&str, &str)]) {
+pub(crate) fn network(site: &Site, options: &[(&str, &str)]) {
     site.network("lan", &[&MACVLAN, options].concat());
 }
 
@@ -79,7 +79,7 @@ fn link(ns: &Namespace, name: &str) -> Value {
 }
 
 /// What the daemon has seen of a container in its sandbox.
-fn settled(site: &Site, name: &str) {
+pub(crate) fn settled(site: &Site, name: &str) {
     eventually("its interface is known", SOON, || {
         same(site.shown(name)["interface"].clone(), &"eth0".into())
     });

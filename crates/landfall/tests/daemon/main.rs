@@ -47,6 +47,7 @@ mod metrics;
 mod no_lease;
 mod outages;
 mod pace;
+mod passthru;
 mod places;
 mod rapid_commit;
 mod reboot;

@@ -379,6 +379,21 @@ pub(crate) fn eventually<T>(
     }
 }
 
+/// Waits until the address that a DHCPv6 server has leased to the endpoint `name` is prolonged once more.
+pub(crate) fn prolonged(site: &Site, name: &str) {
+    let until = || {
+        let shown = site.shown(name);
+        let all = shown["ipv6"]["addresses"].as_array().cloned().unwrap_or_default();
+        let leased = all.iter().find(|address| address["origin"] == "dhcp");
+        leased.and_then(|leased| leased["preferred_until"].as_str().map(str::to_owned))
+    };
+    let before = eventually("a leased address", SOON, || until().ok_or("none".to_owned()));
+    eventually("a renewal", 2 * SOON, || match until() {
+        Some(until) if until > before => Ok(()),
+        other => Err(format!("{other:?} after {before}")),
+    });
+}
+
 /// `Ok` if both are the same, else what was seen: for [`eventually`].
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(seen: T, wanted: &T) -> Result<T, String> {
     if seen == *wanted { Ok(seen) } else { Err(format!("{seen:?} and not {wanted:?}")) }

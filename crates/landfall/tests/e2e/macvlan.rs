@@ -1,8 +1,8 @@
 //! Containers that are macvlan children of a network card, without a bridge.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use lab::{Dnsmasq, Lan, LanOptions, Message, Namespace, ServerOptions};
+use lab::{Dnsmasq, Lan, LanOptions, Message, Mode6, Namespace, Place, ServerOptions};
 
 use crate::site::{SOON, Site, inside, network_args, run_args, until};
 
@@ -10,7 +10,11 @@ const ADDRESS: &str = "{{.NetworkSettings.Networks.lan.IPAddress}}";
 
 /// A LAN to which the host is connected by a network card: the bridge is a switch that happens to stand on the host.
 fn lan() -> Lan {
-    let lan = Lan::new(LanOptions::default()).unwrap();
+    lan_with(LanOptions::default())
+}
+
+fn lan_with(options: LanOptions) -> Lan {
+    let lan = Lan::new(options).unwrap();
     let lines = "link add wire type veth peer name eth0\n\
                  link set wire master br0 up\nlink set eth0 up\n";
     lan.host_ns().ip_batch(lines).unwrap();
@@ -122,6 +126,40 @@ fn how_siblings_reach_each_other() {
     assert!(said.contains("there is one container on it"), "{said}");
     drop(only);
     site.docker(&["rm", "-f", "only", "two"]);
+    site.docker(&["network", "rm", "lan"]);
+    site.no_lease_is_left();
+}
+
+#[test]
+fn the_only_container_on_a_network_card_and_its_ipv6() {
+    let lan = lan_with(LanOptions { ipv6: true, ..LanOptions::default() });
+    let mac = "link set eth0 address 02:00:00:00:00:55\n";
+    lan.host_ns().ip_batch(mac).unwrap();
+    let made = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0xff, 0xfe00, 0x55);
+    let options = ServerOptions { ipv6: Some(Mode6::Both), ..ServerOptions::default() };
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
+    let site = Site::on(lan, server, &[]);
+    network(&site, &["macvlan_mode=passthru", "ipv6=auto", "release_delay=60s"]);
+    site.run("web", &["--network", "lan"]);
+    let shown = || {
+        let format = "{{(index .NetworkSettings.Networks \"lan\").GlobalIPv6Address}}";
+        site.inspect("web", format).parse::<Ipv6Addr>().unwrap()
+    };
+    let leased = shown();
+    let reached = || {
+        for address in [leased, made] {
+            until("the laptop reaches it", SOON, || {
+                site.lan.ping6(Place::Laptop, address).unwrap().then_some(())
+            });
+        }
+        assert!(site.sandbox("web").ping6(Lan::LAPTOP6).unwrap());
+    };
+    assert_ne!(leased, made);
+    reached();
+    site.docker(&["restart", "-t", "1", "web"]);
+    assert_eq!(shown(), leased);
+    reached();
+    site.docker(&["rm", "-f", "web"]);
     site.docker(&["network", "rm", "lan"]);
     site.no_lease_is_left();
 }

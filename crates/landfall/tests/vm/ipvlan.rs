@@ -1,16 +1,22 @@
 //! Containers that are ipvlan children of a network card, and share its MAC.
 
-use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Message, ServerOptions};
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+
+use lab::{
+    DhcpServer, DhcpServer6, Dnsmasq, Kea6, Lan, LanOptions, Lease6, Message, Message6, Place,
+    Radvd, RouterOptions, ServerOptions, ServerOptions6,
+};
 
 use crate::container::Container;
 use crate::pools::{Pool, try_create};
-use crate::site::{SOON, Site, at_once, eventually, ip_json, same};
+use crate::site::{SOON, Site, at_once, eventually, ip_json, prolonged, same};
 
 const IPVLAN: [(&str, &str); 2] = [("mode", "ipvlan"), ("parent", "eth0")];
 
 /// A LAN to which the host is connected by a network card.
-fn lan() -> Lan {
-    let lan = Lan::new(LanOptions::default()).unwrap();
+fn lan(options: LanOptions) -> Lan {
+    let lan = Lan::new(options).unwrap();
     let card =
         "link add wire type veth peer name eth0\nlink set wire master br0 up\nlink set eth0 up\n";
     lan.host_ns().ip_batch(card).unwrap();
@@ -20,7 +26,7 @@ fn lan() -> Lan {
 #[test]
 #[ignore = "runs in a virtual machine"]
 fn all_share_the_parents_mac() {
-    let lan = lan();
+    let lan = lan(LanOptions::default());
     let options = ServerOptions { renew: Some(5), ..ServerOptions::default() };
     let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
     let mut site = Site::on(lan);
@@ -94,7 +100,7 @@ fn all_share_the_parents_mac() {
 #[test]
 #[ignore = "runs in a virtual machine"]
 fn addresses_before_endpoints() {
-    let lan = lan();
+    let lan = lan(LanOptions::default());
     let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
     let mut site = Site::on(lan);
     let links = site.links();
@@ -134,10 +140,121 @@ fn addresses_before_endpoints() {
 #[test]
 #[ignore = "runs in a virtual machine"]
 fn networks_that_are_made_at_once() {
-    let site = Site::on(lan());
+    let site = Site::on(lan(LanOptions::default()));
     let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let made = at_once(names.to_vec(), |name| {
         site.call("CreateNetwork", &site.network_argument(name, &IPVLAN))
     });
     assert!(made.iter().all(Result::is_ok), "{made:?}");
+}
+
+/// The link-local address that a container has from Landfall, and its other two.
+fn addresses6(
+    site: &Site,
+    (name, container): (&str, &Container),
+) -> (Ipv6Addr, BTreeSet<Ipv6Addr>) {
+    let own = || site.shown(name)["ipv6"]["link_local"].as_str().map(str::to_owned);
+    eventually("its addresses", SOON, || {
+        let all = container.ns.addresses6(&container.interface).unwrap();
+        let seen = format!("{all:?}");
+        let (links, others): (Vec<_>, Vec<_>) =
+            all.iter().map(|address| address.ip).partition(|ip| ip.is_unicast_link_local());
+        match links[..] {
+            [link] if others.len() == 2 && own() == Some(link.to_string()) => {
+                Ok((link, others.into_iter().collect()))
+            }
+            _ => Err(seen),
+        }
+    })
+}
+
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn each_has_ipv6_addresses_of_its_own() {
+    let mut site = Site::on(lan(LanOptions { ipv6: true, ..LanOptions::default() }));
+    let router = site.lan.router_ns();
+    let _dhcpv4 = Dnsmasq::start(router, "eth0", ServerOptions::default()).unwrap();
+    let leases = ServerOptions6 {
+        preferred: 16,
+        renew: Some(4),
+        rebind: Some(14),
+        ..ServerOptions6::default()
+    };
+    let server = Kea6::start(router, "eth0", &leases).unwrap();
+    let says = RouterOptions { managed: true, ..RouterOptions::default() };
+    let _router = Radvd::start(router, "eth0", &says).unwrap();
+    let refusal = site.network_argument(
+        "bad",
+        &[&IPVLAN[..], &[("ipv6", "auto"), ("ipv6_address", "eui64")]].concat(),
+    );
+    let refusal = site.call("CreateNetwork", &refusal).unwrap_err();
+    assert!(refusal.contains("stable (or leave it out)"), "{refusal}");
+    site.network("lan", &[&IPVLAN[..], &[("ipv6", "auto"), ("release_delay", "1h")]].concat());
+
+    let known = |site: &Site, name| {
+        let endpoint = site.try_create_asking("lan", name, "", &[("identity", "web")]).unwrap();
+        Container::start(site, endpoint)
+    };
+    let (web, db) = (known(&site, "web"), site.run("lan", "db", ""));
+    // One of the router's prefix, and one that is leased, for each; and nothing of it is another's.
+    let both = [("web", &web), ("db", &db)];
+    let all = |site: &Site| both.map(|container| addresses6(site, container));
+    let [(web_own, web_all), (db_own, db_all)] = all(&site);
+    assert!(web_own != db_own && web_all.is_disjoint(&db_all), "{web_all:?} {db_all:?}");
+    let leased = server.leases6().unwrap();
+    assert_eq!(leased.len(), 2, "{leased:?}");
+    assert_ne!(leased[0].duid, leased[1].duid);
+    let mac = ip_json(site.host(), &["link", "show", "eth0"])[0]["address"].clone();
+    let mac = mac.as_str().unwrap().to_owned();
+    for (container, has) in [(&web, &web_all), (&db, &db_all)] {
+        assert!(leased.iter().any(|lease| has.contains(&lease.ip)), "{leased:?} {has:?}");
+        for address in has {
+            for place in [Place::Laptop, Place::Router] {
+                assert!(site.lan.ping6(place, *address).unwrap(), "{place:?} to {address}");
+            }
+            // Neighbours are told the MAC of the card.
+            let known = ["-6", "neigh", "show", &address.to_string()];
+            let known = ip_json(site.lan.laptop_ns(), &known);
+            assert_eq!(known[0]["lladdr"], mac.as_str(), "{known}");
+        }
+        for there in [Lan::ROUTER6, Lan::LAPTOP6] {
+            assert!(container.ns.ping6(there).unwrap(), "{there}");
+        }
+    }
+    assert!(db_all.iter().all(|address| web.ns.ping6(*address).unwrap()));
+
+    // Why `ipv6_pd` is refused: what is routed to a container and is not an address of its interface does not come in there.
+    let laptop = site.lan.laptop_ns();
+    let behind = Ipv6Addr::new(0x2001, 0xdb8, 0x7700, 0, 0, 0, 0, 1);
+    laptop.ip_batch(&format!("route add {behind}/128 via {web_own} dev eth0\n")).unwrap();
+    web.ns.ip_batch(&format!("link set lo up\naddr add {behind}/128 dev lo\n")).unwrap();
+    assert!(!laptop.ping6(behind).unwrap());
+    web.ns.ip_batch(&format!("addr add {behind}/128 dev eth0 nodad\n")).unwrap();
+    assert!(laptop.ping6(behind).unwrap());
+    web.ns.ip_batch(&format!("addr del {behind}/128 dev eth0\n")).unwrap();
+
+    // Servers' answers are heard while the containers have the addresses, also by the next daemon.
+    let renewed = |site: &Site| ["web", "db"].map(|name| prolonged(site, name));
+    renewed(&site);
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    renewed(&site);
+    for Lease6 { duid, .. } in &leased {
+        let count = |message| server.logged6(message, duid).len();
+        assert_eq!((count(Message6::Solicit), count(Message6::Rebind)), (1, 0));
+    }
+    assert_eq!(all(&site), [(web_own, web_all.clone()), (db_own, db_all)]);
+
+    // The port answers for one whose container has ended, and it has all of it again.
+    web.stop(&site);
+    let laptop = site.lan.laptop_ns();
+    laptop.ok(&["ip", "neigh", "flush", "dev", "eth0"]).unwrap();
+    for address in &web_all {
+        assert!(!laptop.ping6(*address).unwrap());
+        let neighbour = ip_json(laptop, &["-6", "neigh", "show", &address.to_string()]);
+        assert_eq!(neighbour[0]["lladdr"], mac.as_str(), "{neighbour}");
+    }
+    let again = known(&site, "again");
+    assert_eq!(addresses6(&site, ("again", &again)), (web_own, web_all.clone()));
+    assert!(web_all.iter().all(|address| laptop.ping6(*address).unwrap()));
 }

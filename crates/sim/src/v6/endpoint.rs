@@ -71,9 +71,9 @@ impl Endpoint {
         }
     }
 
-    /// The MAC.
+    /// The MAC that it has on the wire.
     pub fn mac(&self) -> MacAddr {
-        self.client.config().mac
+        self.client.config().link_mac()
     }
 
     /// Whether the container has `address`.

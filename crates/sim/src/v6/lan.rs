@@ -33,7 +33,8 @@ pub struct Lan {
     rng: Rng,
     now: Instant,
     queue: Queue<Happening>,
-    stations: HashMap<MacAddr, Station>,
+    /// By MAC, which endpoints may share.
+    stations: HashMap<MacAddr, Vec<Station>>,
     endpoints: Vec<Endpoint>,
     routers: Vec<Router>,
     servers: Vec<Server>,
@@ -107,7 +108,7 @@ impl Lan {
     /// Adds a router. Its first advertisement that nobody asks for comes after one of its intervals.
     pub fn add_router(&mut self, router: Router) -> RouterId {
         let number = self.routers.len();
-        self.stations.insert(router.mac, Station::Router(number));
+        self.stations.insert(router.mac, vec![Station::Router(number)]);
         let first = self.now + router.pause(&mut self.rng);
         self.routers.push(router);
         self.queue.push(first, Happening::Advertise { router: number, asked: false });
@@ -117,7 +118,7 @@ impl Lan {
     /// Adds a server.
     pub fn add_server(&mut self, server: Server) -> ServerId {
         let number = self.servers.len();
-        self.stations.insert(server.mac, Station::Server(number));
+        self.stations.insert(server.mac, vec![Station::Server(number)]);
         self.servers.push(server);
         ServerId(number)
     }
@@ -125,7 +126,7 @@ impl Lan {
     /// Adds an endpoint with its own configuration; its number is returned.
     pub fn add_endpoint(&mut self, config: Config) -> usize {
         let number = self.endpoints.len();
-        self.stations.insert(config.mac, Station::Endpoint(number));
+        self.stations.entry(config.link_mac()).or_default().push(Station::Endpoint(number));
         let client = Client::new(config, self.rng.u64(..));
         self.endpoints.push(Endpoint::new(client, self.now));
         number
@@ -420,8 +421,14 @@ impl Lan {
         self.trace.record(self.now, &frame);
         let to = MacAddr(*frame.first_chunk().expect("stations send whole frames"));
         if to.is_unicast() {
-            if let Some(station) = self.stations.get(&to).copied() {
-                self.deliver(from, station, &frame);
+            match self.stations.get(&to).cloned().unwrap_or_default()[..] {
+                [station] => self.deliver(from, station, &frame),
+                // Those that share a MAC are found by what is theirs.
+                ref sharing => sharing.iter().for_each(|station| {
+                    if self.is_meant(*station, &frame) {
+                        self.deliver(from, *station, &frame);
+                    }
+                }),
             }
         } else if to == MacAddr::of_group(nd::ALL_ROUTERS) {
             (0..self.routers.len()).for_each(|n| self.deliver(from, Station::Router(n), &frame));
@@ -435,6 +442,17 @@ impl Lan {
             (0..self.endpoints.len())
                 .for_each(|n| self.deliver(from, Station::Endpoint(n), &frame));
         }
+    }
+
+    /// Whether a frame is sent to an address of an endpoint's.
+    fn is_meant(&self, station: Station, frame: &[u8]) -> bool {
+        let Station::Endpoint(number) = station else { return false };
+        let to = match Frame::parse(frame, Checksum::Verify).map(|frame| frame.payload) {
+            Ok(Payload::Udp6(datagram)) => *datagram.destination.ip(),
+            Ok(Payload::Nd(nd)) => nd.destination,
+            _ => return false,
+        };
+        self.endpoints[number].client.is_ours(to)
     }
 
     /// Sends a frame on its way to a station.

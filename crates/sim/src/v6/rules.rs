@@ -246,7 +246,7 @@ impl Rules {
             return Err("does not stop to send".into());
         }
         let kind = Kind::of(bytes).ok_or_else(|| format!("sends {bytes:02x?}"))?;
-        if bytes.get(6..12) != Some(&client.config().mac.0) {
+        if bytes.get(6..12) != Some(&client.config().link_mac().0) {
             return Err(format!("sends {kind:?} with another's MAC"));
         }
         self.purses.pay(kind, self.period, now)?;

@@ -1,9 +1,10 @@
 //! DHCPv6 servers, good and bad.
 
 use dhcp::Instant;
-use dhcp::ipv6::{Client, Origin, State};
+use dhcp::ipv6::{Client, Config, InterfaceId, Origin, State};
 use sim::Conditions;
 use sim::v6::{Fault, Kind, Lan, Router, Server, Terms};
+use wire::MacAddr;
 use wire::dhcp6::{MessageType, StatusCode};
 
 use crate::lans::*;
@@ -40,6 +41,40 @@ fn leases_are_renewed_for_weeks_and_given_back() {
         lan.run_for(MINUTE);
         assert_eq!((lan.in_state(State::Stopped), lan.addressed()), (20, 0));
         assert_eq!(lan.server(id).releases, (20, 0));
+        assert_eq!(lan.server(id).database.granted(lan.now()), 0);
+    });
+}
+
+/// All have one MAC on the wire, as ipvlan's children do.
+#[test]
+fn leases_of_those_who_share_a_mac() {
+    sim::seeds("one MAC", 0..3, |seed| {
+        let mut lan = Lan::new(seed);
+        let mut router = Router::managed();
+        router.options = Router::home().options;
+        lan.add_router(router);
+        let id = lan.add_server(Server::new());
+        let interface_id = InterfaceId::Stable { secret: [7; 16], network: b"lan"[..].into() };
+        let fleet = lan.add_fleet_of(20, |config| Config {
+            link: Some(MacAddr([2, 0, 0, 0xff, 0, 1])),
+            interface_id: interface_id.clone(),
+            ..config
+        });
+        lan.conditions = Conditions::awful();
+        lan.start(fleet, MINUTE);
+        lan.run_for(10 * MINUTE);
+        lan.conditions = Conditions::good();
+        lan.run_for(10 * MINUTE);
+        assert_eq!((count(&lan, Origin::Dhcp), count(&lan, Origin::Slaac)), (20, 20));
+        let before = addresses(&lan);
+        (0..20).for_each(|number| lan.restart(number));
+        lan.run_for(100 * HOUR);
+        assert_eq!(addresses(&lan), before);
+        assert_eq!((lan.server(id).database.granted(lan.now()), lan.shares()), (20, 0));
+        let duplicates = lan.endpoints().iter().map(|endpoint| endpoint.history.duplicates);
+        assert_eq!(duplicates.sum::<u32>(), 0);
+        release_all(&mut lan);
+        lan.run_for(MINUTE);
         assert_eq!(lan.server(id).database.granted(lan.now()), 0);
     });
 }

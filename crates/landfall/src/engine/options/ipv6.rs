@@ -23,7 +23,7 @@ pub(crate) struct Ipv6Options {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum InterfaceIdKind {
-    /// From the MAC (RFC 4291, appendix A).
+    /// From the MAC (RFC 4291, appendix A); not with ipvlan, where all have the same.
     #[default]
     Eui64,
     /// The same for the same MAC in the same network, and another in each other one (RFC 7217).
@@ -50,12 +50,21 @@ pub(super) fn parse<'a>(
         },
     };
     let address = match get(name::IPV6_ADDRESS) {
+        Some((name, value @ "eui64")) if reached == Mode::Ipvlan => {
+            let reason = "stable (or leave it out): with mode=ipvlan all containers have the parent's MAC, of which there is but one address";
+            return Err(invalid(name, value, reason));
+        }
+        None if reached == Mode::Ipvlan => InterfaceIdKind::Stable,
         None | Some((_, "eui64")) => InterfaceIdKind::Eui64,
         Some((_, "stable")) => InterfaceIdKind::Stable,
         Some((name, value)) => return Err(invalid(name, value, "eui64 or stable")),
     };
     let prefix = match get(name::IPV6_PD) {
         None => None,
+        Some((name, value)) if reached == Mode::Ipvlan => {
+            let reason = "not with mode=ipvlan: the kernel hands a container there what is for its own addresses, and nothing that is for others behind it";
+            return Err(invalid(name, value, reason));
+        }
         Some((name, value)) => match value.parse() {
             Ok(length @ 1..=64) => Some(length),
             _ => return Err(invalid(name, value, "the length of a prefix, 1 to 64, such as 60")),
@@ -68,9 +77,6 @@ pub(super) fn parse<'a>(
         if let Some(name) = given.or(required.then_some(name::IPV6_REQUIRED)) {
             return Err(InvalidOption::WithoutIpv6 { name });
         }
-    } else if reached.has_parents_mac() {
-        let reason = "not where containers have the parent's MAC (mode=ipvlan, macvlan_mode=passthru): false, or another mode";
-        return Err(invalid(name::IPV6, get(name::IPV6).map_or("", |(_, value)| value), reason));
     }
     Ok(mode.map(|mode| Ipv6Options { mode, address, prefix, required }))
 }
@@ -114,6 +120,22 @@ mod tests {
             required: true,
         };
         assert_eq!(ipv6(&given), Some(all));
+    }
+
+    #[test]
+    fn where_all_have_one_mac_no_address_is_made_of_it() {
+        let ipvlan = [("mode", "ipvlan"), ("parent", "eth0"), ("ipv6", "slaac")];
+        let kind = |given: &[(&str, &str)]| parse(given).map(|all| all.ipv6.unwrap().address);
+        assert_eq!(kind(&ipvlan), Ok(InterfaceIdKind::Stable));
+        let given = |value| [&ipvlan[..], &[("ipv6_address", value)]].concat();
+        assert_eq!(kind(&given("stable")), Ok(InterfaceIdKind::Stable));
+        let error = kind(&given("eui64")).unwrap_err();
+        assert!(matches!(error, InvalidOption::Value { name: "ipv6_address", .. }), "{error}");
+        let error = kind(&[&ipvlan[..], &[("ipv6_pd", "60")]].concat()).unwrap_err();
+        assert!(matches!(error, InvalidOption::Value { name: "ipv6_pd", .. }), "{error}");
+        // The only one on a card may as well have the addresses of the card's MAC.
+        let mode = [("mode", "macvlan"), ("macvlan_mode", "passthru"), ipvlan[1], ipvlan[2]];
+        assert_eq!(kind(&mode), Ok(InterfaceIdKind::Eui64));
     }
 
     #[test]
