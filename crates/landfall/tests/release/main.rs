@@ -25,6 +25,7 @@ fn run(command: &mut Command) -> Output {
 /// What it writes, where it must succeed.
 fn ok(command: &mut Command) -> String {
     let output = run(command);
-    assert!(output.status.success(), "{command:?}: {}", output.status);
-    String::from_utf8(output.stdout).unwrap()
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+    said
 }
