@@ -8,7 +8,7 @@ use wire::dhcp4::MessageType;
 
 use crate::container::Container;
 use crate::macvlan::home;
-use crate::pools::{Pool, try_create};
+use crate::pools::{Pool, pool, try_create};
 use crate::server::{Grant, Reply, Request, Server};
 use crate::site::{SOON, Site, eventually, ip_json, link_names, same};
 use crate::warm::{by_mac, stocked};
@@ -80,6 +80,9 @@ fn the_only_one_on_a_parent() {
     let mut site = Site::on(lan);
     let links = site.links();
     let parent = ip_json(site.host(), &["link", "show", "eth0"]);
+    let silence = [&PASSTHRU[..], &[("lease_timeout", "300ms")]].concat();
+    let refusal = pool(&site, &silence, "").unwrap_err();
+    assert!(refusal.contains("on eth0 within 0.3s") && !refusal.contains("master"), "{refusal}");
     let server = Server::start(site.lan.router_ns(), "eth0", of_parent);
     let pool = Pool::with_network(&site, "lan", &PASSTHRU, &[]);
     assert_eq!(pool.id, "parent:eth0:10.77.0.0/16");
