@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lab::{Lan, LanOptions};
+use lab::{DhcpServer, DhcpServer6, Dnsmasq, Lan, LanOptions, Mode6, Place, ServerOptions};
 use serde_json::json;
 use wire::dhcp4::MessageType;
 
@@ -61,6 +61,26 @@ fn an_address_out_of_the_stock() {
     server.wait_count(MessageType::Release, 5);
     assert_eq!(site.links(), ["br0", "laptop", "lo", "router"]);
     assert_eq!(site.stop_and_read_store(), (vec![], vec![]));
+}
+
+#[test]
+fn ipv6_comes_with_it() {
+    let site = Site::on(Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap());
+    let options = ServerOptions { ipv6: Some(Mode6::Both), ..ServerOptions::default() };
+    let server = Dnsmasq::start(site.lan.router_ns(), "eth0", options).unwrap();
+    let options = [("warm", "1"), ("ipv6", "auto")];
+    let pool = Pool::with_network(&site, "lan", &BRIDGE, &options);
+    stocked(&site, 1);
+    eventually("a lease of IPv6", SOON, || same(server.leases6().unwrap().len(), &1));
+    let leased = server.leases6().unwrap()[0].ip;
+    let web = pool.run(&site, "lan", "web");
+    assert_eq!(web.endpoint.address6, format!("{leased}/128"));
+    assert!(site.lan.ping6(Place::Laptop, leased).unwrap());
+    pool.end(&site, web);
+    site.delete_network("lan");
+    pool.release(&site);
+    eventually("given back", SOON, || same(server.leases6().unwrap().len(), &0));
+    eventually("given back", SOON, || same(server.leases().unwrap().len(), &0));
 }
 
 /// The address is what the parent's MAC gets.
