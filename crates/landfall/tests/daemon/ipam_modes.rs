@@ -73,9 +73,15 @@ fn ipv6_comes_with_it() {
     stocked(&site, 1);
     eventually("a lease of IPv6", SOON, || same(server.leases6().unwrap().len(), &1));
     let leased = server.leases6().unwrap()[0].ip;
+    let replies = || {
+        let of_it = format!(" {leased} ");
+        server.log().grep("DHCPREPLY").iter().filter(|line| line.contains(&of_it)).count()
+    };
+    eventually("the one that granted it", SOON, || same(replies(), &1));
     let web = pool.run(&site, "lan", "web");
     assert_eq!(web.endpoint.address6, format!("{leased}/128"));
     assert!(site.lan.ping6(Place::Laptop, leased).unwrap());
+    assert_eq!(replies(), 1, "it was asked for in advance, and not again");
     pool.end(&site, web);
     site.delete_network("lan");
     pool.release(&site);
