@@ -40,7 +40,8 @@ impl EngineVersion {
         }
     }
 
-    fn root(self) -> Result<PathBuf> {
+    /// The root that it is in, made if it is missing.
+    pub fn root(self) -> Result<PathBuf> {
         match self {
             Self::V20 => Roots::of("bookworm"),
             Self::V26 => Roots::of("trixie"),

@@ -10,6 +10,7 @@ exec </dev/null >/dev/hvc0 2>&1
 stty -F /dev/hvc0 -opost
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /run
+mount -t cgroup2 cgroup2 /sys/fs/cgroup   # for an engine's containers
 # The kernel asks for modules by a program of that name, and finds them where they belong to it.
 printf '#!/bin/sh\nexec chroot %s /sbin/modprobe "$@"\n' "$1" >/run/modprobe
 chmod +x /run/modprobe

@@ -89,6 +89,7 @@ impl Engine {
             Ok(offer) => Ok(offer),
             Err(AcquireError::TimedOut(progress)) => Err(PoolError::NoServer {
                 interface: interface.to_owned(),
+                is_bridge: matches!(access, Access::Bridge(_)),
                 within: patience.as_secs_f64(),
                 discovers: progress.discovers,
                 mac,

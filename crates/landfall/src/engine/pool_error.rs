@@ -30,11 +30,14 @@ pub(crate) enum PoolError {
     },
     /// Nobody says what is there.
     #[error(
-        "no DHCP server answered on {interface} within {within}s, so that its subnet is not known: {discovers} DISCOVERs sent from {mac}. Is {interface} connected to the LAN (`ip link show master {interface}`)? A slow server needs `--ipam-opt lease_timeout=25s`; `landfall doctor` looks for what is wrong with this host"
+        "no DHCP server answered on {interface} within {within}s, so that its subnet is not known: {discovers} DISCOVERs sent from {mac}. Is {interface} connected to the LAN{}? A slow server needs `--ipam-opt lease_timeout=25s`; `landfall doctor` looks for what is wrong with this host",
+        if *is_bridge { format!(" (`ip link show master {interface}`)") } else { String::new() }
     )]
     NoServer {
         /// The bridge or parent.
         interface: String,
+        /// Which of the two it is.
+        is_bridge: bool,
         /// How long it was asked for, in seconds.
         within: f64,
         /// How often.

@@ -106,7 +106,11 @@ fn a_pool_that_fits_no_segment() {
     let site = Site::new();
     let silent = [("bridge", "br0"), ("lease_timeout", "300ms")];
     let error = pool(&site, &silent, "").unwrap_err();
-    for words in ["no DHCP server answered on br0 within 0.3s", "--ipam-opt lease_timeout=25s"] {
+    for words in [
+        "no DHCP server answered on br0 within 0.3s",
+        "`ip link show master br0`",
+        "--ipam-opt lease_timeout=25s",
+    ] {
         assert!(error.contains(words), "no {words:?} in: {error}");
     }
     let _server = server(&site);

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use lab::{Lan, LanOptions};
+use lab::{DhcpServer, DhcpServer6, Dnsmasq, Lan, LanOptions, Mode6, Place, ServerOptions};
 use serde_json::json;
 use wire::dhcp4::MessageType;
 
 use crate::container::Container;
 use crate::macvlan::home;
-use crate::pools::{Pool, try_create};
+use crate::pools::{Pool, pool, try_create};
 use crate::server::{Grant, Reply, Request, Server};
 use crate::site::{SOON, Site, eventually, ip_json, link_names, same};
 use crate::warm::{by_mac, stocked};
@@ -63,6 +63,32 @@ fn an_address_out_of_the_stock() {
     assert_eq!(site.stop_and_read_store(), (vec![], vec![]));
 }
 
+#[test]
+fn ipv6_comes_with_it() {
+    let site = Site::on(Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap());
+    let options = ServerOptions { ipv6: Some(Mode6::Both), ..ServerOptions::default() };
+    let server = Dnsmasq::start(site.lan.router_ns(), "eth0", options).unwrap();
+    let options = [("warm", "1"), ("ipv6", "auto")];
+    let pool = Pool::with_network(&site, "lan", &BRIDGE, &options);
+    stocked(&site, 1);
+    eventually("a lease of IPv6", SOON, || same(server.leases6().unwrap().len(), &1));
+    let leased = server.leases6().unwrap()[0].ip;
+    let replies = || {
+        let of_it = format!(" {leased} ");
+        server.log().grep("DHCPREPLY").iter().filter(|line| line.contains(&of_it)).count()
+    };
+    eventually("the one that granted it", SOON, || same(replies(), &1));
+    let web = pool.run(&site, "lan", "web");
+    assert_eq!(web.endpoint.address6, format!("{leased}/128"));
+    assert!(site.lan.ping6(Place::Laptop, leased).unwrap());
+    assert_eq!(replies(), 1, "it was asked for in advance, and not again");
+    pool.end(&site, web);
+    site.delete_network("lan");
+    pool.release(&site);
+    eventually("given back", SOON, || same(server.leases6().unwrap().len(), &0));
+    eventually("given back", SOON, || same(server.leases().unwrap().len(), &0));
+}
+
 /// The address is what the parent's MAC gets.
 fn of_parent(request: &Request) -> Vec<Reply> {
     assert_eq!(request.message.chaddr.to_string(), MAC);
@@ -80,6 +106,9 @@ fn the_only_one_on_a_parent() {
     let mut site = Site::on(lan);
     let links = site.links();
     let parent = ip_json(site.host(), &["link", "show", "eth0"]);
+    let silence = [&PASSTHRU[..], &[("lease_timeout", "300ms")]].concat();
+    let refusal = pool(&site, &silence, "").unwrap_err();
+    assert!(refusal.contains("on eth0 within 0.3s") && !refusal.contains("master"), "{refusal}");
     let server = Server::start(site.lan.router_ns(), "eth0", of_parent);
     let pool = Pool::with_network(&site, "lan", &PASSTHRU, &[]);
     assert_eq!(pool.id, "parent:eth0:10.77.0.0/16");

@@ -51,7 +51,7 @@ pub(crate) fn try_create(
         id: id(name),
         mac: format!("{mac}{made}"),
         address: address.to_owned(),
-        address6: String::new(),
+        address6: answer["Interface"]["AddressIPv6"].as_str().unwrap_or_default().to_owned(),
     })
 }
 

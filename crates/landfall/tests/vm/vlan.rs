@@ -11,10 +11,10 @@ use crate::pools::{self, Pool, with_pool};
 use crate::site::{SOON, Site, eventually, ip_json, link_names, same};
 
 /// The router in VLAN 30.
-const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 30, 0, 1);
+pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 30, 0, 1);
 
 /// The router is in VLAN 30 too, with a DHCP server for it: what comes from there came with the tag.
-fn server_in_30(lan: &Lan) -> Dnsmasq {
+pub(crate) fn server_in_30(lan: &Lan) -> Dnsmasq {
     let lines = format!(
         "link add link eth0 name eth0.30 type vlan id 30\naddr add {ROUTER}/16 dev eth0.30\n\
          link set eth0.30 up\n"
@@ -29,7 +29,7 @@ fn server_in_30(lan: &Lan) -> Dnsmasq {
 }
 
 /// A LAN to which the host is connected by a network card.
-fn lan_with_card() -> Lan {
+pub(crate) fn lan_with_card() -> Lan {
     let lan = Lan::new(LanOptions::default()).unwrap();
     let card =
         "link add wire type veth peer name eth0\nlink set wire master br0 up\nlink set eth0 up\n";

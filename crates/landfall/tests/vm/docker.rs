@@ -1,0 +1,54 @@
+//! VLANs and ipvlan with a real Docker Engine.
+
+use lab::{Dnsmasq, ServerOptions};
+
+use crate::docker_site::{Site, network_args};
+use crate::vlan::{ROUTER, lan_with_card, server_in_30};
+
+const ADDRESS: &str = "{{.NetworkSettings.Networks.lan.IPAddress}}";
+
+/// A container on the network `lan` is in VLAN 30, and has its address from there.
+fn is_in_30(site: &Site) {
+    site.run("web", &["--network", "lan"]);
+    let address = site.inspect("web", ADDRESS);
+    assert!(address.starts_with("10.30."), "{address}");
+    assert!(site.sandbox("web").ping(ROUTER).unwrap());
+    site.docker(&["rm", "-f", "web"]);
+    site.no_lease_is_left();
+    site.docker(&["network", "rm", "lan"]);
+}
+
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn containers_in_a_vlan() {
+    let lan = lan_with_card();
+    let server = server_in_30(&lan);
+    let _untagged = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    lan.host_ns()
+        .ok(&["ip", "link", "set", "br0", "type", "bridge", "vlan_filtering", "1"])
+        .unwrap();
+    for port in ["router", "wire"] {
+        lan.host_ns().ok(&["bridge", "vlan", "add", "dev", port, "vid", "30"]).unwrap();
+    }
+    let site = Site::on(lan, server, &[]);
+    let links = site.host_links();
+    site.network("lan", &["vlan=30"]);
+    is_in_30(&site);
+    let on_card = |mode| [mode, "parent=eth0", "vlan=30", "release_delay=0"];
+    let args = network_args("landfall", "lan", on_card("mode=macvlan").iter());
+    site.docker(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(site.host_links().contains("eth0.30"));
+    is_in_30(&site);
+    assert_eq!(site.host_links(), links);
+    // With Landfall as IPAM driver the interface is made for the pool.
+    let mut args = vec!["network", "create", "-d", "landfall", "--ipam-driver", "landfall"];
+    let options = on_card("mode=ipvlan");
+    args.extend(options.iter().flat_map(|option| ["-o", *option]));
+    args.extend(options[..3].iter().flat_map(|option| ["--ipam-opt", *option]));
+    args.push("lan");
+    site.docker(&args);
+    let format = "{{range .IPAM.Config}}{{.Subnet}}{{end}}";
+    assert_eq!(site.docker(&["network", "inspect", "-f", format, "lan"]), "10.30.0.0/16");
+    is_in_30(&site);
+    assert_eq!(site.host_links(), links);
+}
