@@ -22,7 +22,7 @@ use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
 use super::lease::Grants;
-use super::mode::MACVLAN;
+use super::mode::{IPVLAN, MACVLAN};
 use super::options::{NoServer, Options, name};
 use super::pool::{PoolId, Reach, Wish};
 use super::pool_error::PoolError;
@@ -393,7 +393,8 @@ impl PoolId {
 
     /// What stands for a network of another driver's, of which Landfall knows no more than its pool.
     pub(super) fn stand_in(&self) -> Option<NetworkRecord> {
-        if !self.apart {
+        // Whose ipvlan it is, is not said with the pool: Docker's, if no network of Landfall's has it.
+        if !self.apart && self.reach != Reach::ParentAlone {
             return None;
         }
         let digits: String = self.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -401,8 +402,7 @@ impl PoolId {
             // Other drivers' containers are in no VLAN of a bridge's.
             Reach::Bridge(_) => vec![(name::BRIDGE, &*self.interface)],
             Reach::Macvlan => vec![(name::MODE, MACVLAN), (name::PARENT, &self.interface)],
-            // Such a parent has no other driver's containers.
-            Reach::ParentAlone => return None,
+            Reach::ParentAlone => vec![(name::MODE, IPVLAN), (name::PARENT, &self.interface)],
         };
         // The link has another MAC than the lease, and would count as somebody else who has the address.
         let rest = [(name::CONFLICT_CHECK, "off"), (name::RELEASE_DELAY, "0")];
@@ -428,7 +428,7 @@ impl PoolId {
         network.pool == Some(self.subnet)
             && self.reach == Reach::of(options.mode, options.vlan)
             && self.interface == options.interface
-            && self.apart == network.apart
+            && (self.apart == network.apart || self.reach == Reach::ParentAlone)
     }
 }
 

@@ -60,8 +60,8 @@ pub(crate) enum InvalidPool {
     #[error(
         "the --ipam-opt must name the LAN as the -o of the network do: `--ipam-opt bridge=br0 -o bridge=br0` or \
          `--ipam-opt mode=macvlan --ipam-opt parent=eth0 -o mode=macvlan -o parent=eth0` (Docker tells IPAM drivers \
-         nothing of -o). For a network of Docker's own drivers it is `--ipam-opt parent=eth0` alone, with the name of the \
-         card or of the bridge"
+         nothing of -o). For a network of Docker's own macvlan or bridge driver it is `--ipam-opt parent=eth0` alone, with \
+         the name of the card or of the bridge"
     )]
     NoSegment,
 }

@@ -1,8 +1,9 @@
 //! VLANs and ipvlan with a real Docker Engine.
 
-use lab::{Dnsmasq, ServerOptions};
+use lab::{DhcpServer, Dnsmasq, LanOptions, Message, ServerOptions};
 
-use crate::docker_site::{Site, network_args};
+use crate::docker_site::{SOON, Site, network_args};
+use crate::ipvlan;
 use crate::vlan::{ROUTER, lan_with_card, server_in_30};
 
 const ADDRESS: &str = "{{.NetworkSettings.Networks.lan.IPAddress}}";
@@ -50,5 +51,39 @@ fn containers_in_a_vlan() {
     let format = "{{range .IPAM.Config}}{{.Subnet}}{{end}}";
     assert_eq!(site.docker(&["network", "inspect", "-f", format, "lan"]), "10.30.0.0/16");
     is_in_30(&site);
+    assert_eq!(site.host_links(), links);
+}
+
+/// Docker's own driver makes the links, and the addresses are leases all the same.
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn dockers_own_ipvlan() {
+    let lan = ipvlan::lan(LanOptions::default());
+    let options = ServerOptions { renew: Some(5), ..ServerOptions::default() };
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
+    let mut site = Site::on(lan, server, &[]);
+    let links = site.host_links();
+    let reached = ["--ipam-opt", "mode=ipvlan", "--ipam-opt", "parent=eth0", "-o", "parent=eth0"];
+    let create = ["network", "create", "-d", "ipvlan", "--ipam-driver", "landfall"];
+    site.docker(&[&create[..], &reached, &["lan"]].concat());
+    site.run("web", &["--network", "lan"]);
+    site.run("db", &["--network", "lan"]);
+    let [web, db] = ["web", "db"].map(|name| site.inspect(name, ADDRESS).parse().unwrap());
+    assert_ne!(web, db);
+    let leased = site.server.leases().unwrap();
+    for address in [web, db] {
+        site.reached(address);
+        assert!(leased.iter().any(|lease| lease.ip == address), "{leased:?}");
+    }
+    site.landfall().kill9().unwrap();
+    site.landfall().restart().unwrap();
+    let mark = site.server.log().mark();
+    let renewed = |line: &str| {
+        line.contains(site.server.words(Message::Ack)) && line.contains(&web.to_string())
+    };
+    site.server.log().wait_after(mark, "a renewal by the next daemon", renewed, SOON * 2).unwrap();
+    site.docker(&["rm", "-f", "web", "db"]);
+    site.no_lease_is_left();
+    site.docker(&["network", "rm", "lan"]);
     assert_eq!(site.host_links(), links);
 }

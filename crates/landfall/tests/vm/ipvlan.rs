@@ -15,7 +15,7 @@ use crate::site::{SOON, Site, at_once, eventually, ip_json, prolonged, same};
 const IPVLAN: [(&str, &str); 2] = [("mode", "ipvlan"), ("parent", "eth0")];
 
 /// A LAN to which the host is connected by a network card.
-fn lan(options: LanOptions) -> Lan {
+pub(crate) fn lan(options: LanOptions) -> Lan {
     let lan = Lan::new(options).unwrap();
     let card =
         "link add wire type veth peer name eth0\nlink set wire master br0 up\nlink set eth0 up\n";
