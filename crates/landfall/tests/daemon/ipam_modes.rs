@@ -10,8 +10,8 @@ use crate::container::Container;
 use crate::macvlan::home;
 use crate::pools::{Pool, pool, try_create};
 use crate::server::{Grant, Reply, Request, Server};
-use crate::site::{SOON, Site, eventually, ip_json, link_names, same};
-use crate::warm::{by_mac, stocked};
+use crate::site::{SOON, Site, eventually, ip_json, link_names, same, stocked};
+use crate::warm::by_mac;
 
 const BRIDGE: [(&str, &str); 1] = [("bridge", "br0")];
 const PASSTHRU: [(&str, &str); 3] =

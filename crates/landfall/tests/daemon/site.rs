@@ -1,6 +1,6 @@
 //! A LAN with the daemon on it, and the calls of the plugin protocol.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -332,6 +332,19 @@ pub(crate) fn endpoint_argument(network: &str, name: &str, mac: &str) -> Value {
             "com.docker.network.portmap": [],
         },
     })
+}
+
+/// The addresses of the leases that no container has yet.
+fn in_stock(site: &Site) -> BTreeSet<String> {
+    let status = site.status();
+    let all = status["endpoints"].as_array().unwrap().iter().filter(|e| e["spare"] == json!(true));
+    all.map(|endpoint| endpoint["address"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The same once there are so many.
+pub(crate) fn stocked(site: &Site, count: usize) -> BTreeSet<String> {
+    eventually("leases in stock", SOON, || same(in_stock(site).len(), &count));
+    in_stock(site)
 }
 
 /// The names of the links in a namespace, sorted.

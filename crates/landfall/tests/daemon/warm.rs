@@ -1,6 +1,5 @@
 //! Leases taken in advance (`warm`).
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use lab::{DhcpServer, DhcpServer6, Dnsmasq, Lan, Place, ServerOptions};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use wire::dhcp4::MessageType;
 
 use crate::server::{Grant, Reply, Request, Server};
-use crate::site::{SOON, Site, eventually, same};
+use crate::site::{SOON, Site, eventually, same, stocked};
 
 const MAC: &str = "02:00:00:00:00:42";
 
@@ -16,18 +15,6 @@ const MAC: &str = "02:00:00:00:00:42";
 pub(crate) fn by_mac(request: &Request) -> Vec<Reply> {
     let [.., c, d] = request.message.chaddr.0;
     Grant::new([10, 77, c | 1, d | 1]).times(1800, 3150, 3600).answer(request)
-}
-
-/// The addresses of the leases that no container has yet.
-fn in_stock(site: &Site) -> BTreeSet<String> {
-    let status = site.status();
-    let all = status["endpoints"].as_array().unwrap().iter().filter(|e| e["spare"] == json!(true));
-    all.map(|endpoint| endpoint["address"].as_str().unwrap().to_owned()).collect()
-}
-
-pub(crate) fn stocked(site: &Site, count: usize) -> BTreeSet<String> {
-    eventually("leases in stock", SOON, || same(in_stock(site).len(), &count));
-    in_stock(site)
 }
 
 #[test]

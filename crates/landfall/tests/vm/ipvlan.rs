@@ -10,7 +10,7 @@ use lab::{
 
 use crate::container::Container;
 use crate::pools::{Pool, try_create};
-use crate::site::{SOON, Site, at_once, eventually, ip_json, prolonged, same};
+use crate::site::{SOON, Site, at_once, eventually, ip_json, prolonged, same, stocked};
 
 const IPVLAN: [(&str, &str); 2] = [("mode", "ipvlan"), ("parent", "eth0")];
 
@@ -257,4 +257,30 @@ fn each_has_ipv6_addresses_of_its_own() {
     let again = known(&site, "again");
     assert_eq!(addresses6(&site, ("again", &again)), (web_own, web_all.clone()));
     assert!(web_all.iter().all(|address| laptop.ping6(*address).unwrap()));
+}
+
+/// Here a spare's MAC is not on the wire: a container gets the client identifier that is made of it.
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn leases_taken_in_advance() {
+    let lan = lan(LanOptions::default());
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let mut site = Site::on(lan);
+    site.network("lan", &[&IPVLAN[..], &[("warm", "2")]].concat());
+    let stock = stocked(&site, 2);
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    let (web, db) = (site.run("lan", "web", ""), site.run("lan", "db", ""));
+    // The other may have the one that was taken for the first.
+    assert!(stock.contains(&web.endpoint.address), "{stock:?}");
+    assert_ne!(web.ip(), db.ip());
+    for container in [&web, &db] {
+        assert!(site.lan.ping(Place::Laptop, container.ip()).unwrap());
+    }
+    server.wait_leases("filled up", SOON, &|leases| leases.len() == 4).unwrap();
+    assert_eq!(site.leases("handed_over"), 2, "no container asked for itself");
+    web.stop(&site);
+    db.stop(&site);
+    site.delete_network("lan");
+    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
 }
