@@ -31,7 +31,8 @@ case $name in
     include=$engine,docker-cli,docker-compose ;;
   bookworm-systemd | trixie-systemd)
     suite=${name%-systemd} include=$engine,systemd-sysv,dbus
-    [ "$suite" = bookworm ] || include=$include,docker-cli ;;
+    # rpm: installs what other systems are given.
+    [ "$suite" = bookworm ] || include=$include,docker-cli,rpm ;;
   vm)
     # tiny-initramfs: the kernel's package wants one that makes initial RAM disks, of which none is needed.
     suite=trixie include=qemu-system-x86,qemu-system-arm,virtiofsd,linux-image-cloud-amd64,tiny-initramfs,kmod ;;

@@ -1,4 +1,5 @@
-//! The Debian package (`make deb`) on Debian 12 and 13 with their systemd and engines, from `dpkg --install` to `dpkg --purge`.
+//! The packages on Debian 12 and 13 with their systemd and engines, from the installation to the end: the Debian one (`make deb`)
+//! by the README's lines, the RPM (`make rpm`) by Debian's own `rpm`, which runs its scripts as another system's does.
 
 use std::thread;
 
@@ -10,12 +11,48 @@ use crate::systemd::{CREATE, RUN, boot, of, ok};
 
 #[test]
 fn on_debian_12() {
-    from_install_to_purge("bookworm-systemd");
+    deb("bookworm-systemd");
 }
 
 #[test]
 fn on_debian_13() {
-    from_install_to_purge("trixie-systemd");
+    deb("trixie-systemd");
+}
+
+/// The lines of the README are `make deb`, which has been run, and two more.
+fn deb(root: &str) {
+    let [_, install, enable] = block(README, "make deb")[..] else { panic!("not three lines") };
+    let package = install.strip_prefix("dpkg --install ").unwrap();
+    installed_and_removed(root, package, [install, enable, install], |machine| {
+        ok(machine, "dpkg --remove landfall");
+        assert!(machine.path("/var/lib/landfall/landfall.redb").exists(), "until it is purged");
+        ok(machine, "dpkg --purge landfall");
+    });
+}
+
+/// What it knows stays, as RPM has no word for more, and so does its network namespace, until the machine boots.
+#[test]
+fn as_an_rpm() {
+    let package = concat!("dist/landfall-", env!("CARGO_PKG_VERSION"), "-1.x86_64.rpm");
+    // Debian's `rpm` knows nothing of what dpkg has installed, such as /bin/sh.
+    let install = format!("rpm --install --nodeps {package}");
+    let again = format!("rpm --upgrade --nodeps --force {package}");
+    let enable = "systemctl enable --now landfall";
+    installed_and_removed("trixie-systemd", package, [&install, enable, &again], |machine| {
+        assert_eq!(
+            ok(machine, "rpm --query landfall").trim(),
+            concat!("landfall-", env!("CARGO_PKG_VERSION"), "-1.x86_64")
+        );
+        ok(machine, "rpm --erase landfall");
+        assert!(machine.path("/var/lib/landfall/landfall.redb").exists());
+        ok(machine, "rm -r /var/lib/landfall");
+        let namespaces = ok(machine, "find /run/netns -name landfall-*");
+        let [namespace] = namespaces.lines().collect::<Vec<_>>()[..] else {
+            panic!("{namespaces}")
+        };
+        ok(machine, &format!("umount {namespace}"));
+        ok(machine, &format!("rm {namespace}"));
+    });
 }
 
 /// The command that makes one more network.
@@ -23,15 +60,18 @@ fn another(driver: &str, name: &str) -> String {
     format!("docker network create -d {driver} --ipam-driver null -o bridge=br0 {name}")
 }
 
-fn from_install_to_purge(root: &str) {
+/// `package`: made in the source's folder. The lines install it, enable its unit, and install it over itself.
+fn installed_and_removed(
+    root: &str,
+    package: &str,
+    [install, enable, again]: [&str; 3],
+    remove: impl FnOnce(&Machine),
+) {
     let lan = Lan::new(LanOptions::default()).unwrap();
     let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
     let root = Roots::of(root).unwrap();
     let machine = Machine::start_with_systemd("dockerhost", &root, lan.host_ns()).unwrap();
     let before = (link_names(lan.host_ns()), left(&machine));
-    // The lines of the README: `make deb`, which has been run, and
-    let [_, install, enable] = block(README, "make deb")[..] else { panic!("not three lines") };
-    let package = install.strip_prefix("dpkg --install ").unwrap();
     machine.copy_in(&repository().join(package), &format!("/{package}")).unwrap();
     ok(&machine, install);
     // It is the user's to say when it begins.
@@ -54,7 +94,7 @@ fn from_install_to_purge(root: &str) {
     let output = thread::scope(|scope| {
         let ping = scope.spawn(|| lan.laptop_ns().run(&argv).unwrap());
         ok(&machine, "systemctl restart landfall");
-        ok(&machine, install);
+        ok(&machine, again);
         ping.join().unwrap()
     });
     let output = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -77,10 +117,8 @@ fn from_install_to_purge(root: &str) {
     ok(&machine, "docker rm -f web");
     ok(&machine, "docker network rm lan");
     server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
-    ok(&machine, "dpkg --remove landfall");
+    remove(&machine);
     assert!(!machine.path("/run/docker/plugins/landfall.sock").exists());
-    assert!(machine.path("/var/lib/landfall/landfall.redb").exists(), "until it is purged");
-    ok(&machine, "dpkg --purge landfall");
     ok(&machine, &format!("rm /{package}"));
     eventually("as before", SOON, || same((link_names(lan.host_ns()), left(&machine)), &before));
 }
