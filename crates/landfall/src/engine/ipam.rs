@@ -43,8 +43,7 @@ impl Engine {
     }
 
     async fn look_for_pool(&self, request: PoolRequest, wish: Wish) -> Result<Pool, Error> {
-        let Wish { reach, interface, patience } = wish;
-        let apart = reach.is_none();
+        let Wish { reach, apart, interface, patience } = wish;
         if request.ipv6 {
             return Err(PoolError::Ipv6.into());
         }
@@ -393,8 +392,7 @@ impl PoolId {
 
     /// What stands for a network of another driver's, of which Landfall knows no more than its pool.
     pub(super) fn stand_in(&self) -> Option<NetworkRecord> {
-        // Whose ipvlan it is, is not said with the pool: Docker's, if no network of Landfall's has it.
-        if !self.apart && self.reach != Reach::ParentAlone {
+        if !self.apart {
             return None;
         }
         let digits: String = self.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -428,7 +426,7 @@ impl PoolId {
         network.pool == Some(self.subnet)
             && self.reach == Reach::of(options.mode, options.vlan)
             && self.interface == options.interface
-            && (self.apart == network.apart || self.reach == Reach::ParentAlone)
+            && self.apart == network.apart
     }
 }
 

@@ -12,8 +12,17 @@ use super::options::{InvalidOption, invalid, is_interface_name, lease_timeout, n
 use super::vlan;
 
 /// The options of a pool: those of a network that say where the LAN is, and for how long to wait for it.
-const ALL: &[&str] =
-    &[name::BRIDGE, name::LEASE_TIMEOUT, name::MACVLAN_MODE, name::MODE, name::PARENT, name::VLAN];
+const ALL: &[&str] = &[
+    name::BRIDGE,
+    IPVLAN_MODE,
+    name::LEASE_TIMEOUT,
+    name::MACVLAN_MODE,
+    name::MODE,
+    name::PARENT,
+    name::VLAN,
+];
+/// What Docker's own ipvlan driver calls its mode.
+const IPVLAN_MODE: &str = "ipvlan_mode";
 /// What a pool's name begins with whose segment is behind a bridge.
 const BRIDGE: &str = "bridge";
 /// The same where containers have their parent's MAC.
@@ -61,7 +70,8 @@ pub(crate) enum InvalidPool {
         "the --ipam-opt must name the LAN as the -o of the network do: `--ipam-opt bridge=br0 -o bridge=br0` or \
          `--ipam-opt mode=macvlan --ipam-opt parent=eth0 -o mode=macvlan -o parent=eth0` (Docker tells IPAM drivers \
          nothing of -o). For a network of Docker's own macvlan or bridge driver it is `--ipam-opt parent=eth0` alone, with \
-         the name of the card or of the bridge"
+         the name of the card or of the bridge, and for one of its ipvlan driver `--ipam-opt parent=eth0 --ipam-opt \
+         ipvlan_mode=l2`"
     )]
     NoSegment,
 }
@@ -69,8 +79,10 @@ pub(crate) enum InvalidPool {
 /// What a user says of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wish {
-    /// None: another driver makes the links, and it is found out what they hang on.
+    /// None: it is found out what the links hang on.
     pub(super) reach: Option<Reach>,
+    /// Whether another driver makes them.
+    pub(super) apart: bool,
     pub(super) interface: String,
     /// How long a server may take to answer.
     pub(super) patience: Duration,
@@ -87,11 +99,14 @@ impl Wish {
         let get = |name: &'static str| given.get(name).map(|value| (name, value.as_str()));
         let patience = lease_timeout(get(name::LEASE_TIMEOUT))?;
         let mode = get(name::MODE).map(|(_, mode)| mode);
+        let ipvlan_mode = get(IPVLAN_MODE);
         match (mode, get(name::BRIDGE), get(name::PARENT)) {
-            (None | Some("bridge"), Some(_), None) | (Some(MACVLAN | IPVLAN), None, Some(_)) => {
+            (None | Some("bridge"), Some(_), None) | (Some(MACVLAN | IPVLAN), None, Some(_))
+                if ipvlan_mode.is_none() =>
+            {
                 let uplink = mode::parse(get)?;
                 let reach = Some(Reach::of(uplink.mode, uplink.vlan));
-                Ok(Wish { reach, interface: uplink.interface, patience })
+                Ok(Wish { reach, apart: false, interface: uplink.interface, patience })
             }
             (None, None, Some((name, parent))) if get(name::MACVLAN_MODE).is_none() => {
                 if let Some((name, vlan)) = get(name::VLAN) {
@@ -103,7 +118,15 @@ impl Wish {
                     let reason = "that cannot be the name of an interface";
                     return Err(invalid(name, parent, reason).into());
                 }
-                Ok(Wish { reach: None, interface: parent.to_owned(), patience })
+                let reach = match ipvlan_mode {
+                    None => None,
+                    Some((_, "l2")) => Some(Reach::ParentAlone),
+                    Some((name, other)) => {
+                        let reason = "l2: in another mode containers are behind the host, in a subnet that is not the LAN's";
+                        return Err(invalid(name, other, reason).into());
+                    }
+                };
+                Ok(Wish { reach, apart: true, interface: parent.to_owned(), patience })
             }
             _ => Err(InvalidPool::NoSegment),
         }
@@ -189,6 +212,7 @@ mod tests {
             "macvlan:eth0:192.168.7.0/24:apart",
             "bridge.30:br0:10.30.0.0/16",
             "parent:eth0:192.168.7.0/24",
+            "parent:eth0:192.168.7.0/24:apart",
         ] {
             let pool: PoolId = text.parse().unwrap();
             assert_eq!(pool.to_string(), text);
@@ -238,7 +262,13 @@ mod tests {
         let private = [("mode", "macvlan"), ("parent", "eth0"), ("macvlan_mode", "private")];
         assert_eq!(wish(&private).unwrap().reach, Some(Reach::Macvlan));
         let apart = wish(&[("parent", "eth0")]).unwrap();
-        assert_eq!((apart.reach, apart.interface.as_str()), (None, "eth0"));
+        assert_eq!((apart.reach, apart.apart, apart.interface.as_str()), (None, true, "eth0"));
+        let apart = wish(&[("parent", "eth0"), ("ipvlan_mode", "l2")]).unwrap();
+        assert_eq!((apart.reach, apart.apart), (Some(Reach::ParentAlone), true));
+        assert!(matches!(
+            wish(&[("parent", "eth0"), ("ipvlan_mode", "l3")]),
+            Err(InvalidPool::Option(InvalidOption::Value { name: "ipvlan_mode", .. }))
+        ));
         for wrong in [
             &[][..],
             &[("mode", "bridge")],
@@ -247,6 +277,8 @@ mod tests {
             &[("mode", "macvlan"), ("bridge", "br0"), ("parent", "eth0")],
             &[("mode", "l3"), ("bridge", "br0")],
             &[("parent", "eth0"), ("macvlan_mode", "passthru")],
+            &[("mode", "ipvlan"), ("parent", "eth0"), ("ipvlan_mode", "l2")],
+            &[("bridge", "br0"), ("ipvlan_mode", "l2")],
         ] {
             assert_eq!(wish(wrong), Err(InvalidPool::NoSegment), "{wrong:?}");
         }
@@ -256,10 +288,7 @@ mod tests {
             (&[("bridge", "br0"), ("vlan", "4095")], "1 to 4094"),
             (&[("parent", "eth0"), ("vlan", "30")], "`parent=eth0.30`"),
             (&[("birdge", "br0")], "did you mean \"bridge\"?"),
-            (
-                &[("bridge", "br0"), ("release_delay", "5m")],
-                "the options are bridge, lease_timeout",
-            ),
+            (&[("bridge", "br0"), ("release_delay", "5m")], "the options are bridge, ipvlan_mode"),
         ] {
             let error = wish(wrong).unwrap_err().to_string();
             assert!(error.contains(words) && error.contains("--ipam-opt"), "{error}");

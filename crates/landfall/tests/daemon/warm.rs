@@ -142,7 +142,10 @@ fn what_cannot_be() {
         (&[("warm", "-1")], "a number of leases, 0 to 64"),
         (&[("warm", "1"), ("client_id", "x")], "no two leases have the same client_id"),
         (&[("warm", "1"), ("ipv4", "false"), ("ipv6", "auto")], "the network has no IPv4"),
-        (&[("warm", "1"), ("mode", "ipvlan"), ("parent", "eth0")], "have the parent's"),
+        (
+            &[("warm", "1"), ("mode", "macvlan"), ("macvlan_mode", "passthru"), ("parent", "eth0")],
+            "a card that is passed through has one container",
+        ),
     ] {
         let refusal = site.call("CreateNetwork", &site.network_argument("lan", options));
         let refusal = refusal.unwrap_err();

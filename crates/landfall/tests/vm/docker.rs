@@ -63,7 +63,8 @@ fn dockers_own_ipvlan() {
     let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
     let mut site = Site::on(lan, server, &[]);
     let links = site.host_links();
-    let reached = ["--ipam-opt", "mode=ipvlan", "--ipam-opt", "parent=eth0", "-o", "parent=eth0"];
+    let reached =
+        ["--ipam-opt", "parent=eth0", "--ipam-opt", "ipvlan_mode=l2", "-o", "parent=eth0"];
     let create = ["network", "create", "-d", "ipvlan", "--ipam-driver", "landfall"];
     site.docker(&[&create[..], &reached, &["lan"]].concat());
     site.run("web", &["--network", "lan"]);
