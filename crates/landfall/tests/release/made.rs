@@ -12,9 +12,9 @@ use crate::{ok, root, run};
 const TAG: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 const PASSWORD: &str = "of the test's own";
 
-/// A clone of what is committed.
-fn clone_to(folder: &Path) {
-    ok(Command::new("git").args(["clone", "--quiet", "--no-local"]).arg(root()).arg(folder));
+/// Clones what is committed.
+fn clone(from: &Path, to: &Path) {
+    ok(Command::new("git").args(["clone", "--quiet", "--no-local"]).arg(from).arg(to));
 }
 
 /// This machine's architecture, as Docker calls it.
@@ -61,7 +61,7 @@ fn of_a_tag_is_the_same_anywhere_and_signed() {
     let folder = tempfile::tempdir().unwrap();
     let (secret, public) = keys(folder.path());
     let one = folder.path().join("one");
-    clone_to(&one);
+    clone(&root(), &one);
     ok(Command::new("git").args(["tag", "--force", TAG]).current_dir(&one));
     // Not of the tag, so not in it.
     fs::write(one.join("crates/landfall/src/main.rs"), "not Rust").unwrap();
@@ -71,9 +71,9 @@ fn of_a_tag_is_the_same_anywhere_and_signed() {
     let made = one.join("dist").join(format!("release-{TAG}"));
     let binary = format!("landfall-linux-{}", arch());
 
-    // Elsewhere, with cargo's own things elsewhere too.
+    // The same commit elsewhere, with cargo's own things elsewhere too.
     let two = folder.path().join("elsewhere/by another name");
-    clone_to(&two);
+    clone(&one, &two);
     let home = folder.path().join("home-of-cargo");
     fs::create_dir(&home).unwrap();
     let cargo_home = std::env::var("CARGO_HOME")
