@@ -100,6 +100,7 @@ soak: ## a release and foreign binaries, a full bridge, an hour of coming and go
 	@$(MAKE) --no-print-directory plugin deb rpm ARCH=$(HOST_ARCH)
 	@for root in $(SOAK_ROOTS); do $(SUDO) crates/lab/src/root.sh "$$root" >/dev/null; done
 	$(nextest) --features landfall/soak -E 'binary(soak) | binary(vm) | binary(release) | test(random::)' --no-capture
+	LANDFALL_ENGINE=28 LANDFALL_VM_TESTS=docker:: $(nextest) --features landfall/soak -E 'binary(vm)' --no-capture
 	@echo 'The tests of the daemon with the binary for 386, which has no seccomp filter (ARCHITECTURE.md, "Other machines"):'
 	LANDFALL_BIN=$(abspath dist/landfall-linux-386) $(nextest) -E 'binary(daemon) - test(the_daemon_has_no_more_rights_than_it_needs)'
 	@$(MAKE) --no-print-directory test-engines

@@ -196,3 +196,14 @@ fn what_the_troubleshooting_page_explains_is_printed() {
         assert!(tests.contains(&words), "no test has seen Landfall print {words:?}");
     }
 }
+
+/// A figure that is yet to be measured does not stand where it was to be put.
+#[test]
+fn no_document_has_a_gap() {
+    for name in ["README.md", "ARCHITECTURE.md", "SPECIFICATION.md", "CHANGELOG.md"] {
+        let text = fs::read_to_string(repository().join(name)).unwrap();
+        let is_gap = |word: &str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase());
+        let gaps: Vec<&str> = text.split('@').skip(1).step_by(2).filter(|it| is_gap(it)).collect();
+        assert_eq!(gaps, [""; 0], "{name}");
+    }
+}

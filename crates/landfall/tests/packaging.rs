@@ -7,6 +7,7 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
@@ -155,6 +156,24 @@ fn what_cannot_be_built_or_pushed() {
         assert_eq!(status, Some(1));
         assert!(said.contains(words), "{said}");
     }
+}
+
+/// On a system that is no Debian's a program that is there is enough, and one that is not is named.
+#[test]
+fn what_is_needed_on_another_system() {
+    let folder = tempfile::tempdir().unwrap();
+    for program in ["bash", "id", "sort"] {
+        symlink(format!("/usr/bin/{program}"), folder.path().join(program)).unwrap();
+    }
+    let need = |args: &[&str]| {
+        let path = repository().join("scripts/need");
+        let mut command = Command::new("/bin/bash");
+        let output = command.arg(path).args(args).env("PATH", folder.path()).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(need(&["bash:bash", "libc6-dev"]), (true, String::new()));
+    let (done, said) = need(&["none-such:its-package", "libc6-dev"]);
+    assert!(!done && said.contains("the package its-package\n"), "{said}");
 }
 
 /// Where it listens; it answers one request.

@@ -43,7 +43,7 @@ struct Create {
     #[arg(long, value_name = "LINK", required_unless_present = "parent")]
     bridge: Option<String>,
 
-    /// The network card that is connected to the LAN, for `mode=macvlan`
+    /// The network card that is connected to the LAN, for `mode=macvlan` and `ipvlan`
     #[arg(long, value_name = "LINK", conflicts_with = "bridge")]
     parent: Option<String>,
 

@@ -55,7 +55,8 @@ impl Engine {
                     source: invalid(IDENTITY, name, reason),
                 });
             }
-            new.mac = Some(self.mac_of_name(&network, name));
+            let only_one = network.options.mode == Mode::Macvlan(MacvlanMode::Passthru);
+            new.mac = (!only_one).then(|| self.mac_of_name(&network, name));
         }
         if let Some(told) = new.address.filter(|_| network.pool.is_none()) {
             return Err(Error::AddressFromElsewhere {

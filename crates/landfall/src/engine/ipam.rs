@@ -365,7 +365,10 @@ impl State {
         let of =
             |options: &Options| (Reach::of(options.mode, options.vlan), options.interface.clone());
         let here = of(&network.options);
-        self.leased_at(address, |endpoint| of(&endpoint.network.options) == here)
+        self.leased_at(address, |endpoint| {
+            // Another driver's container has its lease as well.
+            endpoint.network.apart == network.apart && of(&endpoint.network.options) == here
+        })
     }
 
     fn leased_at(

@@ -102,7 +102,7 @@ pub(crate) enum PoolError {
     },
     /// A pool that no network of Landfall's has.
     #[error(
-        "no network of Landfall's has its addresses from the pool {0}: its state is not here any more, or another driver makes its links. Remove it (`docker network rm`) and create it again, with `--ipam-opt parent={interface}` for one of Docker's own drivers",
+        "no network of Landfall's has its addresses from the pool {0}: its state is not here any more, or another driver makes its links. Remove it (`docker network rm`) and create it again, with `--ipam-opt parent={interface}` for one of Docker's own drivers (for ipvlan with `--ipam-opt ipvlan_mode=l2` as well)",
         interface = .0.interface
     )]
     NoNetwork(PoolId),

@@ -1,12 +1,14 @@
 //! Addresses that another machine uses, and servers that are silent or not what they say they are.
 
+use std::collections::BTreeSet;
+
 use lab::{Lan, Place};
 use serde_json::json;
 use wire::dhcp4::{MessageType, code};
 
 use crate::container::{Container, FOREVER};
 use crate::server::{Grant, Request, Server};
-use crate::site::{SOON, Site, eventually, ip_json, same};
+use crate::site::{SOON, Site, eventually, ip_json, same, stocked};
 
 const MAC: &str = "02:00:00:00:00:42";
 
@@ -99,6 +101,27 @@ fn a_running_container_defends_its_address_and_gives_it_up_in_the_end() {
     assert_eq!(server.count(MessageType::Decline), 1);
     assert!(container.ping(Lan::ROUTER));
     assert_eq!(site.leases("in_conflict"), 1);
+}
+
+/// A lease that is taken in advance is asked after as any other is, and watched while it waits.
+#[test]
+fn what_another_machine_has_is_not_kept_in_stock() {
+    let site = Site::new();
+    let server = server_that_gives_the_laptop_s(&site);
+    site.network("lan", &[("warm", "1"), ("conflict_check", "fast"), ("lease_timeout", "20s")]);
+    assert_eq!(stocked(&site, 1), BTreeSet::from(["10.77.1.1/16".to_owned()]));
+    assert_eq!(server.count(MessageType::Decline), 1);
+
+    let laptop = site.lan.laptop_ns();
+    laptop.ok(&["ip", "address", "add", "10.77.1.1/32", "dev", "eth0"]).unwrap();
+    for _ in 0..2 {
+        laptop.ok(&["ip", "neigh", "flush", "all"]).unwrap();
+        laptop.run(&["ping", "-c", "1", "-W", "1", "-I", "10.77.1.1", "10.77.0.1"]).unwrap();
+    }
+    stocked(&site, 0);
+    assert_eq!(server.count(MessageType::Decline), 2);
+    let container = site.run("lan", "web", "");
+    assert_eq!(container.endpoint.address, "10.77.1.2/16");
 }
 
 /// Between Join and its link's coming up: the engine has put it there meanwhile, as it was told.

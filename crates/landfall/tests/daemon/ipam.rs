@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use wire::dhcp4::{MessageType, code};
 
 use crate::container::{Container, endpoint_ref};
-use crate::pools::{call, pool, try_create, with_pool};
+use crate::pools::{Pool, call, pool, try_create, with_pool};
 use crate::server::{Grant, Request, Server};
 use crate::site::{Endpoint, Pending, SOON, Site, endpoint_argument, eventually, id, same};
+use crate::warm::by_mac;
 
 const POOL: &str = "bridge:br0:10.77.0.0/16";
 const MAC: &str = "02:00:00:00:00:42";
@@ -432,4 +433,25 @@ fn an_endpoint_with_an_address_of_elsewhere() {
             address6: String::new(),
         }),
     );
+}
+
+/// One network is of Docker's own driver, and one of Landfall's, on the same segment.
+#[test]
+fn another_drivers_container_keeps_its_lease() {
+    let site = Site::new();
+    let server = Server::start(site.lan.router_ns(), "eth0", by_mac);
+    let apart = Pool::request(&site, &[("parent", "br0")]);
+    let theirs = apart.address(&site, Some("theirs")).unwrap();
+    let pool = Pool::with_network(&site, "lan", &[("bridge", "br0")], &[]);
+    // `--ip`, of which an engine up to 28 does not say what it is for.
+    let refusal = try_create(&site, "lan", "ours", "", &theirs).unwrap_err();
+    assert!(refusal.contains(theirs.split('/').next().unwrap()), "{refusal}");
+    let endpoints = site.status()["endpoints"].clone();
+    let has_it = |endpoint: &Value| endpoint["address"] == json!(theirs);
+    assert!(endpoints.as_array().unwrap().iter().any(has_it), "{endpoints}");
+    assert_eq!(server.count(MessageType::Release), 0);
+    site.delete_network("lan");
+    pool.release(&site);
+    apart.give_back(&site, &theirs);
+    server.wait_count(MessageType::Release, 1);
 }

@@ -10,7 +10,9 @@ use crate::container::Container;
 use crate::macvlan::home;
 use crate::pools::{Pool, pool, try_create};
 use crate::server::{Grant, Reply, Request, Server};
-use crate::site::{SOON, Site, eventually, ip_json, link_names, same, stocked};
+use crate::site::{
+    SOON, Site, endpoint_argument, eventually, id, ip_json, link_names, same, stocked,
+};
 use crate::warm::by_mac;
 
 const BRIDGE: [(&str, &str); 1] = [("bridge", "br0")];
@@ -136,6 +138,17 @@ fn the_only_one_on_a_parent() {
     let again = pool.run(&site, "lan", "db");
     pool.end(&site, again);
     server.wait_count(MessageType::Release, 2);
+    // A name has no other MAC here.
+    let address = pool.address(&site, None).unwrap();
+    let mut named = endpoint_argument("lan", "named", "");
+    named["Interface"]["Address"] = json!(address);
+    named["Options"]["identity"] = json!("named");
+    let discovers = server.count(MessageType::Discover);
+    site.ok("CreateEndpoint", &named);
+    assert_eq!(server.count(MessageType::Discover), discovers, "it goes on with its lease");
+    assert_eq!(server.count(MessageType::Release), 2);
+    site.ok("DeleteEndpoint", &json!({"NetworkID": id("lan"), "EndpointID": id("named")}));
+    server.wait_count(MessageType::Release, 3);
     site.delete_network("lan");
     pool.release(&site);
     eventually("nothing is left", SOON, || same(site.status()["endpoints"].clone(), &json!([])));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lab::{EngineVersion, ServerOptions};
+use lab::{Dnsmasq, EngineVersion, Lan, LanOptions, ServerOptions};
 use serde_json::Value;
 
 use crate::site::{Site, inside};
@@ -61,6 +61,50 @@ fn compose_projects() {
     let site = Site::new(ServerOptions::default());
     on_a_shared_network(&site);
     on_a_network_of_its_own(&site);
+}
+
+/// The two of docker-net-dhcp's README, whose driver is called otherwise; all else is as there.
+#[test]
+fn those_of_docker_net_dhcp() {
+    let lan = Lan::new(LanOptions { bridge: "my-bridge".into(), ..LanOptions::default() }).unwrap();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let site = Site::on(lan, server, &[]);
+    if !has_compose(&site) {
+        println!("Docker Engine 20.10 comes without docker-compose 2: on 26.1 and 28.5");
+        return;
+    }
+    // What serves nothing here.
+    let import = ["import", "--change", "CMD [\"sleep\", \"infinity\"]"];
+    site.docker(&[&import[..], &["/lab/busybox.tar", "nginx"]].concat());
+
+    let shared = "version: '3'\nservices:\n  app:\n    hostname: my-http\n    image: nginx\n    \
+        mac_address: 86:41:68:f8:85:b9\n    networks:\n      - dhcp\nnetworks:\n  dhcp:\n    external:\n      \
+        name: my-dhcp-net\n";
+    site.network("my-dhcp-net", &[]);
+    compose(&site, shared, &["up", "-d"]);
+    let app = site.shown("proj-app-1", "my-dhcp-net");
+    // Compose 2.26 loses a service's MAC, on Docker's own networks as well.
+    if EngineVersion::from_env().unwrap() != EngineVersion::V26 {
+        assert_eq!(app.mac, "86:41:68:f8:85:b9");
+    }
+    assert_eq!(site.named_lease(&app.mac, "my-http").ip, app.address);
+    site.reached(app.address);
+    compose(&site, shared, &["down", "-t", "1"]);
+
+    let own = "version: '3'\nservices:\n  app:\n    image: nginx\n    hostname: my-server\n    networks:\n      \
+        - dhcp\nnetworks:\n  dhcp:\n    driver: landfall\n    driver_opts:\n      bridge: my-bridge\n      \
+        ipv6: 'true'\n      ignore_conflicts: 'false'\n      skip_routes: 'false'\n    ipam:\n      driver: 'null'\n";
+    compose(&site, own, &["up", "-d"]);
+    let app = site.shown("proj-app-1", "proj_dhcp");
+    assert_eq!(site.named_lease(&app.mac, "my-server").ip, app.address);
+    site.reached(app.address);
+    // Made anew it is who it was.
+    let first = site.inspect("proj-app-1", "{{.Id}}");
+    compose(&site, own, &["up", "-d", "-t", "1", "--force-recreate"]);
+    assert_ne!(site.inspect("proj-app-1", "{{.Id}}"), first);
+    assert_eq!(site.shown("proj-app-1", "proj_dhcp"), app);
+    site.reached(app.address);
+    compose(&site, own, &["down", "-t", "1"]);
 }
 
 /// Whether this engine's Debian has docker-compose 2: from trixie on.
