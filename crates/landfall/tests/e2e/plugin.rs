@@ -179,6 +179,12 @@ fn it_is_switched_off_and_on(site: &Site, on_lan: &Capture) {
     let state = fs::read_dir(site.engine.machine().path(&state)).unwrap();
     assert_ne!(state.count(), 0, "the state is in the propagated mount");
 
+    let doctor = ["/usr/local/bin/landfall", "doctor", "--no-probe"];
+    let output = site.engine.machine().run(&doctor).unwrap();
+    let found = String::from_utf8(output.stdout).unwrap();
+    let disabled = format!("{DRIVER}: the managed plugin is installed but disabled");
+    assert!(!output.status.success() && found.contains(&disabled), "{found}");
+
     site.docker(&["plugin", "set", "landfall", "LOG_LEVEL=warn"]);
     let mark = site.log().mark();
     site.docker(&["plugin", "enable", "landfall"]);
