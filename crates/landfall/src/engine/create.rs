@@ -13,7 +13,7 @@ use super::enter::{Entered, Origin};
 use super::events::Kind;
 use super::ids::EndpointId;
 use super::lease::Grants;
-use super::mode::{MacvlanMode, Mode};
+use super::mode::Mode;
 use super::options::invalid;
 use super::{Engine, Error, State, container_link, host_link, ipv6, with_prefix};
 use crate::fault::point;
@@ -55,8 +55,8 @@ impl Engine {
                     source: invalid(IDENTITY, name, reason),
                 });
             }
-            let only_one = network.options.mode == Mode::Macvlan(MacvlanMode::Passthru);
-            new.mac = (!only_one).then(|| self.mac_of_name(&network, name));
+            let its_own = !network.options.mode.admits_one();
+            new.mac = its_own.then(|| self.mac_of_name(&network, name));
         }
         if let Some(told) = new.address.filter(|_| network.pool.is_none()) {
             return Err(Error::AddressFromElsewhere {
@@ -95,7 +95,7 @@ impl Engine {
         ahead: Option<&EndpointId>,
     ) -> Result<Option<MacAddr>, Error> {
         let options = &network.options;
-        if options.mode != Mode::Macvlan(MacvlanMode::Passthru) {
+        if !options.mode.admits_one() {
             return Ok(None);
         }
         let (_, parent) = self.0.segments.get(&options.interface, options.access()).await?;

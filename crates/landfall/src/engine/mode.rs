@@ -37,7 +37,12 @@ impl Mode {
 
     /// Whether endpoints have the parent's MAC, so that none can be given one.
     pub(super) fn has_parents_mac(self) -> bool {
-        matches!(self, Mode::Ipvlan | Mode::Macvlan(MacvlanMode::Passthru))
+        self == Mode::Ipvlan || self.admits_one()
+    }
+
+    /// Whether a parent has one endpoint at most.
+    pub(super) fn admits_one(self) -> bool {
+        self == Mode::Macvlan(MacvlanMode::Passthru)
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::ipv6::{InterfaceIdKind, Ipv6Options};
 use super::applied::Applied;
 use super::identity::Identity;
-use super::mode::{self, MacvlanMode, Mode, Uplink, other_mode};
+use super::mode::{self, Mode, Uplink, other_mode};
 
 /// Keys of the engine itself, which travel in the same map.
 const ENGINE_PREFIX: &str = "com.docker.network.";
@@ -290,7 +290,7 @@ fn warm(
     let contradiction = match wanted {
         0 => None,
         _ if !ipv4 => Some("the network has no IPv4, and so no leases to take in advance"),
-        _ if mode == Mode::Macvlan(MacvlanMode::Passthru) => {
+        _ if mode.admits_one() => {
             Some("a card that is passed through has one container: leave it out")
         }
         _ if identity.client_id.is_some() => {
