@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 
 use fastrand::Rng;
+use wire::MacAddr;
 use wire::dhcp6::KeptOptions;
 use wire::frame::{Frame, Payload};
 
@@ -140,11 +141,18 @@ impl Client {
         self.host.hold(held);
     }
 
-    /// Announces all addresses by unsolicited advertisements (RFC 4861 §7.2.6), twice, 1 s apart:
-    /// call it when the container has them. The second time is told by the next
-    /// [`Client::handle_timeout`], for which [`Client::poll_timeout`] asks at once.
+    /// Announces all addresses by unsolicited advertisements (RFC 4861 §7.2.6): call it when the container has them. Twice, 1 s
+    /// apart, and the second time when all are checked: until then they replace nothing in others' caches (RFC 4429 §3.3).
+    /// The second time is told by the next [`Client::handle_timeout`], for which [`Client::poll_timeout`] asks at once.
     pub fn announce(&mut self) {
         self.host.announce();
+    }
+
+    /// Sets the MAC of the link that it shares with others ([`Config::link`]): all that is said from here on bears it. If it is
+    /// another than before, the neighbours are told ([`Client::announce`]).
+    pub fn set_link(&mut self, link: MacAddr) {
+        self.config.link = Some(link);
+        self.host.set_link(link);
     }
 
     /// Sets the host name that a server is told (`None` or an empty one: none). If there is a lease

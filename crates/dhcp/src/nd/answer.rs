@@ -39,11 +39,19 @@ impl Again {
 }
 
 impl Host {
-    /// Announces all addresses by unsolicited advertisements (RFC 4861 §7.2.6), twice, 1 s apart:
-    /// when the container has them.
+    /// Announces all addresses by unsolicited advertisements (RFC 4861 §7.2.6), when the container has them: twice, 1 s apart, and
+    /// the second time when all are checked, as until then they replace nothing in others' caches (RFC 4429 §3.3).
     pub fn announce(&mut self) {
         if self.announce_all() {
             self.announcement = Again::Begun;
+        }
+    }
+
+    /// Sets the MAC of the link that it shares with others ([`Config::link`](super::Config::link)): all that is said from here on
+    /// bears it. If it is another than before, the neighbours are told.
+    pub fn set_link(&mut self, link: MacAddr) {
+        if self.config.link.replace(link) != Some(link) {
+            self.announce();
         }
     }
 
@@ -58,10 +66,18 @@ impl Host {
         self.held = held;
     }
 
+    /// When to announce once more; after the last check, whose end is a deadline by itself.
+    pub(crate) fn announcement_deadline(&self) -> Instant {
+        match self.announcement {
+            Again::At(_) if !self.checking.is_empty() => Instant::NEVER,
+            announcement => announcement.deadline(),
+        }
+    }
+
     pub(crate) fn repeat_timeout(&mut self, now: Instant) {
         match self.announcement {
             Again::Begun => self.announcement = Again::At(now + ANNOUNCE_INTERVAL),
-            Again::At(at) if now >= at => {
+            Again::At(at) if now >= at && self.checking.is_empty() => {
                 self.announcement = Again::Done;
                 self.announce_all();
             }

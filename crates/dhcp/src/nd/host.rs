@@ -289,11 +289,11 @@ impl Host {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.repeat_timeout(now);
         self.check_timeout(now);
         self.confirm_timeout(now);
         self.expire(now);
         self.solicit_timeout(now);
+        self.repeat_timeout(now);
     }
 
     fn confirm_timeout(&mut self, now: Instant) {
@@ -387,7 +387,7 @@ impl Host {
             .min(self.check_deadline())
             .min(self.soliciting.as_ref().map_or(Instant::NEVER, |soliciting| soliciting.at))
             .min(self.confirming.unwrap_or(Instant::NEVER))
-            .min(self.announcement.deadline())
+            .min(self.announcement_deadline())
             .min(self.reporting.deadline());
         (at != Instant::NEVER).then_some(at)
     }

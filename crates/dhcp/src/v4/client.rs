@@ -152,6 +152,16 @@ impl Client {
         }
     }
 
+    /// Sets the MAC of the link that it shares with others ([`Config::link`]): all that is said from here on bears it. If it is
+    /// another than before, the neighbours are told ([`Client::announce`]).
+    pub fn set_link(&mut self, link: MacAddr) {
+        if self.config.link.replace(link) != Some(link) {
+            // What the link said under its new MAC before this was known is no conflict.
+            self.forget_conflict_with(link);
+            self.announce();
+        }
+    }
+
     /// While `held`, the client answers ARP requests for its leased address: as long as no container
     /// holds it, nobody else would, and servers that ask before they answer (dnsmasq) could not
     /// renew the lease.

@@ -225,6 +225,16 @@ impl Client {
         }
     }
 
+    /// That machine turned out to be the client's own link.
+    pub(crate) fn forget_conflict_with(&mut self, mac: MacAddr) {
+        if let Some(check) = &mut self.check {
+            check.holder.take_if(|holder| *holder == mac);
+        }
+        if let Some(trouble) = &mut self.trouble {
+            trouble.defended.take_if(|(_, heard)| heard.sender_mac == mac);
+        }
+    }
+
     fn found_in_check(&mut self, address: Ipv4Addr, holder: MacAddr, now: Instant) {
         let server = match &self.phase {
             Phase::Probing { lease, .. } if lease.address == address => Some(lease.server),

@@ -43,6 +43,8 @@ pub(crate) enum What {
 
 pub(crate) struct Bench {
     pub(crate) client: Client,
+    /// The only one that may be on the wire.
+    pub(crate) mac: MacAddr,
     pub(crate) now: Instant,
     pub(crate) sent: VecDeque<Sent>,
     pub(crate) events: VecDeque<Event>,
@@ -71,8 +73,8 @@ impl Bench {
     }
 
     pub(crate) fn of(client: Client) -> Bench {
-        let mut bench =
-            Bench { client, now: at(0.0), sent: VecDeque::new(), events: VecDeque::new() };
+        let (sent, events) = (VecDeque::new(), VecDeque::new());
+        let mut bench = Bench { client, mac: MAC, now: at(0.0), sent, events };
         bench.drain();
         bench
     }
@@ -116,7 +118,7 @@ impl Bench {
 
     fn drain(&mut self) {
         while let Some(bytes) = self.client.poll_transmit() {
-            self.sent.push_back(read(self.now, &bytes));
+            self.sent.push_back(read(self.now, self.mac, &bytes));
         }
         while let Some(event) = self.client.poll_event() {
             self.events.push_back(event);
@@ -223,8 +225,8 @@ impl Bench {
     }
 }
 
-/// Reads a frame that a client has sent.
-pub(crate) fn read(at: Instant, bytes: &[u8]) -> Sent {
+/// Reads a frame that a client has sent, whose MAC on the wire is `mac`.
+pub(crate) fn read(at: Instant, mac: MacAddr, bytes: &[u8]) -> Sent {
     const ROUTER_ALERT: u8 = 0;
     if bytes.get(12..14) == Some(&[0x86, 0xdd]) && bytes.get(20) == Some(&ROUTER_ALERT) {
         assert_eq!((bytes[21], bytes[62]), (1, 143), "a report to multicast routers");
@@ -233,11 +235,11 @@ pub(crate) fn read(at: Instant, bytes: &[u8]) -> Sent {
             Ipv6Addr::from(octets)
         };
         let to_mac = MacAddr(bytes[..6].try_into().unwrap());
-        assert_eq!(bytes[6..12], MAC.0);
+        assert_eq!(bytes[6..12], mac.0);
         return Sent { at, to_mac, from: address(22), to: address(38), what: What::Report };
     }
     let frame = Frame::parse(bytes, Checksum::Verify).expect("frames are whole");
-    assert_eq!(frame.source, MAC, "the Ethernet source is the client's MAC");
+    assert_eq!(frame.source, mac, "the Ethernet source is the client's MAC");
     let to_mac = frame.destination;
     match frame.payload {
         Payload::Nd(nd) => Sent {

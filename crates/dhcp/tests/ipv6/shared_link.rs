@@ -116,6 +116,40 @@ fn neighbours_are_told_the_links_mac() {
     assert_eq!(bench.client.progress().host.duplicates, 1);
 }
 
+/// As a bond's when its first card fails.
+#[test]
+fn the_links_mac_is_another_now() {
+    const NEW: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x77]);
+    let mut bench = sharing(7);
+    bench.advertise(&router().prefix(7200, 3600));
+    bench.ready();
+    bench.until(5.0);
+    bench.sent.clear();
+    let own = bench.addresses();
+    bench.mac = NEW;
+    bench.run(|client, _| client.set_link(NEW));
+    let told = |bench: &mut Bench| -> BTreeSet<Ipv6Addr> {
+        let said = bench.nd().into_iter().map(|sent| match sent.what {
+            What::Nd(NdMessage::NeighbourAdvertisement(said), options) => {
+                assert_eq!(options, [NdOption::TargetMac(NEW)]);
+                said.target
+            }
+            other => panic!("{other:?}"),
+        });
+        said.collect()
+    };
+    let all = told(&mut bench);
+    assert!(own.iter().all(|address| all.contains(address)), "{own:?}: {all:?}");
+    bench.until(10.0);
+    assert_eq!(told(&mut bench), all, "the second time");
+    // The link itself is no other machine, and its addresses are what they were.
+    bench.hear(&claim(NEW, own[0]));
+    assert_eq!(bench.client.progress().host.duplicates, 0);
+    assert_eq!(bench.addresses(), own);
+    bench.run(|client, _| client.set_link(NEW));
+    assert!(bench.sent.is_empty());
+}
+
 #[test]
 fn an_address_that_somebody_has_gives_way_to_another() {
     // RFC 7217's counter goes on the same way each time, and each in its own.

@@ -95,6 +95,24 @@ fn all_addresses_are_announced_twice_a_second_apart() {
     bench.silent();
 }
 
+/// RFC 4429 §3.3: what is being checked replaces nothing in others' caches, so it must be told once more.
+#[test]
+fn the_second_time_is_after_the_check() {
+    let mut bench = Bench::told(config(), &router().prefix(7200, 3600));
+    let new = ip("2001:db8::50");
+    bench.run(|host, now| host.set_leased(&[new], now));
+    bench.run(|host, _| host.announce());
+    let replaces = |bench: &mut Bench| -> Vec<bool> {
+        let all = bench.advertisements().into_iter();
+        all.filter(|(said, to, _)| said.target == new && *to == nd::ALL_NODES)
+            .map(|(said, ..)| said.replaces)
+            .collect()
+    };
+    assert_eq!(replaces(&mut bench), [false]);
+    bench.until(30.0);
+    assert_eq!(replaces(&mut bench), [true]);
+}
+
 #[test]
 fn what_is_not_there_is_not_announced() {
     let mut bench = Bench::of(Host::new(config(), 1));

@@ -51,6 +51,8 @@ pub(crate) struct Asked {
 
 pub(crate) struct Bench {
     pub(crate) client: Client,
+    /// The only one that may be on the wire.
+    pub(crate) mac: MacAddr,
     pub(crate) now: Instant,
     sent: VecDeque<Sent>,
     events: VecDeque<Event>,
@@ -104,7 +106,8 @@ impl Bench {
 
     /// A client that was made at `now`.
     pub(crate) fn at(client: Client, now: Instant) -> Bench {
-        let mut bench = Bench { client, now, sent: VecDeque::new(), events: VecDeque::new() };
+        let (sent, events) = (VecDeque::new(), VecDeque::new());
+        let mut bench = Bench { client, mac: MAC, now, sent, events };
         bench.drain();
         bench
     }
@@ -169,15 +172,15 @@ impl Bench {
     fn drain(&mut self) {
         while let Some(bytes) = self.client.poll_transmit() {
             let frame = Frame::parse(&bytes, Checksum::Verify).expect("frames are whole");
-            assert_eq!(frame.source, MAC, "the Ethernet source is the client's MAC");
+            assert_eq!(frame.source, self.mac, "the Ethernet source is the client's MAC");
             let what = match frame.payload {
                 Payload::Arp(arp) => {
-                    assert_eq!(arp.sender_mac, MAC);
+                    assert_eq!(arp.sender_mac, self.mac);
                     What::Arp(arp)
                 }
                 Payload::Udp4(datagram) => {
                     let message = Message::parse(datagram.payload).expect("messages are whole");
-                    assert_eq!(message.chaddr, MAC, "chaddr is the Ethernet source");
+                    assert_eq!(message.chaddr, self.mac, "chaddr is the Ethernet source");
                     assert_eq!(message.op, Op::BootRequest);
                     assert_eq!(datagram.source.port(), port::CLIENT);
                     assert_eq!(datagram.destination.port(), port::SERVER);

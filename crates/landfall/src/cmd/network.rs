@@ -9,6 +9,8 @@ use clap::Subcommand;
 use super::{EXIT_CODES, Failure, print};
 use crate::admin::client;
 use crate::engine::options::{Options, name};
+use crate::engine::pool;
+use crate::engine::pool_error::PoolError;
 
 /// The driver's name where the daemon is a service.
 const SERVICE: &str = "landfall";
@@ -30,7 +32,7 @@ enum Network {
 /// Create a Docker network whose containers are on the LAN
 ///
 /// Checks the options and runs `docker network create` with what Landfall needs: the driver by the name that this
-/// host's Docker knows it by, be it a service or a managed plugin, and the null IPAM driver.
+/// host's Docker knows it by, be it a service or a managed plugin, and the null IPAM driver or, with `--ipam`, Landfall's.
 ///
 /// Example: landfall network create lan --bridge br0 -o release_delay=5m
 #[derive(clap::Args)]
@@ -50,6 +52,11 @@ struct Create {
     /// A further option of Landfall's, as the README lists them; may be given several times
     #[arg(short = 'o', long = "opt", value_name = "NAME=VALUE", value_parser = pair)]
     options: Vec<(String, String)>,
+
+    /// Have Docker ask Landfall for addresses as well (its IPAM driver): `docker network inspect` shows the LAN's subnet and
+    /// router, and `docker run --ip` works (up to Engine 29.0 where `--subnet` follows after `--`)
+    #[arg(long)]
+    ipam: bool,
 
     /// Print the command instead of running it
     #[arg(long)]
@@ -115,15 +122,25 @@ impl Create {
                 "an option is given twice: leave out one of the two".into(),
             ));
         }
-        Options::parse(&map).map_err(|error| Failure::Failed(error.to_string()))?;
-        Ok(all)
+        let refused = |error: &dyn std::error::Error| Failure::Failed(error.to_string());
+        let options = Options::parse(&map).map_err(|error| refused(&error))?;
+        match PoolError::contradiction(&options).filter(|_| self.ipam) {
+            Some(error) => Err(refused(&error)),
+            None => Ok(all),
+        }
     }
 
     fn command(&self, driver: &str, options: &[(String, String)]) -> Vec<String> {
+        let ipam = if self.ipam { driver } else { "null" };
         let mut words: Vec<String> =
-            ["docker", "network", "create", "-d", driver, "--ipam-driver", "null"]
+            ["docker", "network", "create", "-d", driver, "--ipam-driver", ipam]
                 .map(str::to_owned)
                 .into();
+        // Docker tells IPAM drivers nothing of `-o`.
+        for (name, value) in options.iter().filter(|(name, _)| self.ipam && pool::is_of_both(name))
+        {
+            words.extend(["--ipam-opt".to_owned(), format!("{name}={value}")]);
+        }
         for (name, value) in options {
             words.extend(["-o".to_owned(), format!("{name}={value}")]);
         }
@@ -215,6 +232,15 @@ mod tests {
             "docker network create -d landfall:latest --ipam-driver null -o mode=macvlan \
              -o parent=eth0 -o macvlan_mode=vepa lan"
         );
+        let all =
+            "lan --ipam --parent eth0 -o vlan=30 -o release_delay=5m -- --subnet 10.30.0.0/16";
+        let words: Vec<&str> = all.split(' ').collect();
+        assert_eq!(
+            create(&words).unwrap().join(" "),
+            "docker network create -d landfall:latest --ipam-driver landfall:latest \
+             --ipam-opt mode=macvlan --ipam-opt parent=eth0 --ipam-opt vlan=30 \
+             -o mode=macvlan -o parent=eth0 -o vlan=30 -o release_delay=5m --subnet 10.30.0.0/16 lan"
+        );
     }
 
     #[test]
@@ -229,6 +255,11 @@ mod tests {
             (&["lan", "--bridge", "br0", "-o", "bridge=br1"], "given twice"),
             (&["lan", "--bridge", "br0", "--parent", "eth0"], "cannot be used with"),
             (&["lan"], "--bridge"),
+            (&["lan", "--ipam", "--bridge", "br0", "-o", "no_server=wait"], "no_server=wait"),
+            (
+                &["lan", "--ipam", "--bridge", "br0", "-o", "ipv6=slaac", "-o", "ipv4=false"],
+                "ipv4=false",
+            ),
         ] {
             let refusal = create(words).unwrap_err();
             assert!(refusal.contains(reason), "{words:?}: {refusal}");

@@ -37,6 +37,8 @@ struct Bridge {
     /// 0 while it is not there.
     index: u32,
     up: bool,
+    /// Its MAC, if containers share it.
+    shared_mac: Option<MacAddr>,
     /// Its ports that may lead to the LAN, and whether they have a carrier.
     uplinks: HashMap<u32, Uplink>,
     /// Whether it had a real uplink since it was made: then nothing else leads to the LAN.
@@ -53,7 +55,7 @@ struct Uplink {
 /// What a bridge's endpoints must be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BridgeNews {
-    /// It is there again, or for the first time, under an index that it did not have before.
+    /// It is there again, or for the first time, under an index that it did not have before, or a MAC that containers share.
     Made,
     /// It leads to the LAN again.
     Back,
@@ -70,10 +72,15 @@ impl Bridges {
     ) -> Option<(String, BridgeNews)> {
         let is_bridge = link.kind.as_deref() == Some("bridge");
         match used(&link.name) {
-            Some(Access::Bridge(_)) if is_bridge => return self.bridge_changed(link, link.up),
+            Some(Access::Bridge(_)) if is_bridge => {
+                return self.bridge_changed(link, link.up, None);
+            }
             // It leads to the LAN by itself.
-            Some(Access::Parent | Access::ParentAlone) if !is_bridge => {
-                return self.bridge_changed(link, link.up && link.carrier);
+            Some(Access::Parent) if !is_bridge => {
+                return self.bridge_changed(link, link.up && link.carrier, None);
+            }
+            Some(Access::ParentAlone) if !is_bridge => {
+                return self.bridge_changed(link, link.up && link.carrier, link.mac);
             }
             _ if is_bridge => {
                 self.by_name.remove(&link.name);
@@ -101,16 +108,25 @@ impl Bridges {
         news
     }
 
-    fn bridge_changed(&mut self, link: &Link, up: bool) -> Option<(String, BridgeNews)> {
+    fn bridge_changed(
+        &mut self,
+        link: &Link,
+        up: bool,
+        shared_mac: Option<MacAddr>,
+    ) -> Option<(String, BridgeNews)> {
         let news = match self.by_name.get_mut(&link.name) {
             Some(known) if known.index == link.index => {
                 let back = !known.up && up;
                 known.up = up;
-                back.then_some(BridgeNews::Back)
+                let before = std::mem::replace(&mut known.shared_mac, shared_mac);
+                match before.zip(shared_mac).is_some_and(|(before, now)| before != now) {
+                    true => Some(BridgeNews::Made),
+                    false => back.then_some(BridgeNews::Back),
+                }
             }
             other => {
                 let news = other.map(|_| BridgeNews::Made);
-                let bridge = Bridge { index: link.index, up, ..Bridge::default() };
+                let bridge = Bridge { index: link.index, up, shared_mac, ..Bridge::default() };
                 self.by_name.insert(link.name.clone(), bridge);
                 news
             }
@@ -382,6 +398,25 @@ mod tests {
         let mut bridges = Bridges::default();
         bridges.missing("br0");
         assert_eq!(see(&mut bridges, link(3, Some("bridge"), None, true)), Some(BridgeNews::Made));
+    }
+
+    #[test]
+    fn the_mac_that_containers_share_is_another() {
+        let mut bridges = Bridges::default();
+        let mut see = |access, mac| {
+            let link =
+                Link { mac: Some(MacAddr([2, 0, 0, 0, 0, mac])), ..link(2, None, None, true) };
+            bridges.changed(&link, |name| (name == "l2").then_some(access), false)
+        };
+        let made = Some(("l2".to_owned(), BridgeNews::Made));
+        assert_eq!(see(Access::ParentAlone, 1), None, "the first look");
+        assert_eq!(see(Access::ParentAlone, 1), None);
+        assert_eq!(see(Access::ParentAlone, 2), made);
+        assert_eq!(see(Access::ParentAlone, 2), None);
+        // With MACs of their own they do not care.
+        assert_eq!(see(Access::Parent, 3), None);
+        assert_eq!(see(Access::ParentAlone, 4), None);
+        assert_eq!(see(Access::ParentAlone, 5), made);
     }
 
     #[test]

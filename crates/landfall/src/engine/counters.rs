@@ -47,29 +47,33 @@ impl Heard {
         let Progress { offers, acks, naks, .. } = *progress;
         Heard { offers, acks, naks, ignored: progress.ignored() }
     }
+
+    /// What a client has heard since that was of use to it.
+    pub(crate) fn until(&self, after: &Heard) -> impl Iterator<Item = dhcp4::MessageType> {
+        use dhcp4::MessageType::{Ack, Nak, Offer};
+        let all = [
+            (Offer, self.offers, after.offers),
+            (Ack, self.acks, after.acks),
+            (Nak, self.naks, after.naks),
+        ];
+        all.into_iter().filter(|(_, before, after)| before < after).map(|(kind, ..)| kind)
+    }
 }
 
 impl Ipv4Counters {
-    /// Counts a message that a client has sent.
-    pub(crate) fn count_sent(&mut self, message: &[u8]) {
-        let kind = dhcp4::Message::parse(message).ok().and_then(|sent| sent.message_type());
+    /// Counts a message that a client has sent, or has heard and used.
+    pub(crate) fn count_message(&mut self, kind: dhcp4::MessageType) {
         let counter = match kind {
-            Some(dhcp4::MessageType::Discover) => &mut self.discovers,
-            Some(dhcp4::MessageType::Request) => &mut self.requests,
-            Some(dhcp4::MessageType::Decline) => &mut self.declines,
-            Some(dhcp4::MessageType::Release) => &mut self.releases,
-            _ => return,
+            dhcp4::MessageType::Discover => &mut self.discovers,
+            dhcp4::MessageType::Offer => &mut self.offers,
+            dhcp4::MessageType::Request => &mut self.requests,
+            dhcp4::MessageType::Ack => &mut self.acks,
+            dhcp4::MessageType::Nak => &mut self.naks,
+            dhcp4::MessageType::Decline => &mut self.declines,
+            dhcp4::MessageType::Release => &mut self.releases,
+            dhcp4::MessageType::Inform => return,
         };
         *counter += 1;
-    }
-
-    /// Counts what a client has made of something that came in.
-    pub(crate) fn count_heard(&mut self, before: &Heard, after: &Heard) {
-        let counted = |before: u32, after: u32| u64::from(after.saturating_sub(before));
-        self.offers += counted(before.offers, after.offers);
-        self.acks += counted(before.acks, after.acks);
-        self.naks += counted(before.naks, after.naks);
-        self.ignored.add(before.ignored, after.ignored);
     }
 }
 
@@ -80,21 +84,20 @@ pub(crate) fn ignored6(client: &ipv6::Client) -> v6::Ignored {
 
 impl Ipv6Counters {
     /// Counts a DHCPv6 message.
-    pub(crate) fn count_message(&mut self, message: &[u8]) {
-        let kind = message.first().and_then(|kind| MessageType::try_from(*kind).ok());
+    pub(crate) fn count_message(&mut self, kind: MessageType) {
         let counter = match kind {
-            Some(MessageType::Solicit) => &mut self.solicits,
-            Some(MessageType::Advertise) => &mut self.advertises,
-            Some(MessageType::Request) => &mut self.requests,
-            Some(MessageType::Confirm) => &mut self.confirms,
-            Some(MessageType::Renew) => &mut self.renews,
-            Some(MessageType::Rebind) => &mut self.rebinds,
-            Some(MessageType::Reply) => &mut self.replies,
-            Some(MessageType::Release) => &mut self.releases,
-            Some(MessageType::Decline) => &mut self.declines,
-            Some(MessageType::InformationRequest) => &mut self.information_requests,
-            Some(MessageType::AddrRegInform) => &mut self.registrations,
-            Some(MessageType::AddrRegReply | MessageType::Reconfigure) | None => return,
+            MessageType::Solicit => &mut self.solicits,
+            MessageType::Advertise => &mut self.advertises,
+            MessageType::Request => &mut self.requests,
+            MessageType::Confirm => &mut self.confirms,
+            MessageType::Renew => &mut self.renews,
+            MessageType::Rebind => &mut self.rebinds,
+            MessageType::Reply => &mut self.replies,
+            MessageType::Release => &mut self.releases,
+            MessageType::Decline => &mut self.declines,
+            MessageType::InformationRequest => &mut self.information_requests,
+            MessageType::AddrRegInform => &mut self.registrations,
+            MessageType::AddrRegReply | MessageType::Reconfigure => return,
         };
         *counter += 1;
     }

@@ -23,7 +23,7 @@ use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
 use super::lease::Grants;
 use super::mode::{IPVLAN, MACVLAN};
-use super::options::{NoServer, Options, name};
+use super::options::{Options, name};
 use super::pool::{PoolId, Reach, Wish};
 use super::pool_error::PoolError;
 use super::{Endpoint, Engine, Error, State, with_prefix};
@@ -109,12 +109,10 @@ impl Engine {
             let PoolId { interface, .. } = pool;
             return Err(PoolError::OtherSegment { subnet, interface }.into());
         }
-        let contradiction = match options {
-            Options { ipv4: false, .. } => "ipv4=false",
-            Options { no_server: NoServer::Wait, .. } => "no_server=wait",
-            _ => return Ok(()),
-        };
-        Err(PoolError::Contradiction(contradiction).into())
+        match PoolError::contradiction(options) {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 
     /// A network that had its addresses from there is gone, or was not made.

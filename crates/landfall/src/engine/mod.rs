@@ -77,7 +77,7 @@ mod mtu;
 mod network;
 pub(crate) mod options;
 pub(crate) mod pool;
-mod pool_error;
+pub(crate) mod pool_error;
 mod reboot;
 mod recover;
 mod renewals;

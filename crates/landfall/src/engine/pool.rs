@@ -133,6 +133,11 @@ impl Wish {
     }
 }
 
+/// Whether that option of a network is to be told as an option of its pool as well.
+pub(crate) fn is_of_both(option: &str) -> bool {
+    option != IPVLAN_MODE && ALL.contains(&option)
+}
+
 impl PoolId {
     /// In which all its addresses are.
     pub(crate) fn subnet(&self) -> Ipv4Net {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use wire::MacAddr;
 
+use super::options::{NoServer, Options};
 use super::pool::{InvalidPool, PoolId};
 
 /// Which addresses were asked for, what there is, and what to write instead.
@@ -106,4 +107,17 @@ pub(crate) enum PoolError {
         interface = .0.interface
     )]
     NoNetwork(PoolId),
+}
+
+impl PoolError {
+    /// Why a network with these options can have no pool, which takes an IPv4 lease for each endpoint before it is made.
+    pub(crate) fn contradiction(options: &Options) -> Option<PoolError> {
+        match options {
+            Options { ipv4: false, .. } => Some(PoolError::Contradiction("ipv4=false")),
+            Options { no_server: NoServer::Wait, .. } => {
+                Some(PoolError::Contradiction("no_server=wait"))
+            }
+            _ => None,
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use dhcp::Instant;
 use dhcp::v4::Event;
 use wire::MacAddr;
-use wire::dhcp4::port;
+use wire::dhcp4::{Message, port};
 use wire::frame::{Checksum, Frame, Payload};
 
 use super::LeaseEvent;
@@ -54,7 +54,10 @@ impl Segment {
                 tracing::warn!(%error, interface = self.interface, %mac, "frame not sent");
             }
             point("create: frame sent");
-            state.said.push_back((mac, frame));
+            match Frame::parse(&frame, Checksum::Verify).map(|frame| frame.payload) {
+                Ok(Payload::Udp4(datagram)) => self.count_sent(mac, entry, datagram.payload),
+                _ => state.said.push_back((mac, frame)),
+            }
         }
         entry.tell_grant();
         entry.tell_offer();
@@ -185,13 +188,26 @@ impl Segment {
         meant.map(|(mac, _)| *mac).collect()
     }
 
+    /// Counts what a client has said to servers.
+    fn count_sent(&self, mac: MacAddr, entry: &Entry, message: &[u8]) {
+        let message = Message::parse(message).ok();
+        let Some(kind) = message.and_then(|message| message.message_type()) else { return };
+        self.count(|counters| counters.count_message(kind));
+        let (endpoint, interface) = (&entry.owner, &self.interface);
+        tracing::debug!(%endpoint, %mac, interface, %kind, "DHCP message sent");
+    }
+
     /// Counts what a client has made of a datagram, and says which was of no use.
     fn count_heard(&self, mac: MacAddr, entry: &Entry, before: &Heard) {
         let after = Heard::of(entry.client.progress());
-        self.count(|counters| counters.count_heard(before, &after));
+        let (endpoint, interface) = (&entry.owner, &self.interface);
+        for kind in before.until(&after) {
+            self.count(|counters| counters.count_message(kind));
+            tracing::debug!(%endpoint, %mac, interface, %kind, "DHCP reply received");
+        }
+        self.count(|counters| counters.ignored.add(before.ignored, after.ignored));
         let reasons = before.ignored.by_reason().into_iter().zip(after.ignored.by_reason());
         for (_, (reason, _)) in reasons.filter(|(before, after)| before != after) {
-            let (endpoint, interface) = (&entry.owner, &self.interface);
             tracing::debug!(%endpoint, %mac, interface, reason, "DHCP reply ignored");
         }
     }
@@ -201,16 +217,11 @@ impl Segment {
     }
 
     /// The port does not hear what it says itself: what one client says by ARP is handed to those
-    /// of its siblings that it concerns. What it says to servers is counted.
+    /// of its siblings that it concerns.
     fn repeat(&self, state: &mut State) {
         while let Some((sender, bytes)) = state.said.pop_front() {
-            let Ok(frame) = Frame::parse(&bytes, Checksum::Verify) else { continue };
-            match &frame.payload {
-                Payload::Arp(_) => self.deliver(state, &frame, Some(sender)),
-                Payload::Udp4(datagram) => {
-                    self.count(|counters| counters.count_sent(datagram.payload));
-                }
-                Payload::Udp6(_) | Payload::Nd(_) => {}
+            if let Ok(frame) = Frame::parse(&bytes, Checksum::Verify) {
+                self.deliver(state, &frame, Some(sender));
             }
         }
     }

@@ -2,7 +2,6 @@
 //! the DHCP clients of all endpoints there.
 
 mod acquire;
-mod advertised;
 mod clients;
 mod drive;
 mod driver;
@@ -10,7 +9,6 @@ mod ear;
 mod hearing;
 mod ipv6;
 mod line;
-mod neighbours;
 mod pace;
 mod parent;
 mod port;
@@ -187,8 +185,8 @@ impl Segments {
         *self.ipv6_counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The segment of a bridge or parent that was made again, or whose port has gone: with a new port,
-    /// and the clients of the old one. As it is, if its port is there after all.
+    /// The segment of a bridge or parent that was made again, whose port has gone, or whose MAC, if endpoints share it, is
+    /// another: with a new port, and the clients of the old one. As it is, if its port is there after all.
     pub(crate) async fn reopen(
         &self,
         name: &str,
@@ -246,7 +244,10 @@ impl Segments {
                 let child = self.home_links.link_by_index(child).await?;
                 Ok(child.is_some_and(|child| child.peer_index == Some(now.index)))
             }
-            None if !segment.is_on_bridge() => Ok(segment.index() == now.index),
+            // What is said there bears the MAC that the parent had when it was opened.
+            None if !segment.is_on_bridge() => {
+                Ok(segment.index() == now.index && segment.shared_mac == now.mac)
+            }
             None => {
                 let outer = self.host.link_by_index(segment.port()).await?;
                 Ok(outer.is_some_and(|outer| outer.master == Some(now.index)))

@@ -217,6 +217,9 @@ impl Segment {
         for (mac, mut entry) in clients {
             entry.ear = None;
             entry.wake = Instant::NEVER;
+            if let Some(link) = self.shared_mac {
+                entry.client.set_link(link);
+            }
             if let Vacant(place) = state.clients.entry(mac) {
                 place.insert(entry);
                 self.line.admit(mac, true);

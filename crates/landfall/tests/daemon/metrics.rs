@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpStream;
 
-use lab::{Lan, LanOptions, landfall_binary};
+use lab::{Dnsmasq, Lan, LanOptions, Mode6, ServerOptions, landfall_binary};
 use serde_json::Value;
 
 use crate::server::{Grant, Server};
-use crate::site::{SOON, Site, eventually, exchange, get};
+use crate::site::{SOON, Site, eventually, exchange, get, id, same};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
 
@@ -97,6 +97,91 @@ fn all_metrics_are_documented_and_count() {
         let sent = number(&page, "landfall_dhcp4_messages_total{type=\"release\"}");
         if (released, sent) == (1, 1) { Ok(()) } else { Err(page) }
     });
+}
+
+/// How many lines of the log tell of that at that endpoint.
+fn told(site: &Site, says: &[&str], endpoint: &str) -> u64 {
+    let lines = site.landfall.log().grep(&id(endpoint)[..12]);
+    lines.iter().filter(|line| says.iter().all(|words| line.contains(words))).count() as u64
+}
+
+/// What counts together what happened to two endpoints can be told apart by the log.
+#[test]
+fn each_count_is_in_the_log_with_its_endpoint() {
+    let site = Site::on(Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap());
+    let options = ServerOptions {
+        ipv6: Some(Mode6::Both),
+        renew: Some(2),
+        rebind: Some(4),
+        ..ServerOptions::default()
+    };
+    let _server = Dnsmasq::start(site.lan.router_ns(), "eth0", options).unwrap();
+    site.network("lan", &[("ipv6", "auto")]);
+    let both = [site.run("lan", "web", ""), site.run("lan", "db", "")];
+    let of_each =
+        |says: &[&str]| -> Vec<u64> { ["web", "db"].map(|name| told(&site, says, name)).into() };
+    eventually("both have renewed", SOON, || {
+        let renewed = of_each(&["lease renewed"]);
+        same(renewed.iter().all(|count| *count > 0), &true)
+    });
+    both.into_iter().for_each(|container| container.stop(&site));
+    let kind = |kind: &str| format!("kind={kind}");
+    let all = [
+        ("landfall_leases_total", "outcome", "granted", "endpoint made", String::new()),
+        ("landfall_leases_total", "outcome", "renewed", "lease renewed", String::new()),
+        ("landfall_leases_total", "outcome", "released", "its lease is given back", String::new()),
+        (
+            "landfall_dhcp4_messages_total",
+            "type",
+            "discover",
+            "DHCP message sent",
+            kind("DISCOVER"),
+        ),
+        ("landfall_dhcp4_messages_total", "type", "offer", "DHCP reply received", kind("OFFER")),
+        ("landfall_dhcp4_messages_total", "type", "request", "DHCP message sent", kind("REQUEST")),
+        ("landfall_dhcp4_messages_total", "type", "ack", "DHCP reply received", kind("ACK")),
+        ("landfall_dhcp4_messages_total", "type", "release", "DHCP message sent", kind("RELEASE")),
+        (
+            "landfall_dhcp6_messages_total",
+            "type",
+            "solicit",
+            "DHCPv6 message sent",
+            kind("Solicit"),
+        ),
+        (
+            "landfall_dhcp6_messages_total",
+            "type",
+            "reply",
+            "DHCPv6 message received",
+            kind("Reply"),
+        ),
+        (
+            "landfall_dhcp6_messages_total",
+            "type",
+            "release",
+            "DHCPv6 message sent",
+            kind("Release"),
+        ),
+        (
+            "landfall_router_messages_total",
+            "type",
+            "solicitation",
+            "router solicitation sent",
+            String::new(),
+        ),
+    ];
+    for (metric, label, value, says, kind) in all {
+        let sample = format!("{metric}{{{label}=\"{value}\"}}");
+        eventually(&sample, SOON, || {
+            let (_, page) = get(site.landfall.admin_socket(), "/metrics");
+            let lines = of_each(&[says, &kind]);
+            assert!(number(&page, &sample) >= 2, "{sample}: it has happened to both");
+            match lines.contains(&0) {
+                true => Err(format!("{lines:?}")),
+                false => same(lines.iter().sum(), &number(&page, &sample)),
+            }
+        });
+    }
 }
 
 #[test]

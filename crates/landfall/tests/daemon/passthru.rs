@@ -7,8 +7,11 @@ use lab::{
     ServerOptions, ServerOptions6,
 };
 
+use wire::dhcp4::{MessageType, code};
+
 use crate::ipv6::addresses;
 use crate::macvlan::{lan, network, settled};
+use crate::server::{Grant, Request, Server};
 use crate::site::{SOON, Site, eventually, ip_json, prolonged, same};
 
 const MAC: &str = "02:00:00:00:00:55";
@@ -91,4 +94,44 @@ fn addresses_that_say_nothing_of_the_mac() {
     assert_ne!(container.ns.link_local("eth0").unwrap(), LINK_LOCAL);
     assert!(site.lan.ping6(Place::Laptop, made).unwrap());
     container.stop(&site);
+}
+
+/// As when a bond goes over to its other card, or a wireless card makes up another: the kernel gives the child the new one.
+#[test]
+fn the_cards_mac_is_another_now() {
+    const NEW: &str = "02:00:00:00:00:99";
+    let site = site();
+    let server = Server::start(site.lan.router_ns(), "eth0", |request| {
+        Grant::new([10, 77, 1, 85]).times(2, 60, 120).answer(request)
+    });
+    let _router = Radvd::start(site.lan.router_ns(), "eth0", &RouterOptions::default()).unwrap();
+    network(&site, &[("macvlan_mode", "passthru"), ("ipv6", "slaac")]);
+    let container = site.run("lan", "web", "");
+    settled(&site, "web");
+    let laptop = site.lan.laptop_ns();
+    let all = [container.ip().to_string(), MADE.to_string()];
+    let known = || {
+        let of =
+            |address: &String| ip_json(laptop, &["neigh", "show", address])[0]["lladdr"].clone();
+        all.each_ref().map(of)
+    };
+    assert!(laptop.ping(container.ip()).unwrap() && laptop.ping6(MADE).unwrap());
+    assert_eq!(known(), [MAC, MAC]);
+
+    let mark = server.mark();
+    site.host().ip_batch(&format!("link set eth0 address {NEW}\n")).unwrap();
+    eventually("its neighbours are told", SOON, || same(known(), &[NEW.into(), NEW.into()]));
+    let asked = server.wait_after(mark, "the server is asked", SOON, |request| {
+        request.message.chaddr.to_string() == NEW
+    });
+    let id = asked.message.options.get(code::CLIENT_ID).map(<[u8]>::to_vec);
+    assert_eq!(id.as_deref(), Some(&[1, 2, 0, 0, 0, 0, 0x55][..]), "as who it was");
+    let renewal =
+        |request: &Request| request.message.chaddr.to_string() == NEW && request.to == Lan::ROUTER;
+    server.wait_after(server.mark(), "a renewal", SOON, renewal);
+    assert_eq!(server.count(MessageType::Discover), 1);
+    assert!(laptop.ping(container.ip()).unwrap() && laptop.ping6(MADE).unwrap());
+    assert!(container.ping(Lan::ROUTER) && container.ns.ping6(Lan::ROUTER6).unwrap());
+    container.stop(&site);
+    server.wait_count(MessageType::Release, 1);
 }

@@ -48,7 +48,13 @@ fn networks_show_the_lans_subnet_and_containers_have_its_leases() {
     let site = Site::new(ServerOptions::default());
     let links = site.host_links();
     let wanted = ("10.77.0.0/16".to_owned(), ROUTER.to_owned());
-    create(&site, "lan", &[]);
+    // By the command that knows what Docker must be told.
+    let command = ["network", "create", "lan", "--bridge", "br0", "--ipam"];
+    assert_eq!(
+        site.landfall_says(&[&command[..], &["--print"]].concat()),
+        "docker network create -d landfall --ipam-driver landfall --ipam-opt bridge=br0 -o bridge=br0 lan\n"
+    );
+    site.landfall_says(&command);
     assert_eq!(shown(&site, "lan"), wanted);
     site.docker(&["network", "rm", "lan"]);
     assert_eq!(site.host_links(), links);

@@ -96,6 +96,37 @@ fn all_share_the_parents_mac() {
     );
 }
 
+/// As when a bond goes over to its other card: the kernel gives all children the new one (`daemon::passthru` says more).
+#[test]
+#[ignore = "runs in a virtual machine"]
+fn the_parents_mac_is_another_now() {
+    const NEW: &str = "02:00:00:00:00:99";
+    let lan = lan(LanOptions::default());
+    let options = ServerOptions { renew: Some(5), ..ServerOptions::default() };
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
+    let site = Site::on(lan);
+    site.network("lan", &IPVLAN);
+    let all = [site.run("lan", "web", ""), site.run("lan", "db", "")];
+    let laptop = site.lan.laptop_ns();
+    for container in &all {
+        assert!(laptop.ping(container.ip()).unwrap());
+    }
+    let mark = server.log().mark();
+    site.host().ip_batch(&format!("link set eth0 address {NEW}\n")).unwrap();
+    for container in &all {
+        let ip = container.ip().to_string();
+        eventually("its neighbours are told", SOON, || {
+            same(ip_json(laptop, &["neigh", "show", &ip])[0]["lladdr"].clone(), &NEW.into())
+        });
+        let acknowledged = server.words(Message::Ack);
+        let of_it =
+            |line: &str| line.contains(acknowledged) && line.contains(&ip) && line.contains(NEW);
+        server.log().wait_after(mark, "its lease goes on", of_it, SOON).unwrap();
+        assert!(container.ping(Lan::ROUTER) && laptop.ping(container.ip()).unwrap());
+    }
+    assert_eq!(server.log().grep(server.words(Message::Discover)).len(), 2);
+}
+
 /// With Landfall as IPAM driver: the lease is there before the child.
 #[test]
 #[ignore = "runs in a virtual machine"]

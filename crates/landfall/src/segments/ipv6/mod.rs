@@ -3,7 +3,11 @@
 //! Only segments with a network that wants IPv6 have one. It works as the segment does for DHCPv4:
 //! one socket, one timer, one task; each mutation of a client is followed by [`Ipv6::settle`].
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod advertised;
+mod driver;
+mod neighbours;
+
+use std::collections::{HashMap, VecDeque};
 use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -14,16 +18,13 @@ use net::{BootTimer, Netns};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use wire::MacAddr;
-use wire::dhcp6::{KeptOptions, port};
-use wire::frame::{Checksum, Frame, Payload};
-use wire::nd::Message;
+use wire::dhcp6::KeptOptions;
 
+use self::advertised::Advertised;
+use self::neighbours::Hearing;
 use super::Live;
-use super::advertised::Advertised;
-use super::drive::drive;
 use super::ear::Ear;
 use super::line::Line;
-use super::neighbours::Hearing;
 use super::schedule::Schedule;
 use super::segment::{Segment, now, seed};
 use crate::engine::api::Ipv6Counters;
@@ -343,6 +344,9 @@ impl Ipv6 {
             entry.ear = None;
             entry.wake = Instant::NEVER;
             entry.neighbours.clear();
+            if let Some(link) = self.shared_mac {
+                entry.client.set_link(link);
+            }
             state.clients.entry(mac).or_insert(entry);
             self.settle(&mut state, mac);
         }
@@ -350,217 +354,6 @@ impl Ipv6 {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What moves it.
-impl Ipv6 {
-    /// Follows up on a mutation of a client.
-    fn settle(&self, state: &mut State, mac: MacAddr) {
-        self.follow(state, mac);
-        self.arm(state);
-    }
-
-    /// The same without the timer.
-    fn follow(&self, state: &mut State, mac: MacAddr) {
-        let Some(entry) = state.clients.get_mut(&mac) else { return };
-        // Ears before mouth: the answer may be there before `send` returns.
-        let listening = entry.client.listening().dhcp;
-        Ear::follow(&mut entry.ear, entry.link.filter(|_| listening), &self.segment, mac);
-        state.hear(mac);
-        let Some(entry) = state.clients.get_mut(&mac) else { return };
-        while let Some(frame) = entry.client.poll_transmit() {
-            if let Err(error) = self.line.send(&frame) {
-                // Lost on our side is lost like anywhere else: it is sent again in its time.
-                tracing::warn!(%error, interface = self.interface, %mac, "frame not sent");
-            }
-            state.said.push_back((mac, frame));
-        }
-        let mut ended = false;
-        while let Some(event) = entry.client.poll_event() {
-            ended |= matches!(event, Event::Released);
-            self.count(|counters| counters.count_event(&event));
-            self.report(entry, event);
-        }
-        let wake = entry.client.poll_timeout().unwrap_or(Instant::NEVER);
-        if ended {
-            state.remove(mac);
-        } else {
-            state.timers.change(mac, &mut entry.wake, wake);
-        }
-    }
-
-    fn report(&self, entry: &mut Entry, event: Event) {
-        match (&event, entry.waiting.take()) {
-            (Event::Ready, Some(Waiting::Ready(ready))) => {
-                // Whoever gave up has released it.
-                if ready.send(()).is_ok() {
-                    return;
-                }
-            }
-            (Event::Released, Some(Waiting::Released(released))) => {
-                let _ = released.send(());
-                return;
-            }
-            (Event::Ready, _) => {}
-            (_, waiting) => entry.waiting = waiting,
-        }
-        // The engine ends before its segments only when the process ends.
-        let _ = self.events.send(Ipv6Event { endpoint: entry.owner.clone(), event });
-    }
-
-    /// Sets the timer to what is due next, and repeats what was said.
-    fn arm(&self, state: &mut State) {
-        self.repeat(state);
-        let due = state.advertised.due();
-        state.timers.arm(&self.timer, &self.interface, due);
-    }
-
-    async fn drive(self: Arc<Self>) {
-        let frame = |bytes: &[u8], checksum| self.handle_frame(bytes, checksum);
-        drive(&self.interface, self.line.hears(), &self.timer, frame, || self.handle_timeouts())
-            .await;
-    }
-
-    fn handle_timeouts(&self) {
-        let now = now();
-        let mut state = self.lock();
-        while let Some(mac) = state.timers.pop_due(now) {
-            if let Some(entry) = state.clients.get_mut(&mac) {
-                entry.wake = Instant::NEVER;
-                entry.client.handle_timeout(now);
-                self.follow(&mut state, mac);
-            }
-        }
-        while let Some((bytes, checksum)) = state.advertised.take_due(now) {
-            if let Ok(frame) = Frame::parse(&bytes, checksum) {
-                self.count(|counters| counters.router_advertisements_ignored -= 1);
-                self.deliver(&mut state, &frame, None);
-            }
-        }
-        self.arm(&mut state);
-    }
-
-    /// Hands a frame to the clients that it is for.
-    pub(super) fn handle_frame(&self, bytes: &[u8], checksum: Checksum) {
-        let frame = match Frame::parse(bytes, checksum) {
-            Ok(frame) => frame,
-            Err(error) => {
-                tracing::trace!(%error, interface = self.interface, "frame ignored");
-                return;
-            }
-        };
-        let mut state = self.lock();
-        if self.is_news(&mut state, &frame, bytes, checksum) {
-            self.deliver(&mut state, &frame, None);
-        }
-        self.arm(&mut state);
-    }
-
-    /// Counts what came in, and says whether any client is to hear it.
-    fn is_news(
-        &self,
-        state: &mut State,
-        frame: &Frame<'_>,
-        bytes: &[u8],
-        checksum: Checksum,
-    ) -> bool {
-        match &frame.payload {
-            Payload::Nd(nd) if matches!(nd.message, Message::RouterAdvertisement(_)) => {
-                let to_all = nd.destination.is_multicast();
-                let news = !to_all || state.advertised.hear(nd.source, (bytes, checksum), now());
-                self.count(|counters| {
-                    counters.router_advertisements += 1;
-                    counters.router_advertisements_ignored += u64::from(!news);
-                });
-                news
-            }
-            Payload::Udp6(datagram) => {
-                let to = *datagram.destination.ip();
-                let meant = self.meant_by(&state.clients, frame, to);
-                if meant.iter().any(|mac| state.clients.contains_key(mac)) {
-                    self.count(|counters| counters.count_message(datagram.payload));
-                }
-                true
-            }
-            _ => true,
-        }
-    }
-
-    fn count(&self, count: impl FnOnce(&mut Ipv6Counters)) {
-        count(&mut self.counters.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn deliver(&self, state: &mut State, frame: &Frame<'_>, sender: Option<MacAddr>) {
-        let concerned: BTreeSet<MacAddr> = match &frame.payload {
-            Payload::Udp6(datagram) if datagram.destination.port() == port::CLIENT => {
-                self.meant_by(&state.clients, frame, *datagram.destination.ip())
-            }
-            Payload::Nd(nd) => match nd.message {
-                Message::RouterAdvertisement(_) if frame.destination.is_unicast() => {
-                    self.meant_by(&state.clients, frame, nd.destination)
-                }
-                Message::RouterAdvertisement(_) => state.clients.keys().copied().collect(),
-                Message::NeighbourSolicitation { target } => state.hearing.concerned_by(target),
-                Message::NeighbourAdvertisement(nd) => state.hearing.concerned_by(nd.target),
-                Message::RouterSolicitation => BTreeSet::new(),
-            },
-            Payload::Udp6(_) | Payload::Udp4(_) | Payload::Arp(_) => BTreeSet::new(),
-        };
-        for mac in concerned.into_iter().filter(|mac| Some(*mac) != sender) {
-            if let Some(entry) = state.clients.get_mut(&mac) {
-                let before = ignored6(&entry.client);
-                entry.client.handle_frame(frame, now());
-                if let Payload::Udp6(_) = frame.payload {
-                    self.count_ignored(mac, entry, before);
-                }
-                self.follow(state, mac);
-            }
-        }
-    }
-
-    /// The client that a frame to one machine is for: that with its MAC; where all have one, those of which `address` is.
-    fn meant_by(
-        &self,
-        clients: &HashMap<MacAddr, Box<Entry>>,
-        frame: &Frame<'_>,
-        address: Ipv6Addr,
-    ) -> BTreeSet<MacAddr> {
-        if self.shared_mac != Some(frame.destination) {
-            return [frame.destination].into();
-        }
-        let meant = clients.iter().filter(|(_, entry)| entry.client.is_ours(address));
-        meant.map(|(mac, _)| *mac).collect()
-    }
-
-    /// Counts what a client has not used of a message, and says so.
-    fn count_ignored(&self, mac: MacAddr, entry: &Entry, before: dhcp::v6::Ignored) {
-        let after = ignored6(&entry.client);
-        self.count(|counters| counters.ignored.add(before, after));
-        let reasons = before.by_reason().into_iter().zip(after.by_reason());
-        for (_, (reason, _)) in reasons.filter(|(before, after)| before.1 < after.1) {
-            let (endpoint, interface) = (&entry.owner, &self.interface);
-            tracing::debug!(%endpoint, %mac, interface, reason, "DHCPv6 message ignored");
-        }
-    }
-
-    /// The port does not hear what it says itself: what one client says to its neighbours is handed
-    /// to those of its siblings that it concerns.
-    fn repeat(&self, state: &mut State) {
-        while let Some((sender, bytes)) = state.said.pop_front() {
-            let Ok(frame) = Frame::parse(&bytes, Checksum::Verify) else { continue };
-            match &frame.payload {
-                Payload::Nd(nd) => {
-                    let asks = matches!(nd.message, Message::RouterSolicitation);
-                    self.count(|counters| counters.router_solicitations += u64::from(asks));
-                    self.deliver(state, &frame, Some(sender));
-                }
-                Payload::Udp6(datagram) => {
-                    self.count(|counters| counters.count_message(datagram.payload));
-                }
-                Payload::Arp(_) | Payload::Udp4(_) => {}
-            }
-        }
     }
 }
 
