@@ -8,6 +8,7 @@ mod engine;
 mod fault;
 mod segments;
 mod store;
+mod upstream;
 
 fn main() -> std::process::ExitCode {
     cmd::run()

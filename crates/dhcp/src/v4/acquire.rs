@@ -154,8 +154,7 @@ impl Client {
             return Ok(());
         }
         if self.will_not_do(grant.address) {
-            self.progress.last_offer =
-                Some(Offered { server: grant.server, address: grant.address });
+            self.note_offer(grant.server, grant.address, grant.prefix_len);
             return Ok(());
         }
         match &mut self.phase {
@@ -167,11 +166,15 @@ impl Client {
         Ok(())
     }
 
+    fn note_offer(&mut self, server: Ipv4Addr, address: Ipv4Addr, prefix_len: u8) {
+        self.progress.last_offer = Some(Offered { server, address, prefix_len });
+    }
+
     /// Asks for what was offered.
     pub(crate) fn take_offer(&mut self, grant: Grant, now: Instant) {
         let Phase::Selecting { exchange, secs, .. } = &self.phase else { return };
         let (mut exchange, secs) = (*exchange, *secs);
-        self.progress.last_offer = Some(Offered { server: grant.server, address: grant.address });
+        self.note_offer(grant.server, grant.address, grant.prefix_len);
         exchange.asked = now;
         let offer = Unicast::of(&grant.into_lease(now, &mut self.rng));
         self.phase = Phase::Requesting {
@@ -205,8 +208,7 @@ impl Client {
             return Ok(());
         }
         if self.will_not_do(lease.address) {
-            self.progress.last_offer =
-                Some(Offered { server: lease.server, address: lease.address });
+            self.note_offer(lease.server, lease.address, lease.prefix_len);
             self.give_back(&lease);
             self.start_over(now, began);
             return Ok(());

@@ -161,6 +161,8 @@ pub struct Offered {
     pub server: Ipv4Addr,
     /// The address offered (`yiaddr`).
     pub address: Ipv4Addr,
+    /// The length of its subnet's prefix.
+    pub prefix_len: u8,
 }
 
 /// Who had an address that was to be the client's.

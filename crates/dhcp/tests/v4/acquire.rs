@@ -49,7 +49,10 @@ fn four_messages_make_a_lease() {
     let progress = bench.client.progress();
     let counts = (progress.discovers, progress.offers, progress.requests, progress.acks);
     assert_eq!(counts, (1, 1, 1, 1));
-    assert_eq!(progress.last_offer, Some(Offered { server: SERVER, address: ADDRESS }));
+    assert_eq!(
+        progress.last_offer,
+        Some(Offered { server: SERVER, address: ADDRESS, prefix_len: 24 })
+    );
     assert_eq!(progress.ignored().total(), 0);
 }
 

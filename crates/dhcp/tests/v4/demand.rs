@@ -25,14 +25,17 @@ fn another_offer_is_noted_and_not_asked_for() {
     bench.answer(offer(&discover).address(OTHER_ADDRESS));
     bench.silent();
     bench.state(State::Selecting);
-    assert_eq!(offered(&bench), Some(Offered { server: SERVER, address: OTHER_ADDRESS }));
+    assert_eq!(
+        offered(&bench),
+        Some(Offered { server: SERVER, address: OTHER_ADDRESS, prefix_len: 24 })
+    );
     assert_eq!(bench.client.progress().offers, 1);
 
     // Another server has it, or the same one later on.
     bench.answer(offer(&discover));
     let request = bench.request();
     assert_eq!(request.message.options.requested_address(), Some(ADDRESS));
-    assert_eq!(offered(&bench), Some(Offered { server: SERVER, address: ADDRESS }));
+    assert_eq!(offered(&bench), Some(Offered { server: SERVER, address: ADDRESS, prefix_len: 24 }));
     bench.answer(ack(&request));
     assert_eq!(bench.event(), Event::Bound);
 }
@@ -46,7 +49,10 @@ fn one_that_is_granted_all_the_same_is_given_back() {
     bench.answer(ack(&request).address(OTHER_ADDRESS));
     let release = bench.asked(MessageType::Release);
     assert_eq!((release.message.ciaddr, release.to), (OTHER_ADDRESS, SERVER));
-    assert_eq!(offered(&bench), Some(Offered { server: SERVER, address: OTHER_ADDRESS }));
+    assert_eq!(
+        offered(&bench),
+        Some(Offered { server: SERVER, address: OTHER_ADDRESS, prefix_len: 24 })
+    );
     assert_eq!(bench.client.lease(), None);
     // And it is asked for again.
     assert_eq!(bench.discover().message.options.requested_address(), Some(ADDRESS));

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn what_is_said_of_a_firewall() {
         let heard = |past_firewall| Some(Heard { past_firewall, ..Heard::default() });
-        let offered = Heard { offers: vec![super::super::probe::sample()], ..Heard::default() };
+        let offered = Heard { offers: vec![crate::upstream::sample()], ..Heard::default() };
         let (open, shut) = (iptables("-P FORWARD ACCEPT\n"), iptables(DROP));
         let bridge = sample("br0", Some("bridge"));
         let mut itself = bridge.clone();

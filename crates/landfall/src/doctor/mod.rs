@@ -126,11 +126,14 @@ async fn examine_bridge(
         Err(finding) => return vec![finding],
     };
     let rules = if firewall::sees(bridge) { Some(Rules::read().await) } else { None };
+    let ports: Vec<&Link> = links.iter().filter(|p| p.master == Some(bridge.index)).collect();
+    let uplinks = ports.iter().filter(|port| port.carrier && bridge::leads_elsewhere(port));
+    let uplinks: Vec<u32> = uplinks.map(|port| port.index).collect();
     // A bridge without any port would take carrier and MAC from ours, and there is nobody to ask.
-    let has_port = links.iter().any(|port| port.master == Some(bridge.index));
-    let probed = match wait.filter(|_| has_port) {
+    let probed = match wait.filter(|_| !ports.is_empty()) {
         Some(wait) => {
-            Some((wait, probe::ask(host, bridge, wait, (wants.ipv4, rules.is_some())).await))
+            let asks = (wants.ipv4, rules.is_some());
+            Some((wait, probe::ask(host, bridge, wait, &uplinks, asks).await))
         }
         None => None,
     };

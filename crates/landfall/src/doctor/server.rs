@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use net::PortState;
 
-use super::probe::{Heard, Offer};
+use super::probe::Heard;
 use super::report::{Finding, check};
+use crate::upstream::Offer;
 
 /// Judges what was heard on a bridge within `wait`.
 pub(super) fn judge(bridge: &str, heard: &Heard, wait: Duration) -> Finding {
@@ -21,13 +22,17 @@ pub(super) fn judge(bridge: &str, heard: &Heard, wait: Duration) -> Finding {
             Finding::error(check::DHCP_SERVER, bridge, seen)
                 .advise(format!("is there a loop? `bridge link show`, `ip -d link show {bridge}`"))
         }
-        [] => {
-            let seen = format!("no DHCP server answered a DISCOVER within {seconds}s");
-            Finding::error(check::DHCP_SERVER, bridge, seen).advise(format!(
-                "does it run, has it free addresses, does it serve MACs that it does not know, is \
-                 {bridge} on its VLAN? `tcpdump -eni {bridge} port 67 or port 68` shows what passes"
-            ))
-        }
+        [] => match heard.foreign {
+            Some(foreign) => Finding::error(check::DHCP_SERVER, bridge, foreign.seen(bridge))
+                .advise(foreign.advice()),
+            None => {
+                let seen = format!("no DHCP server answered a DISCOVER within {seconds}s");
+                Finding::error(check::DHCP_SERVER, bridge, seen).advise(format!(
+                    "does it run, has it free addresses, does it serve MACs that it does not know, is \
+                     {bridge} on its VLAN? `tcpdump -eni {bridge} port 67 or port 68` shows what passes"
+                ))
+            }
+        },
         [one] => Finding::ok(check::DHCP_SERVER, bridge, describe(one)),
         several => {
             let servers: Vec<String> = several.iter().map(describe).collect();
@@ -65,9 +70,11 @@ fn state(state: PortState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::probe::sample;
+    use wire::MacAddr;
+
     use super::super::report::Report;
     use super::*;
+    use crate::upstream::{Foreign, sample};
 
     #[test]
     fn what_is_said_of_servers() {
@@ -81,14 +88,24 @@ mod tests {
         };
         let wait = Duration::from_secs(5);
         let silence = Heard::default();
-        let findings = vec![
+        let mut findings = vec![
             judge("br0", &Heard { offers: vec![one.clone()], ..silence.clone() }, wait),
             judge("br0", &Heard { offers: vec![one, other], ..silence.clone() }, wait),
             judge("br0", &silence, wait),
             judge("br0", &Heard { past_firewall: Some(false), ..silence.clone() }, wait),
             judge("br0", &Heard { past_firewall: Some(true), ..silence.clone() }, wait),
-            judge("br0", &Heard { held_back: Some(PortState::Blocking), ..silence }, wait),
+            judge("br0", &Heard { held_back: Some(PortState::Blocking), ..silence.clone() }, wait),
         ];
+        let (own, server) = (MacAddr([2, 0, 0, 0, 0, 1]), [10, 77, 0, 1].into());
+        let foreign = [
+            Foreign::Dropped { own, neighbour: server },
+            Foreign::Unserved { own, server },
+            Foreign::Unclear { own, server },
+        ];
+        let foreign = foreign.map(|foreign| {
+            judge("br0", &Heard { foreign: Some(foreign), ..silence.clone() }, wait)
+        });
+        findings.extend(foreign);
         insta::assert_snapshot!(Report::new(findings).text());
     }
 }

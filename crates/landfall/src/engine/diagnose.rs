@@ -4,14 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use dhcp::v4::Progress;
+use ipnet::Ipv4Net;
 use net::{Filter, Link, Netlink, PacketSocket, PortState, Sees};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use wire::MacAddr;
-use wire::dhcp4::{Message, MessageType, Op, Options, code, port};
-use wire::frame::{Frame, Payload, udp4};
 
 use super::ids::{EndpointId, NetworkId};
 use crate::segments::{Access, is_own_link};
+use crate::upstream::{self, Foreign};
 
 /// How long the server may take to answer the question that is asked past the firewall.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
@@ -47,6 +47,8 @@ pub(crate) enum Obstacle {
     NotInVlan(u16),
     /// The same question asked past the host's firewall is answered.
     Firewall,
+    /// One asked in the name of the bridge or the parent itself is answered.
+    Foreign(Foreign),
 }
 
 impl fmt::Display for NoLease {
@@ -84,6 +86,15 @@ impl fmt::Display for NoLease {
                 "the DHCP server {server} on {bridge} offered {address} and not {required}, which"
             )?;
             write!(f, " `ip={required}` asks for (network {network}{endpoint}, MAC {mac})")?;
+            let subnet =
+                Ipv4Net::new(address, offered.prefix_len).unwrap_or(address.into()).trunc();
+            if !subnet.contains(&required) {
+                return write!(
+                    f,
+                    ". It is not of the LAN's subnet {subnet}: write an address of that which the server may give \
+                     out, or leave `ip` out"
+                );
+            }
             return write!(
                 f,
                 ". Another client may have it, or the server may not give it out: look into its leases and its \
@@ -144,17 +155,17 @@ impl fmt::Display for NoLease {
                  past it. Let them pass with `iptables -I FORWARD -i {bridge} -o {bridge} -j \
                  ACCEPT`, or `sysctl net.bridge.bridge-nf-call-iptables=0`"
             ),
+            Some(Obstacle::Foreign(foreign)) => {
+                write!(f, "But {}: {}", foreign.seen(bridge), foreign.advice())
+            }
             Some(Obstacle::ParentDown) => write!(
                 f,
                 "{bridge} has no carrier: look at the cable and `ip -br link show {bridge}`"
             ),
             None if self.access == Access::Parent => write!(
                 f,
-                "Is {bridge} connected to the LAN? What it is connected to may let one MAC only pass: an \
-                 access point, a cloud, a switch with port security, a hypervisor (VMware: allow forged \
-                 transmits and promiscuous mode). Allow more there; where that cannot be, neither macvlan nor a bridge \
-                 helps, but ipvlan, where all share one MAC. A server on this host itself is out of reach of macvlan children: use a bridge \
-                 (`-o bridge=`). A slow server needs `-o lease_timeout=25s`"
+                "Is {bridge} connected to the LAN? No server answers its own MAC either. A server on this host itself is out of \
+                 reach of macvlan children: use a bridge (`-o bridge=`). A slow server needs `-o lease_timeout=25s`"
             ),
             None if self.access == Access::ParentAlone => write!(
                 f,
@@ -187,7 +198,11 @@ pub(super) async fn find_obstacle(
     let bridge = links.iter().find(|link| link.name == bridge)?;
     if bridge.index == landfall_port {
         // A parent, whose children no firewall of the host's sees.
-        return (!bridge.carrier).then_some(Obstacle::ParentDown);
+        return match access {
+            _ if !bridge.carrier => Some(Obstacle::ParentDown),
+            Access::ParentAlone => None,
+            Access::Parent | Access::Bridge(_) => foreign(host, bridge, &[bridge.index], mac).await,
+        };
     }
     let port = links.iter().find(|link| link.index == landfall_port)?;
     if let Some(state) = port.port_state.filter(|state| *state != PortState::Forwarding) {
@@ -215,7 +230,12 @@ pub(super) async fn find_obstacle(
     {
         return Some(Obstacle::Firewall);
     }
-    None
+    let uplinks = elsewhere.iter().filter(|link| link.carrier).map(|link| link.index);
+    foreign(host, bridge, &uplinks.collect::<Vec<_>>(), mac).await
+}
+
+async fn foreign(host: &Netlink, link: &Link, ports: &[u32], mac: MacAddr) -> Option<Obstacle> {
+    upstream::judge(host, link, ports, mac).await.map(Obstacle::Foreign)
 }
 
 /// Asks for an address on the bridge device itself: what the host sends there is not forwarded,
@@ -224,43 +244,6 @@ async fn answers_past_firewall(bridge: u32, mac: MacAddr) -> bool {
     let Ok(socket) = PacketSocket::open(bridge, &Filter::dhcp4_replies(), Sees::Incoming) else {
         return false;
     };
-    let xid = net::boot_now().subsec_nanos();
-    let discover = Message {
-        op: Op::BootRequest,
-        xid,
-        secs: 0,
-        // The reply must not be unicast: it would be forwarded to the endpoint's MAC.
-        broadcast: true,
-        ciaddr: Ipv4Addr::UNSPECIFIED,
-        yiaddr: Ipv4Addr::UNSPECIFIED,
-        siaddr: Ipv4Addr::UNSPECIFIED,
-        giaddr: Ipv4Addr::UNSPECIFIED,
-        chaddr: mac,
-        options: {
-            let mut options = Options::default();
-            options.set(code::MESSAGE_TYPE, &[MessageType::Discover as u8]);
-            options
-        },
-    };
-    let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port::CLIENT);
-    let to = SocketAddrV4::new(Ipv4Addr::BROADCAST, port::SERVER);
-    if socket.send(&udp4(mac, MacAddr::BROADCAST, from, to, &discover.emit())).is_err() {
-        return false;
-    }
-    let answered = async {
-        let mut buffer = vec![0; 2048];
-        while let Ok(received) = socket.recv(&mut buffer).await {
-            let Some(bytes) = buffer.get(..received.len) else { continue };
-            if let Ok(Frame { payload: Payload::Udp4(datagram), .. }) =
-                Frame::parse(bytes, received.checksum)
-                && let Ok(message) = Message::parse(datagram.payload)
-                && message.op == Op::BootReply
-                && message.xid == xid
-            {
-                return true;
-            }
-        }
-        false
-    };
-    tokio::time::timeout(PROBE_PATIENCE, answered).await.unwrap_or(false)
+    let asked = upstream::offers(&socket, (mac, None), 1, PROBE_PATIENCE).await;
+    asked.is_ok_and(|offers| !offers.is_empty())
 }

@@ -117,6 +117,10 @@ fn another_address_is_refused_and_nothing_is_left() {
     for words in ["10.77.0.1 on br0 offered 10.77.1.9 and not 10.77.0.50", MAC, "ip=10.77.0.50"] {
         assert!(refusal.contains(words), "no {words:?} in {refusal}");
     }
+    let refusal = site.try_create_asking("lan", "one", MAC, &[("ip", "192.0.2.50")]).unwrap_err();
+    for words in ["offered 10.77.1.9 and not 192.0.2.50", "not of the LAN's subnet 10.77.0.0/16"] {
+        assert!(refusal.contains(words), "no {words:?} in {refusal}");
+    }
     for kind in [MessageType::Request, MessageType::Release] {
         assert_eq!(server.count(kind), 0, "{kind}");
     }

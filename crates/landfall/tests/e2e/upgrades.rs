@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use lab::{Capture, Log, Message, Namespace, Pings, ServerOptions};
 
+use crate::identities::identity;
 use crate::plugin::{DRIVER, folder, registry};
 use crate::site::{
     DISCOVER, RELEASE, SOON, Site, count, lan_with_dnsmasq, last_request, renewal_once_back,
@@ -44,22 +45,33 @@ fn to_another_version_and_back() {
     );
     site.run("web", &["--network", "lan", "--hostname", "web", "--mac-address", MAC]);
     let address = site.named_lease(MAC, "web").ip;
+    // One that is known by its name alone, and is made anew with the next version.
+    site.run("db", &["--network", "lan"]);
+    let db = identity(&site, "db", "lan");
+    let of_web = |site: &Site| {
+        let mut all = site.endpoints().into_iter();
+        all.find(|endpoint| endpoint["mac"] == MAC).unwrap()
+    };
 
     let pings = Pings::start(site.lan.laptop_ns(), address).unwrap();
     for version in [TWO, ONE] {
-        let before = site.endpoints().remove(0);
+        let before = of_web(&site);
         let last = last_request(&on_lan, MAC);
         site.docker(&["plugin", "disable", "-f", "landfall"]);
         site.docker(&upgrade(version));
         site.docker(&["plugin", "enable", "landfall"]);
         let back = SystemTime::now();
         assert_eq!(installed(&site), version);
-        let after = site.endpoints().remove(0);
+        let after = of_web(&site);
         for field in ["id", "container", "mac", "address", "server", "host_name", "interface"] {
             assert_eq!(after[field], before[field], "{field}, with {version}");
         }
         renewal_once_back(&on_lan, MAC, T1, last, back);
+        site.docker(&["rm", "-f", "db"]);
+        site.run("db", &["--network", "lan"]);
+        assert_eq!(identity(&site, "db", "lan"), db, "with {version}");
     }
+    site.docker(&["rm", "-f", "db"]);
     assert_eq!(pings.lost().unwrap(), [] as [usize; 0]);
     assert_eq!(count(&on_lan, MAC, DISCOVER), 1, "the lease is that of the start");
 

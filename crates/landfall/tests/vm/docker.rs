@@ -1,5 +1,7 @@
 //! VLANs and ipvlan with a real Docker Engine.
 
+use std::net::Ipv4Addr;
+
 use lab::{DhcpServer, Dnsmasq, LanOptions, Message, ServerOptions};
 
 use crate::docker_site::{SOON, Site, network_args};
@@ -79,10 +81,12 @@ fn dockers_own_ipvlan() {
     site.landfall().kill9().unwrap();
     site.landfall().restart().unwrap();
     let mark = site.server.log().mark();
-    let renewed = |line: &str| {
-        line.contains(site.server.words(Message::Ack)) && line.contains(&web.to_string())
-    };
-    site.server.log().wait_after(mark, "a renewal by the next daemon", renewed, SOON * 2).unwrap();
+    for address in [web, db].map(|address: Ipv4Addr| address.to_string()) {
+        let acknowledged = site.server.words(Message::Ack);
+        let renewed = |line: &str| line.contains(acknowledged) && line.contains(&address);
+        let log = site.server.log();
+        log.wait_after(mark, "a renewal by the next daemon", renewed, SOON * 2).unwrap();
+    }
     site.docker(&["rm", "-f", "web", "db"]);
     site.no_lease_is_left();
     site.docker(&["network", "rm", "lan"]);

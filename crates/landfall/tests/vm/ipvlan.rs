@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
 use lab::{
-    DhcpServer, DhcpServer6, Dnsmasq, Kea6, Lan, LanOptions, Lease6, Message, Message6, Place,
-    Radvd, RouterOptions, ServerOptions, ServerOptions6,
+    DhcpServer, DhcpServer6, Dnsmasq, Kea6, Lan, LanOptions, Lease6, Message, Message6, Mode6,
+    Place, Radvd, RouterOptions, ServerOptions, ServerOptions6,
 };
 
 use crate::container::Container;
@@ -131,11 +131,9 @@ fn the_parents_mac_is_another_now() {
 #[test]
 #[ignore = "runs in a virtual machine"]
 fn addresses_before_endpoints() {
-    let lan = lan(LanOptions::default());
-    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
-    let mut site = Site::on(lan);
+    let (mut site, server) = dual();
     let links = site.links();
-    let pool = Pool::with_network(&site, "lan", &IPVLAN, &[]);
+    let pool = Pool::with_network(&site, "lan", &IPVLAN, &[("ipv6", "auto")]);
     assert_eq!(pool.id, "parent:eth0:10.77.0.0/16");
     assert_eq!(server.leases().unwrap(), [], "no lease is taken");
     let (web, db) = (pool.run(&site, "lan", "web"), pool.run(&site, "lan", "db"));
@@ -145,6 +143,7 @@ fn addresses_before_endpoints() {
         assert!(site.lan.laptop_ns().ping(container.ip()).unwrap());
     }
     assert!(web.ip() != db.ip() && web.ping(db.ip()));
+    reached_by_ipv6(&site, [("web", &web), ("db", &db)]);
     let asked = || server.log().grep(server.words(Message::Discover)).len();
     assert_eq!(asked(), 3, "the pool's, and one for each");
 
@@ -161,7 +160,7 @@ fn addresses_before_endpoints() {
     for container in [web, db, mid] {
         pool.end(&site, container);
     }
-    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
+    no_lease_is_left(&server);
     site.delete_network("lan");
     pool.release(&site);
     assert_eq!(site.links(), links);
@@ -288,16 +287,40 @@ fn each_has_ipv6_addresses_of_its_own() {
     let again = known(&site, "again");
     assert_eq!(addresses6(&site, ("again", &again)), (web_own, web_all.clone()));
     assert!(web_all.iter().all(|address| laptop.ping6(*address).unwrap()));
+    again.stop(&site);
+    db.stop(&site);
+    site.delete_network("lan");
+    server.wait_leases6("given back", SOON, &|leases| leases.is_empty()).unwrap();
+}
+
+/// IPv4 and IPv6 of a router that has both.
+fn dual() -> (Site, Dnsmasq) {
+    let lan = lan(LanOptions { ipv6: true, ..LanOptions::default() });
+    let options = ServerOptions { ipv6: Some(Mode6::Both), ..ServerOptions::default() };
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", options).unwrap();
+    (Site::on(lan), server)
+}
+
+/// Each has two addresses of its own, at which the LAN reaches it.
+fn reached_by_ipv6(site: &Site, both: [(&str, &Container); 2]) {
+    let [(web_own, web), (db_own, db)] = both.map(|container| addresses6(site, container));
+    assert!(web_own != db_own && web.is_disjoint(&db), "{web:?} {db:?}");
+    for address in web.union(&db) {
+        assert!(site.lan.ping6(Place::Laptop, *address).unwrap(), "{address}");
+    }
+}
+
+fn no_lease_is_left(server: &Dnsmasq) {
+    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
+    server.wait_leases6("nor one of IPv6", SOON, &|leases| leases.is_empty()).unwrap();
 }
 
 /// Here a spare's MAC is not on the wire: a container gets the client identifier that is made of it.
 #[test]
 #[ignore = "runs in a virtual machine"]
 fn leases_taken_in_advance() {
-    let lan = lan(LanOptions::default());
-    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
-    let mut site = Site::on(lan);
-    site.network("lan", &[&IPVLAN[..], &[("warm", "2")]].concat());
+    let (mut site, server) = dual();
+    site.network("lan", &[&IPVLAN[..], &[("warm", "2"), ("ipv6", "auto")]].concat());
     let stock = stocked(&site, 2);
     site.landfall.kill9().unwrap();
     site.landfall.restart().unwrap();
@@ -308,10 +331,11 @@ fn leases_taken_in_advance() {
     for container in [&web, &db] {
         assert!(site.lan.ping(Place::Laptop, container.ip()).unwrap());
     }
+    reached_by_ipv6(&site, [("web", &web), ("db", &db)]);
     server.wait_leases("filled up", SOON, &|leases| leases.len() == 4).unwrap();
     assert_eq!(site.leases("handed_over"), 2, "no container asked for itself");
     web.stop(&site);
     db.stop(&site);
     site.delete_network("lan");
-    server.wait_leases("no lease", SOON, &<[_]>::is_empty).unwrap();
+    no_lease_is_left(&server);
 }
