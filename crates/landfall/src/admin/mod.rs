@@ -16,6 +16,7 @@ mod metrics;
 #[cfg(test)]
 pub(crate) mod sample;
 mod server;
+mod tcp;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,6 @@
 //! The daemon's end of the admin socket, and of the TCP address for metrics.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,10 @@ use axum::serve::Listener;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::json;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::metrics;
+use super::{metrics, tcp};
 use crate::engine::Engine;
 use crate::engine::api::{LeaseDetails, Status};
 use crate::engine::events::{Event, Follower, Kind};
@@ -55,13 +56,15 @@ pub(crate) async fn serve(listener: UnixListener, daemon: impl Daemon, stop: Can
     serve_on(listener, router(daemon, stop.clone()), stop).await;
 }
 
-/// Answers `GET /metrics`, and nothing else, on `listener` until `stop`.
+/// Answers `GET /metrics`, and nothing else, on `address` until `stop`.
 pub(crate) async fn serve_metrics(
-    listener: TcpListener,
+    address: SocketAddr,
     daemon: impl Daemon,
     stop: CancellationToken,
 ) {
-    serve_on(listener, fenced(metrics_only(), "/metrics").with_state(daemon), stop).await;
+    if let Some(listener) = tcp::listen(address, &stop).await {
+        serve_on(listener, fenced(metrics_only(), "/metrics").with_state(daemon), stop).await;
+    }
 }
 
 async fn serve_on<L>(listener: L, router: Router, stop: CancellationToken)

@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -136,14 +135,6 @@ async fn daemon(args: Args) -> Result<(), Failure> {
     let (admin_listener, admin_file) = listen(&args.admin_socket)?;
     socket::all_taken(&inherited).map_err(failed)?;
 
-    let metrics_listener = match args.metrics_listen.0 {
-        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
-            let hint = "give another by --metrics-listen, of this host and above 1023";
-            Failure::Failed(format!("cannot listen on {address} for metrics: {error}; {hint}"))
-        })?),
-        None => None,
-    };
-
     // A mistake on the command line, and not a disk that may come back.
     if std::fs::metadata(&args.state_dir).is_ok_and(|found| !found.is_dir()) {
         let path = args.state_dir.display();
@@ -170,8 +161,8 @@ async fn daemon(args: Args) -> Result<(), Failure> {
         docker::serve(plugin_listener, engine.clone(), Containers::of_this_host(), stop.clone()),
         admin::serve(admin_listener, engine.clone(), stop.clone()),
         async {
-            if let Some(listener) = metrics_listener {
-                admin::serve_metrics(listener, engine.clone(), stop.clone()).await;
+            if let Some(address) = args.metrics_listen.0 {
+                admin::serve_metrics(address, engine.clone(), stop.clone()).await;
             }
         },
         async {

@@ -65,7 +65,7 @@ pub(super) async fn ask(
             heard.past_firewall = Some(!offers(&socket, (mac, None), 1, wait).await?.is_empty());
         }
         if heard.past_firewall != Some(true) {
-            heard.foreign = upstream::judge(host, bridge, uplinks, mac).await;
+            heard.foreign = upstream::judge(host, bridge, uplinks, mac, wait).await;
         }
     }
     Ok(heard)

@@ -13,8 +13,9 @@ use wire::MacAddr;
 
 use super::hold::now;
 use super::ids::{EndpointId, NetworkId};
+use super::options::Options;
 use super::worker::LinkNews;
-use super::{Engine, Error, State};
+use super::{Endpoint, Engine, Error, State};
 use crate::segments::{Access, Live, Segment, enter_vlan};
 use crate::store::{NetworkRecord, Phase};
 
@@ -134,6 +135,11 @@ impl Bridges {
         news.map(|news| (link.name.clone(), news))
     }
 
+    /// Whether it was taken note of, there or not.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// Takes note of a bridge that a network uses and that is not there.
     pub(super) fn missing(&mut self, name: &str) {
         self.by_name.entry(name.to_owned()).or_default();
@@ -168,25 +174,34 @@ fn is_real(link: &Link) -> bool {
     !matches!(link.kind.as_deref(), Some("veth" | "tun" | "dummy"))
 }
 
+/// The networks that use segments: Landfall's own, and those of which it knows no more than its endpoints there.
+fn users<'a>(
+    networks: &'a HashMap<NetworkId, Arc<NetworkRecord>>,
+    endpoints: &'a HashMap<EndpointId, Box<Endpoint>>,
+) -> impl Iterator<Item = &'a Options> {
+    let apart =
+        endpoints.values().map(|endpoint| &endpoint.network).filter(|network| network.apart);
+    networks.values().chain(apart).map(|network| &network.options)
+}
+
 /// As what networks use the link of that name; none: none does.
-fn access_of(networks: &HashMap<NetworkId, Arc<NetworkRecord>>, name: &str) -> Option<Access> {
-    let mut all = networks.values().map(|network| &network.options);
-    all.find(|options| options.interface == name).map(|options| options.access())
+fn access_of<'a>(mut users: impl Iterator<Item = &'a Options>, name: &str) -> Option<Access> {
+    users.find(|options| options.interface == name).map(Options::access)
 }
 
 impl State {
     /// Takes note of a link.
     pub(super) fn bridge_changed(&mut self, link: &Link) -> Option<(String, BridgeNews)> {
-        let State { networks, by_link, bridges, .. } = self;
-        let used = |name: &str| access_of(networks, name);
+        let State { networks, endpoints, by_link, bridges, .. } = self;
+        let used = |name: &str| access_of(users(networks, endpoints), name);
         let ours = by_link.contains_key(&link.index) || link.name.starts_with(OURS);
         bridges.changed(link, used, ours)
     }
 
     /// Takes note of how the bridges of all networks are now: news only of those that were known.
     pub(super) fn look_at_bridges(&mut self, links: &[Link]) -> Vec<LinkNews> {
-        let used: Vec<String> =
-            self.networks.values().map(|network| network.options.interface.clone()).collect();
+        let used = users(&self.networks, &self.endpoints);
+        let used: Vec<String> = used.map(|options| options.interface.clone()).collect();
         let known: HashSet<String> = self.bridges.by_name.keys().cloned().collect();
         used.iter().for_each(|bridge| self.bridges.missing(bridge));
         let (bridges, others): (Vec<_>, Vec<_>) =
@@ -211,8 +226,8 @@ impl Engine {
         // Several on a bridge that keeps VLANs apart; none if its last network has just been removed.
         let all: HashSet<Access> = {
             let state = self.lock();
-            let on_it = state.networks.values().map(|network| &network.options);
-            on_it.filter(|on| on.interface == name).map(|on| on.access()).collect()
+            let all = users(&state.networks, &state.endpoints);
+            all.filter(|on| on.interface == name).map(Options::access).collect()
         };
         for access in all {
             self.try_put_segment_back(name, access).await?;
@@ -303,7 +318,8 @@ impl Engine {
     pub(super) fn confirm_everything(&self) {
         let mut bridges: Vec<String> = {
             let state = self.lock();
-            state.networks.values().map(|network| network.options.interface.clone()).collect()
+            let all = users(&state.networks, &state.endpoints);
+            all.map(|options| options.interface.clone()).collect()
         };
         bridges.sort();
         bridges.dedup();

@@ -27,6 +27,8 @@ const TRIED_EVERY: Duration = Duration::from_millis(20);
 impl Engine {
     /// Makes the child of an endpoint in the host's namespace, down, and returns its index there.
     ///
+    /// Its alias goes into the sandbox with it, where its name is the engine's choice.
+    ///
     /// `tried_for`: how long to wait for a MAC that another child on the parent has up: that of the
     /// container's last run may be about to go. None: nobody has ever had it.
     pub(super) async fn make_child(
@@ -60,6 +62,8 @@ impl Engine {
             arp: true,
         };
         let made = host.create_macvlan(&child).await?;
+        let place = if tried_for.is_some() { home_links } else { host };
+        place.set_alias(made, &name).await?;
         let Some(tried_for) = tried_for else { return Ok(made) };
         // Only where it may be up: in the host's namespace it would answer for the host.
         self.try_mac(id, home_links, made, tried_for).await?;
@@ -68,7 +72,6 @@ impl Engine {
         Ok(moved.map_or(0, |link| link.index))
     }
 
-    /// Its alias goes into the sandbox with it, where its name is the engine's choice and its MAC the parent's.
     async fn make_ipvlan_child(&self, name: &str, parent: u32) -> net::Result<u32> {
         let host = &self.0.host;
         host.create_ipvlan(name, parent).await?;
@@ -135,7 +138,7 @@ impl Engine {
             return None;
         }
         let found = async {
-            match Sandbox::open(path, &Inside::child(mode, &record.id, record.mac)).await? {
+            match Sandbox::open(path, &Inside::child(&record.id)).await? {
                 Some(sandbox) => sandbox.links.link_by_index(sandbox.ifindex).await,
                 None => Ok(None),
             }

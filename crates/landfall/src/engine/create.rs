@@ -1,5 +1,7 @@
 //! Making an endpoint: its link on the segment and its lease, side by side.
 
+use std::sync::Arc;
+
 use dhcp::ipv6::Saved;
 use ipnet::{Ipv4Net, Ipv6Net};
 use net::{Link, Peer, Veth};
@@ -31,8 +33,37 @@ impl Engine {
         self.endpoint_made(new).await.map_err(|error| error.of(&network, &endpoint))
     }
 
-    async fn endpoint_made(&self, mut new: NewEndpoint) -> Result<Attachment, Error> {
-        let network = self.network(&new.network)?;
+    async fn endpoint_made(&self, new: NewEndpoint) -> Result<Attachment, Error> {
+        let (network, id) = (self.network(&new.network)?, new.id.clone());
+        let (told, mac) = (new.address, new.mac);
+        let entered = self.endpoint_entered(&network, new).await;
+        let entered = entered.map_err(|error| self.not_made(&network, (&id, mac), error))?;
+        let (mac, origin, before) = match entered {
+            Entered::New { mac, origin, before } => (mac, origin, before.map(|saved| *saved)),
+            Entered::Before(attachment) => return Ok(attachment),
+        };
+        let made = self.make(&network, &id, mac, (&origin, before));
+        let attachment = self.undone_unless(&network, (&id, mac), made).await?;
+        if let Some(told) = told
+            && attachment.address.map(|leased| leased.addr()) != Some(told.addr())
+        {
+            // It was lost in between.
+            self.to_its_end(undo(self.clone(), id.clone())).await;
+            let bridge = network.options.interface.clone();
+            let lost =
+                Error::LeaseLost { network: network.id.clone(), endpoint: id.clone(), bridge };
+            return Err(self.not_made(&network, (&id, Some(mac)), lost));
+        }
+        self.await_join(&id);
+        Ok(attachment)
+    }
+
+    /// The endpoint is known from here on, unless something of it cannot be.
+    async fn endpoint_entered(
+        &self,
+        network: &Arc<NetworkRecord>,
+        mut new: NewEndpoint,
+    ) -> Result<Entered, Error> {
         if let Some(mac) = new.mac.filter(|_| network.options.mode.has_parents_mac()) {
             return Err(Error::ParentsMac { network: new.network, endpoint: new.id, mac });
         }
@@ -56,7 +87,7 @@ impl Engine {
                 });
             }
             let its_own = !network.options.mode.admits_one();
-            new.mac = its_own.then(|| self.mac_of_name(&network, name));
+            new.mac = its_own.then(|| self.mac_of_name(network, name));
         }
         if let Some(told) = new.address.filter(|_| network.pool.is_none()) {
             return Err(Error::AddressFromElsewhere {
@@ -65,25 +96,25 @@ impl Engine {
                 address: told,
             });
         }
-        let ahead = self.leased_ahead(&network, &new, &mut options).await?;
-        new.mac = self.only_mac(&network, &new.id, ahead.as_ref()).await?.or(new.mac);
-        let asked = Asked { network: &network, new: &new, options: &options };
-        let (mac, origin, before) = match self.enter(&asked, ahead, None).await? {
-            Entered::New { mac, origin, before } => (mac, origin, before.map(|saved| *saved)),
-            Entered::Before(attachment) => return Ok(attachment),
-        };
-        let made = self.make(&network, &new.id, mac, (&origin, before));
-        let attachment = self.undone_unless(&network, (&new.id, mac), made).await?;
-        if let Some(told) = new.address
-            && attachment.address.map(|leased| leased.addr()) != Some(told.addr())
-        {
-            // It was lost in between.
-            self.to_its_end(undo(self.clone(), new.id.clone())).await;
-            let bridge = network.options.interface.clone();
-            return Err(Error::LeaseLost { network: new.network, endpoint: new.id, bridge });
-        }
-        self.await_join(&new.id);
-        Ok(attachment)
+        let ahead = self.leased_ahead(network, &new, &mut options).await?;
+        new.mac = self.only_mac(network, &new.id, ahead.as_ref()).await?.or(new.mac);
+        let asked = Asked { network, new: &new, options: &options };
+        self.enter(&asked, ahead, None).await
+    }
+
+    /// Tells that an endpoint could not be made, and why in the words that its runtime gets.
+    fn not_made(
+        &self,
+        network: &NetworkRecord,
+        (id, mac): (&EndpointId, Option<MacAddr>),
+        error: Error,
+    ) -> Error {
+        let error = error.of(&network.id, id);
+        self.happened_on(network, Kind::EndpointFailed, |event| {
+            (event.endpoint, event.mac) = (Some(id.clone()), mac);
+            event.reason = Some(error.to_string());
+        });
+        error
     }
 
     /// The MAC of an endpoint that must be the only one on its parent, whose MAC it is; none: each has one of its own.
@@ -125,11 +156,7 @@ impl Engine {
             }
             Err(error) => {
                 undo.now().await;
-                self.happened_on(network, Kind::EndpointFailed, |event| {
-                    (event.endpoint, event.mac) = (Some(id.clone()), Some(mac));
-                    event.reason = Some(error.to_string());
-                });
-                Err(error)
+                Err(self.not_made(network, (id, Some(mac)), error))
             }
         }
     }

@@ -1,20 +1,16 @@
 //! Why there is no lease: what was seen, turned into what to do.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dhcp::v4::Progress;
 use ipnet::Ipv4Net;
-use net::{Filter, Link, Netlink, PacketSocket, PortState, Sees};
-use std::net::Ipv4Addr;
 use wire::MacAddr;
 
 use super::ids::{EndpointId, NetworkId};
-use crate::segments::{Access, is_own_link};
-use crate::upstream::{self, Foreign};
-
-/// How long the server may take to answer the question that is asked past the firewall.
-const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+use super::obstacle::Obstacle;
+use crate::segments::Access;
 
 /// A start that ended without a lease: where, what was seen, and what stands in the way.
 #[derive(Debug)]
@@ -25,30 +21,13 @@ pub(crate) struct NoLease {
     pub(super) bridge: String,
     pub(super) mac: MacAddr,
     pub(super) access: Access,
+    /// Whether no other container may be on the parent.
+    pub(super) is_only_one: bool,
     pub(super) patience: Duration,
     /// The only address that would have done.
     pub(super) required: Option<Ipv4Addr>,
     pub(super) progress: Progress,
     pub(super) obstacle: Option<Obstacle>,
-}
-
-/// What explains the silence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Obstacle {
-    /// Spanning tree holds Landfall's port back.
-    NotForwarding(PortState),
-    /// The bridge leads nowhere: it has no port but Landfall's and containers'.
-    NoUplink,
-    /// The parent is without carrier.
-    ParentDown,
-    /// All ports that lead elsewhere are without carrier.
-    UplinkDown(String),
-    /// Of the ports that lead elsewhere none is in the VLAN.
-    NotInVlan(u16),
-    /// The same question asked past the host's firewall is answered.
-    Firewall,
-    /// One asked in the name of the bridge or the parent itself is answered.
-    Foreign(Foreign),
 }
 
 impl fmt::Display for NoLease {
@@ -127,45 +106,16 @@ impl fmt::Display for NoLease {
             );
         }
         match &self.obstacle {
-            Some(Obstacle::NotForwarding(state)) => write!(
-                f,
-                "Landfall's port on {bridge} is {state:?} and not forwarding yet, which takes up \
-                 to 30 s with spanning tree: try again, or `ip link set {bridge} type bridge \
-                 stp_state 0` or `forward_delay 200`"
-            ),
-            Some(Obstacle::NoUplink) => write!(
-                f,
-                "{bridge} has no port that leads to a LAN: `ip link set eth0 master {bridge}` \
-                 with the name of your network card"
-            ),
-            Some(Obstacle::UplinkDown(ports)) => write!(
-                f,
-                "The ports that lead to the LAN ({ports}) are down or without carrier: look at \
-                 the cable and `ip -br link show master {bridge}`"
-            ),
-            Some(Obstacle::NotInVlan(vlan)) => write!(
-                f,
-                "No port of {bridge} that leads to the LAN is in VLAN {vlan}: `bridge vlan add dev eth0 vid {vlan}` \
-                 with the name of your network card (`bridge vlan show` lists them)"
-            ),
-            Some(Obstacle::Firewall) => write!(
-                f,
-                "The host's firewall drops bridged frames: net.bridge.bridge-nf-call-iptables \
-                 is 1 and the FORWARD chain lets nothing through, while a server does answer \
-                 past it. Let them pass with `iptables -I FORWARD -i {bridge} -o {bridge} -j \
-                 ACCEPT`, or `sysctl net.bridge.bridge-nf-call-iptables=0`"
-            ),
-            Some(Obstacle::Foreign(foreign)) => {
-                write!(f, "But {}: {}", foreign.seen(bridge), foreign.advice())
-            }
-            Some(Obstacle::ParentDown) => write!(
-                f,
-                "{bridge} has no carrier: look at the cable and `ip -br link show {bridge}`"
-            ),
+            Some(obstacle) => f.write_str(&obstacle.told(bridge)),
             None if self.access == Access::Parent => write!(
                 f,
                 "Is {bridge} connected to the LAN? No server answers its own MAC either. A server on this host itself is out of \
                  reach of macvlan children: use a bridge (`-o bridge=`). A slow server needs `-o lease_timeout=25s`"
+            ),
+            None if self.access == Access::ParentAlone && self.is_only_one => write!(
+                f,
+                "Is {bridge} connected to the LAN? A server on this host itself is out of reach there: use a bridge \
+                 (`-o bridge=`). A slow server needs `-o lease_timeout=25s`"
             ),
             None if self.access == Access::ParentAlone => write!(
                 f,
@@ -184,66 +134,3 @@ impl fmt::Display for NoLease {
 }
 
 impl std::error::Error for NoLease {}
-
-/// Looks for what explains the silence on a bridge or a parent.
-///
-/// `landfall_port` is the index of Landfall's own port, or of the parent.
-pub(super) async fn find_obstacle(
-    host: &Netlink,
-    (bridge, access): (&str, Access),
-    landfall_port: u32,
-    mac: MacAddr,
-) -> Option<Obstacle> {
-    let links = host.links().await.ok()?;
-    let bridge = links.iter().find(|link| link.name == bridge)?;
-    if bridge.index == landfall_port {
-        // A parent, whose children no firewall of the host's sees.
-        return match access {
-            _ if !bridge.carrier => Some(Obstacle::ParentDown),
-            Access::ParentAlone => None,
-            Access::Parent | Access::Bridge(_) => foreign(host, bridge, &[bridge.index], mac).await,
-        };
-    }
-    let port = links.iter().find(|link| link.index == landfall_port)?;
-    if let Some(state) = port.port_state.filter(|state| *state != PortState::Forwarding) {
-        return Some(Obstacle::NotForwarding(state));
-    }
-    let elsewhere: Vec<&Link> = links
-        .iter()
-        .filter(|link| link.master == Some(bridge.index) && !is_own_link(&link.name))
-        .collect();
-    if elsewhere.is_empty() {
-        return Some(Obstacle::NoUplink);
-    }
-    if elsewhere.iter().all(|link| !link.carrier) {
-        let names: Vec<&str> = elsewhere.iter().map(|link| link.name.as_str()).collect();
-        return Some(Obstacle::UplinkDown(names.join(", ")));
-    }
-    if let Access::Bridge(Some(vlan)) = access {
-        // What the host itself sends on the bridge is in another VLAN.
-        let members = host.port_vlans().await.ok()?;
-        let leads = elsewhere.iter().any(|link| members.contains(&(link.index, vlan)));
-        return (!leads).then_some(Obstacle::NotInVlan(vlan));
-    }
-    if net::sysctl::bridge_nf_call_iptables().unwrap_or(false)
-        && answers_past_firewall(bridge.index, mac).await
-    {
-        return Some(Obstacle::Firewall);
-    }
-    let uplinks = elsewhere.iter().filter(|link| link.carrier).map(|link| link.index);
-    foreign(host, bridge, &uplinks.collect::<Vec<_>>(), mac).await
-}
-
-async fn foreign(host: &Netlink, link: &Link, ports: &[u32], mac: MacAddr) -> Option<Obstacle> {
-    upstream::judge(host, link, ports, mac).await.map(Obstacle::Foreign)
-}
-
-/// Asks for an address on the bridge device itself: what the host sends there is not forwarded,
-/// so a firewall for forwarded frames does not see it. An answer means that the LAN is fine.
-async fn answers_past_firewall(bridge: u32, mac: MacAddr) -> bool {
-    let Ok(socket) = PacketSocket::open(bridge, &Filter::dhcp4_replies(), Sees::Incoming) else {
-        return false;
-    };
-    let asked = upstream::offers(&socket, (mac, None), 1, PROBE_PATIENCE).await;
-    asked.is_ok_and(|offers| !offers.is_empty())
-}

@@ -69,7 +69,7 @@ impl Engine {
     /// A container that had a lease before the machine booted has not got it again: it is waited for
     /// once more.
     async fn wait_again(&self, id: &EndpointId) {
-        let (client, until) = {
+        let (client, answered, until) = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id) else { return };
             let answered = endpoint.segment.as_ref().is_some_and(|s| s.is_answered(endpoint.mac));
@@ -79,10 +79,13 @@ impl Engine {
             }
             let until = endpoint.remembered_until();
             endpoint.phase = Phase::Held(until);
-            (endpoint.segment.take().map(|segment| (segment, endpoint.mac)), until)
+            (endpoint.segment.take().map(|segment| (segment, endpoint.mac)), answered, until)
         };
-        if let Some((segment, mac)) = client {
-            drop(segment.release(id, mac).await);
+        match client {
+            Some((segment, mac)) if answered => drop(segment.release(id, mac).await),
+            // Nobody has said that the lease is not right any more.
+            Some((segment, mac)) => segment.forget(id, mac),
+            None => {}
         }
         self.keep_later(id);
         self.hold_for(id, until.saturating_since(now()));

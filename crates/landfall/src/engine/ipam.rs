@@ -23,6 +23,7 @@ use super::events::Kind;
 use super::ids::{EndpointId, NetworkId};
 use super::lease::Grants;
 use super::mode::{IPVLAN, MACVLAN};
+use super::obstacle::find_obstacle;
 use super::options::{Options, name};
 use super::pool::{PoolId, Reach, Wish};
 use super::pool_error::PoolError;
@@ -81,7 +82,8 @@ impl Engine {
         access: Access,
         patience: Duration,
     ) -> Result<Lease, Error> {
-        let (segment, _) = self.0.segments.get(interface, access).await?;
+        let segment = self.0.segments.get(interface, access).await;
+        let (segment, _) = segment.map_err(PoolError::NoPort)?;
         let mac = random_mac()?;
         let config = Config { classes: self.0.classes.clone(), ..Config::new(mac) };
         match segment.ask_for_an_offer(&asker(mac), config, patience).await {
@@ -89,6 +91,10 @@ impl Engine {
             Err(AcquireError::TimedOut(progress)) => Err(PoolError::NoServer {
                 interface: interface.to_owned(),
                 is_bridge: matches!(access, Access::Bridge(_)),
+                obstacle: {
+                    let at = (interface, access);
+                    find_obstacle(&self.0.host, at, segment.port(), mac, patience).await
+                },
                 within: patience.as_secs_f64(),
                 discovers: progress.discovers,
                 mac,
@@ -242,6 +248,11 @@ impl Engine {
             endpoint.remembered6 = None;
         }
         self.keep(id).await?;
+        if network.apart && !self.lock().bridges.knows(&options.interface) {
+            // Nobody else has told of it: what becomes of it is followed from here on.
+            let links = self.0.host.links().await?;
+            self.lock().look_at_bridges(&links).into_iter().for_each(|news| self.tell(news));
+        }
         self.happened(
             id,
             match origin {

@@ -12,9 +12,10 @@ use wire::MacAddr;
 
 use super::asked::only_others_offered;
 use super::create::busy;
-use super::diagnose::{NoLease, find_obstacle};
+use super::diagnose::NoLease;
 use super::enter::Origin;
 use super::ids::EndpointId;
+use super::obstacle::find_obstacle;
 use super::options::NoServer;
 use super::reboot::Remembered;
 use super::{Engine, Error};
@@ -175,12 +176,14 @@ impl Engine {
             bridge: segment.interface().to_owned(),
             mac,
             access: network.options.access(),
+            is_only_one: network.options.mode.admits_one(),
             patience: network.options.lease_timeout,
             required,
             obstacle: match progress.offers {
                 0 => {
                     let at = (segment.interface(), network.options.access());
-                    find_obstacle(&self.0.host, at, segment.port(), mac).await
+                    let silent = network.options.lease_timeout;
+                    find_obstacle(&self.0.host, at, segment.port(), mac, silent).await
                 }
                 _ => None,
             },

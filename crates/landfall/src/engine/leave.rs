@@ -73,7 +73,7 @@ impl Engine {
             (inside, mode)
         };
         let removed = match inside {
-            Inside::Child(_) | Inside::Ipvlan(_) => self.delete_child(sandbox, &inside).await,
+            Inside::Child(_) => self.delete_child(sandbox, &inside).await,
             Inside::PeerOf(_) => self.delete_own_link(mode, id).await,
         };
         if let Err(error) = removed {
@@ -192,6 +192,12 @@ impl Engine {
 
     /// Removes an endpoint, however far it has come.
     pub(super) async fn remove(&self, id: &EndpointId) -> Result<(), Error> {
+        let was_made = {
+            let state = self.lock();
+            let endpoint = state.endpoints.get(id);
+            endpoint
+                .is_some_and(|e| !e.spare && !matches!(e.phase, Phase::Creating | Phase::Leased))
+        };
         self.release(id).await;
         self.delete_link(id).await?;
         point("delete: link removed");
@@ -200,11 +206,13 @@ impl Engine {
         tracing::info!(
             network = %endpoint.network.id, endpoint = %id, mac = %endpoint.mac, "endpoint removed"
         );
-        self.happened_on(&endpoint.network, Kind::EndpointRemoved, |event| {
-            (event.endpoint, event.mac) = (Some(id.clone()), Some(endpoint.mac));
-            (event.name, event.host_name) = (endpoint.name.clone(), endpoint.host_name.clone());
-            event.container = endpoint.container.clone();
-        });
+        if was_made {
+            self.happened_on(&endpoint.network, Kind::EndpointRemoved, |event| {
+                (event.endpoint, event.mac) = (Some(id.clone()), Some(endpoint.mac));
+                (event.name, event.host_name) = (endpoint.name.clone(), endpoint.host_name.clone());
+                event.container = endpoint.container.clone();
+            });
+        }
         let forget = Change::DeleteEndpoint(id.clone());
         if let Some(mut released) = endpoint.released
             && matches!(released.try_recv(), Err(TryRecvError::Empty))

@@ -75,6 +75,7 @@ mod leave;
 pub(crate) mod mode;
 mod mtu;
 mod network;
+mod obstacle;
 pub(crate) mod options;
 pub(crate) mod pool;
 pub(crate) mod pool_error;
@@ -431,9 +432,9 @@ impl Endpoint {
 
     /// By what its interface is known in a sandbox.
     fn inside(&self, id: &EndpointId) -> Inside {
-        match self.network.options.mode {
-            Mode::Bridge => Inside::PeerOf(self.host_link),
-            mode => Inside::child(mode, id, self.mac),
+        match self.is_child() {
+            false => Inside::PeerOf(self.host_link),
+            true => Inside::child(id),
         }
     }
 

@@ -83,6 +83,10 @@ impl Engine {
             let made = engine.make_network(&record, &hung_up).await;
             if made.is_err() || hung_up.is_cancelled() {
                 engine.forget_network(&record.id).await?;
+                if made.is_ok() {
+                    // That it was made is told already.
+                    engine.happened_on(&record, Kind::NetworkRemoved, |_| {});
+                }
             }
             made
         })
@@ -140,7 +144,10 @@ impl Engine {
         let (engine, id) = (self.clone(), id.clone());
         self.to_its_end(async move {
             let _turn = engine.turn(&id).await;
-            engine.forget_network(&id).await
+            if let Some(network) = engine.forget_network(&id).await? {
+                engine.happened_on(&network, Kind::NetworkRemoved, |_| {});
+            }
+            Ok(())
         })
         .await
     }
@@ -178,7 +185,8 @@ impl Engine {
         }
     }
 
-    async fn forget_network(&self, id: &NetworkId) -> Result<(), Error> {
+    /// The network, if it was known.
+    async fn forget_network(&self, id: &NetworkId) -> Result<Option<Arc<NetworkRecord>>, Error> {
         let (network, unreadable) = {
             let mut state = self.lock();
             drop(state.stocks.remove(id));
@@ -189,7 +197,7 @@ impl Engine {
                 self.0.store.commit(Change::DeleteNetwork(id.clone())).await?;
                 tracing::info!(network = %id, "network forgotten, whose record was unreadable");
             }
-            return Ok(());
+            return Ok(None);
         };
         point("forget: network known");
         self.end_all(id).await;
@@ -198,7 +206,6 @@ impl Engine {
         let options = &network.options;
         self.close_if_unused(&options.interface, options.access()).await;
         tracing::info!(network = %id, interface = network.options.interface, "network forgotten");
-        self.happened_on(&network, Kind::NetworkRemoved, |_| {});
-        Ok(())
+        Ok(Some(network))
     }
 }

@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use wire::MacAddr;
 
+use super::obstacle::Obstacle;
 use super::options::{NoServer, Options};
 use super::pool::{InvalidPool, PoolId};
+use crate::segments::PortError;
 
 /// Which addresses were asked for, what there is, and what to write instead.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +33,11 @@ pub(crate) enum PoolError {
     },
     /// Nobody says what is there.
     #[error(
-        "no DHCP server answered on {interface} within {within}s, so that its subnet is not known: {discovers} DISCOVERs sent from {mac}. Is {interface} connected to the LAN{}? A slow server needs `--ipam-opt lease_timeout=25s`; `landfall doctor` looks for what is wrong with this host",
-        if *is_bridge { format!(" (`ip link show master {interface}`)") } else { String::new() }
+        "no DHCP server answered on {interface} within {within}s, so that its subnet is not known: {discovers} DISCOVERs sent from {mac}. {}",
+        match obstacle {
+            Some(obstacle) => obstacle.told(interface),
+            None => format!("Is {interface} connected to the LAN{}? A slow server needs `--ipam-opt lease_timeout=25s`; `landfall doctor` looks for what is wrong with this host", if *is_bridge { format!(" (`ip link show master {interface}`)") } else { String::new() }),
+        }
     )]
     NoServer {
         /// The bridge or parent.
@@ -45,7 +50,14 @@ pub(crate) enum PoolError {
         discovers: u32,
         /// By whom.
         mac: MacAddr,
+        /// What stands in the way.
+        obstacle: Option<Obstacle>,
     },
+    /// There is no such bridge or parent.
+    #[error(
+        "{0}. What is written as `-o` is to be written as `--ipam-opt` as well, in the same words; for networks of Docker's own drivers `--ipam-opt parent=` alone, with `--ipam-opt ipvlan_mode=l2` for ipvlan"
+    )]
+    NoPort(#[source] PortError),
     /// The bridge or parent went away.
     #[error("{0} went away while its DHCP server was asked: try again")]
     Abandoned(String),

@@ -44,11 +44,11 @@ impl Engine {
         let used = |name: &str| networks.values().any(|other| other.options.interface == name);
         self.0.segments.remove_strays(&links, used).await;
         self.lock().look_at_bridges(&links);
-        let links: HashMap<&str, &Link> = links.iter().map(|l| (l.name.as_str(), l)).collect();
+        let all: HashMap<&str, &Link> = links.iter().map(|l| (l.name.as_str(), l)).collect();
         for record in loaded.endpoints {
             let network = networks.get(&record.network);
             let mode = network.map(|network| network.options.mode).unwrap_or_default();
-            let link = self.find_link(&record, mode, &links).await;
+            let link = self.find_link(&record, mode, &all).await;
             let link = link.as_ref();
             match network {
                 // It may have been deleted long ago; one with a link was not.
@@ -75,6 +75,8 @@ impl Engine {
                 }
             }
         }
+        // Those of other drivers' endpoints are known by these alone.
+        self.lock().look_at_bridges(&links);
         networks.values().for_each(|network| self.stock_up(network));
         Ok(())
     }

@@ -9,11 +9,9 @@ use std::path::Path;
 use dhcp::v4::Lease;
 use ipnet::{IpNet, Ipv4Net};
 use net::{Lifetime, Link, Netlink, Netns, Route};
-use wire::MacAddr;
 
 use super::guest::INIT;
 use super::ids::EndpointId;
-use super::mode::Mode;
 use super::{container_link, with_prefix};
 use crate::store::NetworkRecord;
 
@@ -34,19 +32,14 @@ pub(super) struct Sandbox {
 pub(super) enum Inside {
     /// It is the other end of the veth of which the host has the end with this index.
     PeerOf(u32),
-    /// It is the macvlan child with this MAC, of a parent elsewhere.
-    Child(MacAddr),
-    /// It is the ipvlan child with this alias: all have one MAC.
-    Ipvlan(String),
+    /// It is the child with this alias, of a parent elsewhere. Its MAC may be others' as well, and become another.
+    Child(String),
 }
 
 impl Inside {
     /// A child of a parent.
-    pub(super) fn child(mode: Mode, id: &EndpointId, mac: MacAddr) -> Inside {
-        match mode {
-            Mode::Ipvlan => Inside::Ipvlan(container_link(id)),
-            Mode::Bridge | Mode::Macvlan(_) => Inside::Child(mac),
-        }
+    pub(super) fn child(id: &EndpointId) -> Inside {
+        Inside::Child(container_link(id))
     }
 
     pub(super) fn is(&self, link: &Link) -> bool {
@@ -54,9 +47,9 @@ impl Inside {
         link.peer_netnsid.is_some()
             && match self {
                 Inside::PeerOf(end) => kind == Some("veth") && link.peer_index == Some(*end),
-                Inside::Child(mac) => kind == Some("macvlan") && link.mac == Some(*mac),
-                Inside::Ipvlan(alias) => {
-                    kind == Some("ipvlan") && link.alias.as_deref() == Some(alias)
+                Inside::Child(alias) => {
+                    matches!(kind, Some("macvlan" | "ipvlan"))
+                        && link.alias.as_deref() == Some(alias)
                 }
             }
     }

@@ -158,6 +158,7 @@ impl Engine {
             let endpoint = state.endpoints.get_mut(id).filter(|e| e.phase == Phase::Creating);
             let Some(endpoint) = endpoint else { return Err(busy(network, id)) };
             endpoint.phase = Phase::Held(Instant::NEVER);
+            (endpoint.remembered, endpoint.remembered6, endpoint.claimed) = (None, None, false);
         }
         self.keep(id).await?;
         point("warm: lease recorded");
@@ -202,13 +203,15 @@ impl State {
             pending.abort();
         }
         let clock_is_set = net::wall_clock_is_set();
-        let before = endpoint.remembered6.take();
-        let before = before.and_then(|stored| ipv6::of_earlier_boot(&stored, clock_is_set));
-        let origin = match endpoint.remembered.take() {
-            Some(stored) => Origin::Remembered(Remembered::of(&stored, clock_is_set)),
+        let before = endpoint.remembered6.as_deref();
+        let before = before.and_then(|stored| ipv6::of_earlier_boot(stored, clock_is_set));
+        let origin = match &endpoint.remembered {
+            Some(stored) => Origin::Remembered(Remembered::of(stored, clock_is_set)),
             None => Origin::Fresh,
         };
         (endpoint.phase, endpoint.spare) = (Phase::Creating, true);
+        // Where it does not come to its lease now it waits for the next try.
+        endpoint.claimed = endpoint.is_remembered();
         let mac = endpoint.mac;
         self.endpoints.insert(id.clone(), Box::new(endpoint));
         Some((id, mac, origin, before))

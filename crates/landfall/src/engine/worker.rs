@@ -320,13 +320,6 @@ impl Engine {
     /// What is not a renewal that went as expected: that is in `renewals`.
     pub(super) async fn lease_event(&self, id: &EndpointId, event: Event) {
         let Some((segment, mac)) = self.segment_of(id) else { return };
-        if matches!(event, Event::Lost { .. })
-            && self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.is_held())
-        {
-            // Nobody needs another one.
-            self.0.unfinished.spawn(self.clone().give_up(id.clone()));
-            return;
-        }
         if event == Event::Ipv6Only {
             tracing::info!(endpoint = %id, %mac, "the DHCP server would have it do without IPv4 (option 108)");
             return self.see_to_an_address(id);
@@ -362,6 +355,13 @@ impl Engine {
                 }
             }
             _ => {}
+        }
+        if matches!(event, Event::Lost { .. })
+            && self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.is_held())
+        {
+            // Nobody needs another one.
+            self.0.unfinished.spawn(self.clone().give_up(id.clone()));
+            return;
         }
         let applied = async {
             let Some(Joined { network, path, inside, live, .. }) = self.joined(id) else {

@@ -2,7 +2,7 @@
 //! an address in one network what it will be in another.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -25,17 +25,22 @@ impl Secret {
 
     /// The secret. Where it cannot be kept, addresses are others after the next start.
     pub(crate) fn get(&self) -> [u8; 16] {
-        *self.known.get_or_init(|| {
-            let kept = fs::read(&self.path).ok().and_then(|bytes| bytes.try_into().ok());
-            kept.unwrap_or_else(|| self.make())
+        *self.known.get_or_init(|| match fs::read(&self.path).map(TryInto::try_into) {
+            Ok(Ok(kept)) => kept,
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                // It is there, and the next start may be able to read it.
+                tracing::error!(
+                    path = %self.path.display(), %error,
+                    "the secret of stable IPv6 addresses and MACs cannot be read: new ones are others until the next start"
+                );
+                random()
+            }
+            Ok(Err(_)) | Err(_) => self.make(),
         })
     }
 
     fn make(&self) -> [u8; 16] {
-        let mut secret = [0; 16];
-        if let Err(error) = getrandom::fill(&mut secret) {
-            tracing::error!(%error, "stable IPv6 addresses and MACs are made from a secret that is none");
-        }
+        let secret = random();
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let kept = options.open(&self.path).and_then(|mut file| {
@@ -52,6 +57,14 @@ impl Secret {
     }
 }
 
+fn random() -> [u8; 16] {
+    let mut secret = [0; 16];
+    if let Err(error) = getrandom::fill(&mut secret) {
+        tracing::error!(%error, "stable IPv6 addresses and MACs are made from a secret that is none");
+    }
+    secret
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +78,16 @@ mod tests {
         let second = Secret::in_folder(dir.path()).get();
         assert_ne!(second, first);
         assert_eq!(Secret::in_folder(dir.path()).get(), second);
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        // As good as a disk that fails: root may read any file.
+        fs::create_dir(dir.path().join(FILE)).unwrap();
+        let secret = Secret::in_folder(dir.path());
+        assert_eq!(secret.get(), secret.get());
+        fs::remove_dir(dir.path().join(FILE)).unwrap();
+        assert_ne!(Secret::in_folder(dir.path()).get(), secret.get());
     }
 }

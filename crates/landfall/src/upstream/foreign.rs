@@ -15,7 +15,7 @@ use wire::frame::{Frame, Payload};
 
 use super::offers::{Offer, offers};
 
-/// How long the server may take to answer the host's own MAC.
+/// How long the server may take to answer the host's own MAC, where the host's router tells that the LAN is there.
 const OFFER_PATIENCE: Duration = Duration::from_secs(1);
 /// How long neighbours may take to answer ARP; it is asked a second time after half of it.
 const ARP_PATIENCE: Duration = Duration::from_millis(500);
@@ -73,12 +73,14 @@ impl Foreign {
 }
 
 /// Asks in the name of `link`, a bridge or a parent, what has no answer in the name of `mac`; none: none answers the host's own either.
-/// `ports`: the links by which the LAN is reached, those of the bridge or the parent.
+/// `ports`: the links by which the LAN is reached, those of the bridge or the parent. `patience`: how long a server may take that is
+/// all there is to ask; some look for three seconds whether an address is free.
 pub(crate) async fn judge(
     host: &Netlink,
     link: &Link,
     ports: &[u32],
     mac: MacAddr,
+    patience: Duration,
 ) -> Option<Foreign> {
     let own = link.mac?;
     let filter = Filter::dhcp4_replies_and_arp();
@@ -96,7 +98,6 @@ pub(crate) async fn judge(
             answered(&here, &heard_at, mac, neighbours),
         )
     };
-    // The host's own router first: a DHCP server may look for three seconds whether an address is free.
     let routers = routers(host, link).await;
     let told = answered(&routers).await;
     tracing::debug!(interface = link.name, ?routers, %own, own_by = ?told.0, %mac, by = ?told.1, "ARP probes answered");
@@ -104,7 +105,8 @@ pub(crate) async fn judge(
         (Some(neighbour), None) => return Some(Foreign::Dropped { own, neighbour }),
         (_, of_other) => of_other.is_some(),
     };
-    let Offer { server, router, .. } = first_offer(&here, own).await?;
+    let patience = if routers.is_empty() { patience } else { OFFER_PATIENCE.min(patience) };
+    let Offer { server, router, .. } = first_offer(&here, own, patience).await?;
     if passes {
         return Some(Foreign::Unserved { own, server });
     }
@@ -125,9 +127,9 @@ async fn routers(host: &Netlink, link: &Link) -> BTreeSet<Ipv4Addr> {
 }
 
 /// As another client than the host itself, whose lease that MAC may have.
-async fn first_offer(socket: &PacketSocket, own: MacAddr) -> Option<Offer> {
+async fn first_offer(socket: &PacketSocket, own: MacAddr, patience: Duration) -> Option<Offer> {
     let client_id = [&[OPAQUE], &b"landfall"[..], &own.0].concat();
-    let offers = offers(socket, (own, Some(&client_id)), 1, OFFER_PATIENCE).await;
+    let offers = offers(socket, (own, Some(&client_id)), 1, patience).await;
     offers.ok()?.into_iter().next()
 }
 

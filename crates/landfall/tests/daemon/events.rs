@@ -7,12 +7,12 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use lab::landfall_binary;
+use lab::{Lan, landfall_binary};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::server::{Grant, Server};
+use crate::server::{Grant, Server, nak};
 use crate::site::{SOON, Site, id};
 
 const MAC: &str = "02:00:00:00:00:42";
@@ -83,6 +83,48 @@ fn the_life_of_a_container() {
         }
     };
     assert_eq!((&failed["endpoint"], &failed["reason"]), (&json!(id("none")), &json!(refusal)));
+}
+
+#[test]
+fn what_fails_is_told_in_dockers_words_and_what_never_was_is_not() {
+    let site = Site::new();
+    let server = Server::start(site.lan.router_ns(), "eth0", |_| Vec::new());
+    let mut events = Events::follow(&site);
+    let never =
+        site.network_argument("never", &[("validate_dhcp", "true"), ("lease_timeout", "300ms")]);
+    site.call("CreateNetwork", &never).unwrap_err();
+    site.network("lan", &[("release_delay", "1h")]);
+    let made = events.next();
+    assert_eq!((&made["event"], &made["network"]), (&json!("network_made"), &json!(id("lan"))));
+    // Before anything of it is known.
+    let refusal = site.try_create_asking("lan", "bad", MAC, &[("hostnmae", "web")]).unwrap_err();
+    let failed = events.next();
+    assert_eq!(failed["event"], "endpoint_failed");
+    assert_eq!((&failed["endpoint"], &failed["mac"]), (&json!(id("bad")), &json!(MAC)));
+    assert_eq!(failed["reason"], json!(refusal));
+    // When the host stands in the way.
+    site.host().ip_batch("link set br0 down\n").unwrap();
+    let refusal = site.try_create("lan", "bad", MAC).unwrap_err();
+    let failed = events.next();
+    assert_eq!((&failed["event"], &failed["reason"]), (&json!("endpoint_failed"), &json!(refusal)));
+    site.host().ip_batch("link set br0 up\n").unwrap();
+
+    // What becomes of a lease that is held.
+    server.grant(Grant::new([10, 77, 1, 5]).times(2, 60, 120));
+    site.run("lan", "web", MAC).stop(&site);
+    while events.next()["event"] != "lease_held" {}
+    let refused = site.leases("refused");
+    server.behave(|request| vec![nak(request, Lan::ROUTER, "gone")]);
+    let told = loop {
+        let event = events.next();
+        if event["event"] != "lease_renewed" {
+            break event;
+        }
+    };
+    assert_eq!((&told["event"], &told["mac"]), (&json!("lease_refused"), &json!(MAC)), "{told}");
+    assert_eq!(told["reason"], "gone");
+    assert_eq!(events.next()["event"], "endpoint_removed");
+    assert_eq!(site.leases("refused"), refused + 1);
 }
 
 #[test]

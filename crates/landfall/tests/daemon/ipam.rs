@@ -114,12 +114,22 @@ fn a_pool_that_fits_no_segment() {
     ] {
         assert!(error.contains(words), "no {words:?} in: {error}");
     }
+    // The same causes are looked for as where a container has no answer.
+    for ns in [site.lan.router_ns(), site.lan.laptop_ns()] {
+        ns.ip_batch("link set eth0 down\n").unwrap();
+    }
+    let error = pool(&site, &silent, "").unwrap_err();
+    assert!(error.contains("are down or without carrier"), "{error}");
+    for ns in [site.lan.router_ns(), site.lan.laptop_ns()] {
+        ns.ip_batch("link set eth0 up\n").unwrap();
+    }
     let _server = server(&site);
     for (options, subnet, words) in [
         (&[("bridge", "br0")][..], "10.78.0.0/16", "Write `--subnet 10.77.0.0/16`"),
         (&[("bridge", "br0")], "10.77.0.0/24", "fits no segment"),
         (&[("bridge", "br0")], "10.76.0.0/15", "gives out addresses of 10.77.0.0/16"),
-        (&[("bridge", "br9")], "", "br9"),
+        (&[("bridge", "br9")], "", "there is no interface br9"),
+        (&[("bridge", "br9")], "", "is to be written as `--ipam-opt` as well"),
         (&[], "", "the --ipam-opt must name the LAN as the -o of the network do"),
         (&[("mode", "macvlan")], "", "--ipam-opt bridge=br0 -o bridge=br0"),
         (&[("brigde", "br0")], "", "did you mean \"bridge\"?"),
@@ -452,6 +462,33 @@ fn another_drivers_container_keeps_its_lease() {
     assert_eq!(server.count(MessageType::Release), 0);
     site.delete_network("lan");
     pool.release(&site);
+    apart.give_back(&site, &theirs);
+    server.wait_count(MessageType::Release, 1);
+}
+
+/// Of a network of Docker's own driver no more is known than its containers' addresses: these are followed all the same.
+#[test]
+fn another_drivers_bridge_is_made_again() {
+    let mut site = Site::new();
+    let server = Server::start(site.lan.router_ns(), "eth0", by_mac);
+    let apart = Pool::request(&site, &[("parent", "br0")]);
+    let theirs = apart.address(&site, Some("theirs")).unwrap();
+    let address: Ipv4Addr = theirs.split('/').next().unwrap().parse().unwrap();
+    for by_the_next_daemon in [false, true] {
+        if by_the_next_daemon {
+            site.landfall.kill9().unwrap();
+            site.landfall.restart().unwrap();
+        }
+        let mark = server.mark();
+        let again = "link delete br0\nlink add br0 type bridge\nlink set router master br0\n\
+                     link set laptop master br0\nlink set br0 up\n";
+        site.host().ip_batch(again).unwrap();
+        server.wait_after(mark, "is it still right", SOON, |request| {
+            let asked = request.message.options.requested_address();
+            request.kind == MessageType::Request && asked == Some(address)
+        });
+    }
+    assert_eq!(server.count(MessageType::Discover), 2, "the pool's, and its own");
     apart.give_back(&site, &theirs);
     server.wait_count(MessageType::Release, 1);
 }

@@ -481,7 +481,7 @@ fn an_upstream_that_drops_foreign_macs_is_named() {
     }
 }
 
-/// Its server looks whether an address is free for longer than a silent LAN is looked at; the host's router answers at once.
+/// The server says nothing within that time, as it looks whether an address is free; the host's router answers at once.
 #[test]
 fn foreign_macs_are_told_by_the_hosts_own_router() {
     let site = site();

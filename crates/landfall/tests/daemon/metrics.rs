@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use lab::{Dnsmasq, Lan, LanOptions, Mode6, ServerOptions, landfall_binary};
 use serde_json::Value;
@@ -203,6 +203,39 @@ fn metrics_over_tcp_where_they_are_asked_for() {
     let listening = listening.lines().filter_map(|line| line.split_whitespace().nth(1));
     let of_port: Vec<&str> = listening.filter(|local| local.ends_with(":238C")).collect();
     assert!(of_port.iter().all(|local| *local == "0100007F:238C"), "{of_port:?}");
+}
+
+#[test]
+fn an_address_that_another_has_does_not_stop_the_driver() {
+    let lan = Lan::new(LanOptions::default()).unwrap();
+    let node_exporter =
+        lan.host_ns().enter(|| TcpListener::bind("127.0.0.1:9100").unwrap()).unwrap();
+    let site = Site::with(lan, &landfall_binary().unwrap(), &["LANDFALL_METRICS_LISTEN=9100"]);
+    let _server = Server::granting(&site.lan, Grant::new([10, 77, 1, 5]));
+    site.network("lan", &[]);
+    let container = site.run("lan", "web", "");
+    assert!(container.ping(Lan::ROUTER));
+    site.landfall.log().wait_for("no metrics there yet", SOON).unwrap();
+    drop(node_exporter);
+    site.landfall.log().wait_for("metrics are served", SOON).unwrap();
+    let connect = || site.host().enter(|| TcpStream::connect("127.0.0.1:9100").unwrap()).unwrap();
+    assert!(exchange(connect(), "/metrics").1.contains("landfall_endpoints"));
+
+    // Nor do those who connect and say nothing take the descriptors that leases need.
+    let mut silent: Vec<TcpStream> = (0..100).map(|_| connect()).collect();
+    let last = silent.pop().unwrap();
+    eventually("16 are let in", SOON, || same(waiting(&site), &84));
+    drop(silent);
+    assert!(exchange(last, "/metrics").1.contains("landfall_endpoints"), "its turn comes");
+}
+
+/// How many connections to port 9100 (238C) wait in the kernel to be let in.
+fn waiting(site: &Site) -> u64 {
+    let all = site.host().ok(&["cat", "/proc/net/tcp"]).unwrap();
+    let mut all = all.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let listening = all.find(|line| line[1].ends_with(":238C") && line[3] == "0A").unwrap();
+    let (_, queue) = listening[4].split_once(':').unwrap();
+    u64::from_str_radix(queue, 16).unwrap()
 }
 
 #[test]

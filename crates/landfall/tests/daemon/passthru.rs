@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 
 use lab::{
-    DhcpServer6, Dnsmasq, Kea6, Lan, LanOptions, Message6, Mode6, Place, Radvd, RouterOptions,
-    ServerOptions, ServerOptions6,
+    DhcpServer6, Dnsmasq, Kea6, Lan, LanOptions, Message6, Mode6, Namespace, Place, Radvd,
+    RouterOptions, ServerOptions, ServerOptions6,
 };
 
 use wire::dhcp4::{MessageType, code};
@@ -100,7 +100,7 @@ fn addresses_that_say_nothing_of_the_mac() {
 #[test]
 fn the_cards_mac_is_another_now() {
     const NEW: &str = "02:00:00:00:00:99";
-    let site = site();
+    let mut site = site();
     let server = Server::start(site.lan.router_ns(), "eth0", |request| {
         Grant::new([10, 77, 1, 85]).times(2, 60, 120).answer(request)
     });
@@ -108,11 +108,11 @@ fn the_cards_mac_is_another_now() {
     network(&site, &[("macvlan_mode", "passthru"), ("ipv6", "slaac")]);
     let container = site.run("lan", "web", "");
     settled(&site, "web");
-    let laptop = site.lan.laptop_ns();
+    let laptop = Namespace::open("laptop", site.lan.laptop_ns().path()).unwrap();
     let all = [container.ip().to_string(), MADE.to_string()];
     let known = || {
         let of =
-            |address: &String| ip_json(laptop, &["neigh", "show", address])[0]["lladdr"].clone();
+            |address: &String| ip_json(&laptop, &["neigh", "show", address])[0]["lladdr"].clone();
         all.each_ref().map(of)
     };
     assert!(laptop.ping(container.ip()).unwrap() && laptop.ping6(MADE).unwrap());
@@ -129,7 +129,19 @@ fn the_cards_mac_is_another_now() {
     let renewal =
         |request: &Request| request.message.chaddr.to_string() == NEW && request.to == Lan::ROUTER;
     server.wait_after(server.mark(), "a renewal", SOON, renewal);
-    assert_eq!(server.count(MessageType::Discover), 1);
+    // The next daemon finds it, and what changes reaches it.
+    site.landfall.kill9().unwrap();
+    site.landfall.restart().unwrap();
+    server.wait_after(server.mark(), "a renewal by the next daemon", SOON, renewal);
+    server.behave(|request| {
+        let routers = vec![Lan::LAPTOP];
+        Grant { routers, ..Grant::new([10, 77, 1, 85]).times(2, 60, 120) }.answer(request)
+    });
+    eventually("the new router", SOON, || {
+        same(container.routes(), &vec!["default via 10.77.0.9 dev eth0".to_owned()])
+    });
+    let said = (server.count(MessageType::Discover), server.count(MessageType::Release));
+    assert_eq!(said, (1, 0));
     assert!(laptop.ping(container.ip()).unwrap() && laptop.ping6(MADE).unwrap());
     assert!(container.ping(Lan::ROUTER) && container.ns.ping6(Lan::ROUTER6).unwrap());
     container.stop(&site);

@@ -252,7 +252,8 @@ fn without_a_clock_no_lease_is_trusted_and_a_start_fails_without_a_server() {
     let refusal = site.try_create("lan", "two", MAC).unwrap_err();
     assert!(refusal.contains("no DHCP server answered on br0 within 4s"), "{refusal}");
     assert_eq!(site.endpoint_links(), [] as [&str; 0]);
-    // The identity waits for the next try.
+    // The identity waits for the next try, and its address with the server.
+    assert_eq!(server.count(MessageType::Release), 0);
     server.grant(grant());
     let mark = server.mark();
     assert_eq!(site.create("lan", "three", MAC).address, "10.77.1.66/16");

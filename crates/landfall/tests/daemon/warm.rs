@@ -115,6 +115,40 @@ fn a_lease_in_stock_that_the_server_takes_back_goes() {
     assert!(own, "nobody else asks for a while: {:?}", &said[mark..]);
 }
 
+/// The host is there before its LAN: what it had in stock is asked for again when that has come.
+fn a_boot_too_early(
+    says: &str,
+    away: impl FnOnce(&Site, &Server),
+    back: impl FnOnce(&Site, &Server),
+) {
+    let mut site = Site::new();
+    let server = Server::start(site.lan.router_ns(), "eth0", by_mac);
+    site.network("lan", &[("warm", "2"), ("lease_timeout", "1s")]);
+    let stock = stocked(&site, 2);
+    away(&site, &server);
+    site.boot(true);
+    site.landfall.log().wait_for(says, SOON).unwrap();
+    back(&site, &server);
+    assert_eq!(stocked(&site, 2), stock);
+    site.delete_network("lan");
+    server.wait_count(MessageType::Release, 2);
+}
+
+#[test]
+fn a_boot_before_the_bridge() {
+    let set = |site: &Site, how| site.host().ip_batch(&format!("link set br0 {how}\n")).unwrap();
+    a_boot_too_early("no lease in advance", |site, _| set(site, "down"), |site, _| set(site, "up"));
+}
+
+#[test]
+fn a_boot_before_the_server() {
+    a_boot_too_early(
+        "no server gives a lease in advance",
+        |_, server| server.behave(|_| Vec::new()),
+        |_, server| server.behave(by_mac),
+    );
+}
+
 #[test]
 fn with_ipv6() {
     let lan = Lan::new(lab::LanOptions { ipv6: true, ..Default::default() }).unwrap();
