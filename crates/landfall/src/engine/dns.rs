@@ -20,10 +20,13 @@ use super::{Endpoint, Engine};
 use crate::store::Phase;
 
 const PATH: &str = "/etc/resolv.conf";
-/// How long the engine may take from a container's interface to its resolver, which it sets up later.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// No event tells of that.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long the engine may take from a container's interface to its resolver, which it sets up when all its interfaces are there:
+/// for each network it waits half a minute.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// And how long until a file that is there is its own.
+const STRANGER: Duration = Duration::from_secs(10);
+/// No event tells of that: looked for at first after this time, and ever more seldom up to that.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
 
 impl Engine {
     /// Has the container of an endpoint know the LAN's DNS as it is now, if its network is to propagate it. Does not
@@ -37,7 +40,8 @@ impl Engine {
         let Some((sandbox, guest)) = joined else { return };
         let (engine, id) = (self.clone(), id.clone());
         tokio::spawn(async move {
-            let give_up = Instant::now() + PATIENCE;
+            let begun = Instant::now();
+            let [mut pause, longest] = LOOK_AGAIN;
             loop {
                 match engine.rewrite(&sandbox, guest).await {
                     Ok(Rewritten::Changed) => {
@@ -45,8 +49,11 @@ impl Engine {
                         return;
                     }
                     Ok(Rewritten::Same) => return,
-                    Ok(Rewritten::Absent | Rewritten::Refused) if Instant::now() < give_up => {
-                        tokio::time::sleep(LOOK_AGAIN).await;
+                    Ok(not_yet @ (Rewritten::Absent | Rewritten::Refused))
+                        if begun.elapsed() < patience(&not_yet) =>
+                    {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 9 / 8).min(longest);
                     }
                     Ok(Rewritten::Absent) => return,
                     Ok(Rewritten::Refused) => {
@@ -133,6 +140,11 @@ impl Endpoint {
         let servers = addresses.into_iter().filter_map(|address| Server::new(address, interface));
         (servers.collect(), search)
     }
+}
+
+/// For how long the file may still become one to be written.
+fn patience(seen: &Rewritten) -> Duration {
+    if let Rewritten::Refused = seen { STRANGER } else { PATIENCE }
 }
 
 /// Writes what is to stand in the file of whoever lives in the sandbox.
