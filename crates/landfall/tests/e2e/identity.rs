@@ -124,17 +124,11 @@ fn nobody_inherits_from_a_container_that_is_gone() {
 fn a_name_keeps_what_was_taken_in_advance() {
     let mut site = Site::new(ServerOptions::default());
     site.network("lan", &["warm=2"]);
-    let in_stock = |site: &Site| {
-        let fits = |e: &&serde_json::Value| e["spare"] == true && e["address"].is_string();
-        let all = site.endpoints();
-        let stock: Vec<String> = all.iter().filter(fits).map(|e| e["mac"].to_string()).collect();
-        (stock.len() == 2).then_some(stock)
-    };
     let run = |site: &Site, name: &str| {
-        let stock = until("a full stock", SOON, || in_stock(site));
+        let stock = site.stock(2);
         site.run(name, &["--network", "lan"]);
         let found = identity(site, name, "lan");
-        (stock.contains(&format!("\"{}\"", found.0)), found)
+        (stock.iter().any(|(mac, _)| *mac == found.0), found)
     };
     let (of_stock, web) = run(&site, "web");
     assert!(of_stock, "{web:?}");

@@ -144,13 +144,7 @@ fn a_lease_comes_first_and_stays() {
 fn an_address_out_of_the_stock() {
     let site = Site::new(ServerOptions::default());
     create(&site, "lan", &["-o", "warm=2", "-o", "release_delay=0"]);
-    let spares = || -> Vec<(String, String)> {
-        let all = site.endpoints();
-        let spares = all.iter().filter(|e| e["spare"] == true && e["address"].is_string());
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        spares.map(|e| (text(&e["mac"]), text(&e["address"]))).collect()
-    };
-    let stock = until("a full stock", SOON, || Some(spares()).filter(|found| found.len() == 2));
+    let stock = site.stock(2);
     site.run("web", &["--network", "lan"]);
     let at = site.shown("web", "lan");
     let has = (at.mac.clone(), format!("{}/16", at.address));
