@@ -1,4 +1,5 @@
-//! What options say to Kea and to ISC dhcpd, and what these say to containers: the rest of the tests have dnsmasq.
+//! What options say to Kea and to ISC dhcpd, what these say to containers, and which addresses they give: the rest of the tests
+//! have dnsmasq.
 
 use lab::{Capture, DhcpServer, Isc, Kea, Lan, LanOptions, ServerOptions};
 use serde_json::Value;
