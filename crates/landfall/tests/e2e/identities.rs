@@ -11,7 +11,7 @@ use crate::site::{SOON, Site, until};
 pub(crate) type Identity = (String, Ipv4Addr);
 
 /// That of a container on a network.
-pub(crate) fn identity(site: &Site, name: &str, network: &str) -> Identity {
+pub(crate) fn identity<S: DhcpServer>(site: &Site<S>, name: &str, network: &str) -> Identity {
     let shown = site.shown(name, network);
     (shown.mac, shown.address)
 }

@@ -1,9 +1,10 @@
 //! Landfall as Docker's IPAM driver too.
 
-use lab::{Capture, DhcpServer, Lease, Message, ServerOptions};
+use lab::{Capture, DhcpServer, Dnsmasq, Lease, Message, ServerOptions};
 use serde_json::Value;
 
 use crate::identities::{all_come_back, identity};
+use crate::macvlan;
 use crate::site::{
     DISCOVER, REQUEST, SOON, Site, count, default_routes, inside, lan_with_dnsmasq, nth, run_args,
     until,
@@ -143,13 +144,7 @@ fn a_lease_comes_first_and_stays() {
 fn an_address_out_of_the_stock() {
     let site = Site::new(ServerOptions::default());
     create(&site, "lan", &["-o", "warm=2", "-o", "release_delay=0"]);
-    let spares = || -> Vec<(String, String)> {
-        let all = site.endpoints();
-        let spares = all.iter().filter(|e| e["spare"] == true && e["address"].is_string());
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        spares.map(|e| (text(&e["mac"]), text(&e["address"]))).collect()
-    };
-    let stock = until("a full stock", SOON, || Some(spares()).filter(|found| found.len() == 2));
+    let stock = site.stock(2);
     site.run("web", &["--network", "lan"]);
     let at = site.shown("web", "lan");
     let has = (at.mac.clone(), format!("{}/16", at.address));
@@ -183,6 +178,53 @@ fn what_cannot_be_is_refused_in_plain_words() {
         assert!(!site.docker(&["network", "ls", "--format", "{{.Name}}"]).contains("lan"));
     }
     until("the port is gone", SOON, || (site.host_links() == links).then_some(()));
+}
+
+/// As docs/moving-over.md has it, for who comes from Docker's macvlan with a static pool.
+#[test]
+fn an_address_of_its_own_on_a_network_card() {
+    let lan = macvlan::lan();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    let mut site = Site::on(lan, server, &[]);
+    let links = site.host_links();
+    let mut args = vec!["network", "create", "-d", "landfall", "--ipam-driver", "landfall"];
+    let pool = ["mode=macvlan", "parent=eth0", "macvlan_mode=bridge", "lease_timeout=5s"];
+    args.extend(pool.iter().flat_map(|option| ["--ipam-opt", *option]));
+    args.extend(["-o", "mode=macvlan", "-o", "parent=eth0", "--subnet", "10.77.0.0/16", "lan"]);
+    site.server.stop().unwrap();
+    let said = site.docker_fails(&args);
+    assert!(said.contains("no DHCP server answered on eth0 within 5s"), "{said}");
+    site.server.restart().unwrap();
+    site.docker(&args);
+    assert_eq!(shown(&site, "lan").0, "10.77.0.0/16");
+
+    let asks = ["--network", "lan", "--ip", ASKED];
+    site.run("web", &asks);
+    site.run("db", &["--network", "lan"]);
+    let (web, db) = (site.shown("web", "lan"), site.shown("db", "lan"));
+    assert_eq!(web.address.to_string(), ASKED);
+    for (name, at) in [("web", &web), ("db", &db)] {
+        let sandbox = site.sandbox(name);
+        let has = inside(&sandbox, "eth0");
+        assert_eq!((has.mac, has.addresses), (at.mac.clone(), vec![format!("{}/16", at.address)]));
+        let link = sandbox.ok(&["ip", "-d", "link", "show", "eth0"]).unwrap();
+        assert!(link.contains("macvlan mode bridge "), "{link}");
+        assert_eq!(default_routes(&sandbox), [(ROUTER.to_owned(), "eth0".to_owned())]);
+        site.reached(at.address);
+        site.logged(Message::Discover, &at.mac, 1);
+    }
+    assert!(site.sandbox("db").ping(web.address).unwrap());
+    let said = site.docker_fails(&run_args("two", &asks));
+    assert!(said.contains(ASKED), "{said}");
+    site.docker(&["rm", "two"]);
+    site.docker(&["restart", "-t", "0", "web"]);
+    assert_eq!(site.shown("web", "lan"), web);
+    site.reached(web.address);
+
+    site.docker(&["rm", "-f", "web", "db"]);
+    site.docker(&["network", "rm", "lan"]);
+    site.no_lease_is_left();
+    assert_eq!((site.endpoints().len(), site.host_links()), (0, links));
 }
 
 /// What a container of Docker's own driver has: an address that the server has leased, prolonged, and given back.
@@ -221,11 +263,8 @@ fn renewing() -> ServerOptions {
 
 #[test]
 fn dockers_own_macvlan_has_leases() {
-    let (lan, server) = lan_with_dnsmasq(renewing());
-    // The bridge is a switch that happens to stand on the host.
-    let lines = "link add wire type veth peer name eth0\n\
-                 link set wire master br0 up\nlink set eth0 up\n";
-    lan.host_ns().ip_batch(lines).unwrap();
+    let lan = macvlan::lan();
+    let server = Dnsmasq::start(lan.router_ns(), "eth0", renewing()).unwrap();
     let site = Site::on(lan, server, &[]);
     let create = ["-d", "macvlan", "--ipam-opt", "parent=eth0", "-o", "parent=eth0"];
     on_a_network_of_dockers_own(&site, &create);

@@ -7,7 +7,7 @@ use lab::{
     Namespace, Place, Radvd, RouterOptions, ServerOptions, ServerOptions6, Wide6,
 };
 
-use crate::site::{SOON, Site, inside, ip_json, until};
+use crate::site::{SOON, Site, inside, ip_json, run_args, until};
 
 const MAC: &str = "02:00:00:00:00:42";
 const MADE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0xff, 0xfe00, 0x42);
@@ -23,6 +23,14 @@ fn site(ipv6: Mode6) -> Site {
 fn shown(site: &Site, container: &str) -> Ipv6Addr {
     let format = "{{(index .NetworkSettings.Networks \"lan\").GlobalIPv6Address}}";
     site.inspect(container, format).parse().unwrap()
+}
+
+/// The IPv6 addresses of a container's that are not link-local, as itself sees them.
+fn global(site: &Site, container: &str) -> Vec<Ipv6Addr> {
+    let show = ["exec", container, "ip", "-6", "addr", "show", "dev", "eth0", "scope", "global"];
+    let seen = site.docker(&show);
+    let lines = seen.lines().filter_map(|line| line.trim().strip_prefix("inet6 "));
+    lines.map(|line| line.split('/').next().unwrap().parse().unwrap()).collect()
 }
 
 /// LAN and container reach each other, and the container has its router.
@@ -55,6 +63,52 @@ fn a_container_has_the_addresses_of_its_lan_and_docker_shows_one() {
         assert_eq!(shown(&site, "web"), address, "{mode:?}");
         reached(&site, "web", address);
         site.docker(&["rm", "-f", "web"]);
+    }
+}
+
+/// What of it a container takes is what its network says, and whether it starts without any.
+#[test]
+fn each_network_takes_what_it_says() {
+    for mode in [Mode6::Both, Mode6::Slaac] {
+        let site = site(mode);
+        // Whether there is an address from the server, and one from the router's prefix.
+        for (option, leases, makes) in [
+            ("ipv6=true", true, true),
+            ("ipv6=auto", true, true),
+            ("ipv6=dhcp", true, false),
+            ("ipv6=slaac", false, true),
+            ("ipv6=false", false, false),
+        ] {
+            let leases = leases && mode.leases();
+            site.network("lan", &[option]);
+            site.run("web", &["--network", "lan", "--mac-address", MAC]);
+            let has = global(&site, "web");
+            let leased = has.iter().filter(|address| **address != MADE).count();
+            let found = (leased, has.contains(&MADE));
+            assert_eq!(found, (leases.into(), makes), "{option}, {mode:?}: {has:?}");
+            for address in has {
+                reached(&site, "web", address);
+            }
+            site.docker(&["rm", "-f", "web"]);
+            site.docker(&["network", "rm", "lan"]);
+            if option == "ipv6=false" {
+                continue;
+            }
+
+            site.network("lan", &[option, "ipv6_required=true", "lease_timeout=2s"]);
+            let run = run_args("web", &["--network", "lan", "--mac-address", MAC]);
+            if leases || makes {
+                site.docker(&run);
+                reached(&site, "web", shown(&site, "web"));
+            } else {
+                let said = site.docker_fails(&run);
+                assert!(said.contains("ipv6_required"), "{said}");
+                assert_eq!(site.endpoints().len(), 0);
+            }
+            site.docker(&["rm", "-f", "web"]);
+            site.docker(&["network", "rm", "lan"]);
+            site.no_lease_is_left();
+        }
     }
 }
 

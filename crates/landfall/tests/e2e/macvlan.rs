@@ -9,7 +9,7 @@ use crate::site::{SOON, Site, inside, network_args, run_args, until};
 const ADDRESS: &str = "{{.NetworkSettings.Networks.lan.IPAddress}}";
 
 /// A LAN to which the host is connected by a network card: the bridge is a switch that happens to stand on the host.
-fn lan() -> Lan {
+pub(crate) fn lan() -> Lan {
     lan_with(LanOptions::default())
 }
 

@@ -7,11 +7,11 @@
 //! |---|---|
 //! | `lifecycle` | one container from `network create` to `network rm`, against dnsmasq and Kea |
 //! | `restarts` | containers that start again, end at once, or are removed by force |
-//! | `returns` | containers that come back with the address that they had, and never another's: dockerd restarts, the host boots |
+//! | `returns` | containers that come back with the address that they had, and never another's: dockerd restarts, the host boots, no server is there |
 //! | `networks` | `network connect` and `disconnect`; a container on several networks |
 //! | `identity` | what a container tells the DHCP server of itself, and asks it for |
 //! | `options` | options that only the container or the host notices |
-//! | `servers` | what options say to Kea and ISC dhcpd, and what these say to containers |
+//! | `servers` | what options say to Kea and ISC dhcpd, what these say to containers, and which addresses they give |
 //! | `applied` | what a container gets of what servers say: router, MTU |
 //! | `dns` | what a container knows of the LAN's DNS |
 //! | `crowd` | twenty containers at once |

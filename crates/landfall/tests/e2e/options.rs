@@ -1,8 +1,11 @@
 //! Options that only the container or the host notices, each with an engine and a server.
 
 use std::net::Ipv4Addr;
+use std::time::{Duration, SystemTime};
 
-use lab::{Arp, Capture, DhcpServer, Dnsmasq, Kea, Lan, LanOptions, Namespace, ServerOptions};
+use lab::{
+    Arp, Capture, DhcpServer, Dnsmasq, Kea, Lan, LanOptions, Message, Namespace, ServerOptions,
+};
 
 use crate::site::{SOON, Site, inside, run_args, until};
 
@@ -58,6 +61,63 @@ fn what_only_the_container_or_the_host_notices() {
     assert!(said.contains("ipv6_required"), "{said}");
     site.docker(&["rm", "-f", "one", "two", "six"]);
     site.no_lease_is_left();
+}
+
+/// To the server all of such a network is one client, of which there is one at a time.
+#[test]
+fn one_client_identifier_for_a_network() {
+    let kept = Ipv4Addr::new(10, 77, 0, 77);
+    let extra = vec![format!("--dhcp-host=id:disk7,{kept}")];
+    let site = Site::new(ServerOptions { extra, ..ServerOptions::default() });
+    site.network("lan", &["client_id=disk7"]);
+    for name in ["one", "two"] {
+        site.run(name, &["--network", "lan"]);
+        let shown = site.shown(name, "lan");
+        assert_eq!(shown.address, kept);
+        let table = site.server.table().unwrap();
+        let its = table.lines().find(|line| line.contains(&shown.mac)).unwrap();
+        // A text of the type 0.
+        assert!(its.ends_with(" 00:64:69:73:6b:37"), "{its}");
+        let said = site.docker_fails(&run_args("second", &["--network", "lan"]));
+        assert!(said.contains("client_id \"disk7\" is in use on br0"), "{said}");
+        site.docker(&["rm", "-f", name, "second"]);
+        site.no_lease_is_left();
+    }
+}
+
+/// `conflict_check=full` asks for as long as RFC 5227 says before a container starts, and declines what another machine has.
+#[test]
+fn addresses_are_asked_after_before_a_start() {
+    const MAC: &str = "02:00:00:00:00:48";
+    let taken = Ipv4Addr::new(10, 77, 0, 78);
+    let extra = vec![format!("--dhcp-host={MAC},{taken}")];
+    let site = Site::new(ServerOptions { extra, ..ServerOptions::default() });
+    let laptop = site.lan.laptop_ns();
+    laptop.ip_batch(&format!("addr add {taken}/16 dev eth0\n")).unwrap();
+    let capture = Capture::start(site.lan.router_ns(), "eth0").unwrap();
+    // The RFC's times are up to 7 s, and less than 1 s where another machine answers.
+    site.network("lan", &["conflict_check=full", "lease_timeout=20s"]);
+    let probes = |address: Ipv4Addr| {
+        let is_probe = |arp: &Arp| arp.sender.is_unspecified() && arp.target == address;
+        capture.pick(|frame| frame.arp().filter(is_probe).map(|_| frame.at))
+    };
+    for options in [&[][..], &["--mac-address", MAC]] {
+        site.run("web", &[&["--network", "lan"], options].concat());
+        let started = SystemTime::now();
+        let shown = site.shown("web", "lan");
+        let probes = probes(shown.address);
+        assert_eq!(probes.len(), 3, "{probes:?}");
+        let pauses = probes.iter().zip(probes[1..].iter().chain([&started]));
+        for (pause, least) in pauses.map(|(one, next)| next.duration_since(*one)).zip([1, 1, 2]) {
+            let pause = pause.unwrap();
+            assert!(pause >= Duration::from_millis(least * 1000 - 50), "{probes:?} {started:?}");
+        }
+        assert_ne!(shown.address, taken);
+        site.reached(shown.address);
+        site.logged(Message::Decline, &shown.mac, usize::from(!options.is_empty()));
+        site.docker(&["rm", "-f", "web"]);
+        site.no_lease_is_left();
+    }
 }
 
 /// While the LAN's own server is away.

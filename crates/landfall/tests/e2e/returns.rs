@@ -1,11 +1,12 @@
 //! Containers that come back: with the address and the MAC that they had, and never with another's.
 
 use std::fs;
+use std::path::Path;
 
-use lab::{Capture, Landfall, Machine, Message, ServerOptions, landfall_binary};
+use lab::{Capture, Landfall, Machine, Message, Result, ServerOptions, landfall_binary};
 
 use crate::identities::{self, Identity, all_come_back, is_told_apart};
-use crate::site::{REQUEST, SOON, Site, lan_with_dnsmasq, messages, until};
+use crate::site::{REQUEST, SOON, Site, lan_with_dnsmasq, messages, run_args, until};
 
 /// Engines put it into every container's start: nothing of a test's containers may differ in it.
 const LAN: [&str; 2] = ["--network", "lan"];
@@ -111,26 +112,34 @@ fn dockerd_restarts_twenty_mixed_containers() {
     }
 }
 
-/// The power is cut, and the host boots: no kernel has anything of what was, and containers start again by themselves. One
-/// that publishes a port and one with a MAC of its own can be told apart, two others cannot.
-#[test]
-fn the_host_boots() {
-    let folder = tempfile::tempdir().unwrap();
-    let kept = ["/var/lib/docker", "/var/lib/landfall"];
-    let folders = kept.map(|inside| {
-        let outside = folder.path().join(inside.trim_start_matches('/'));
+/// A site whose host can boot: what is to outlast that is kept in a folder.
+fn that_boots(folder: &Path, start: impl Fn(&Machine) -> Result<Landfall>) -> Site {
+    let folders = ["/var/lib/docker", "/var/lib/landfall"].map(|inside| {
+        let outside = folder.join(inside.trim_start_matches('/'));
         fs::create_dir_all(&outside).unwrap();
         (outside, inside.to_owned())
     });
     let (lan, server) = lan_with_dnsmasq(ServerOptions::default());
     let mut site = Site::without_landfall(lan, server, &[], &folders);
-    // Its clock has a battery.
-    let clock = "mount -t tmpfs none /sys/class && mkdir -p /sys/class/rtc/rtc0 && echo 1 > /sys/class/rtc/rtc0/hctosys";
-    let start = |machine: &Machine| {
-        machine.ok(&["sh", "-c", clock])?;
-        Landfall::spawn_beside(machine, &landfall_binary()?, &[], &["LOG_LEVEL=debug"])
-    };
     site.landfall = Some(start(site.engine.machine()).unwrap());
+    site
+}
+
+/// Starts Landfall on a host that has booted; `clock`: whether its clock has a battery.
+fn start(machine: &Machine, clock: bool) -> Result<Landfall> {
+    let set = "mkdir -p /sys/class/rtc/rtc0 && echo 1 > /sys/class/rtc/rtc0/hctosys";
+    let battery = if clock { set } else { "true" };
+    machine.ok(&["sh", "-c", &format!("mount -t tmpfs none /sys/class && {battery}")])?;
+    Landfall::spawn_beside(machine, &landfall_binary()?, &[], &["LOG_LEVEL=debug"])
+}
+
+/// The power is cut, and the host boots: no kernel has anything of what was, and containers start again by themselves. One
+/// that publishes a port and one with a MAC of its own can be told apart, two others cannot.
+#[test]
+fn the_host_boots() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |machine: &Machine| start(machine, true);
+    let mut site = that_boots(folder.path(), start);
     site.network("lan", &["release_delay=10m", "lease_timeout=4s"]);
     let mut names: Vec<String> = Vec::new();
     let mut run = |name: &str, options: &[&str]| {
@@ -177,4 +186,67 @@ fn the_host_boots() {
     // With its network goes what nobody came back for.
     site.docker(&["network", "rm", "lan"]);
     site.no_lease_is_left();
+}
+
+/// What `no_server` says: while there is no server a start fails, goes on with the last address, or waits for one. The host
+/// has booted without a clock, so that nobody knows which leases still go on.
+#[test]
+fn what_a_start_gets_while_no_server_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |machine: &Machine| start(machine, false);
+    let mut site = that_boots(folder.path(), start);
+    let choices = ["fail", "last", "wait"];
+    for choice in choices {
+        let no_server = format!("no_server={choice}");
+        site.network(choice, &[&no_server, "lease_timeout=2s", "release_delay=10m"]);
+        site.run(choice, &["--network", choice]);
+    }
+    let had = choices.map(|name| identities::identity(&site, name, name));
+    let [failing, last, waiting] = &had;
+    // As the container sees it.
+    let has = |site: &Site, container: &str| {
+        let seen = site.docker(&["exec", container, "ip", "-4", "addr", "show", "eth0"]);
+        let word = seen.split_whitespace().skip_while(|word| *word != "inet").nth(1);
+        word.map(str::to_owned)
+    };
+    let has_had = |site: &Site, container: &str, had: &Identity| {
+        (has(site, container)? == format!("{}/16", had.1)).then_some(())
+    };
+    let fails = |site: &Site, args: &[&str]| {
+        let said = site.docker_fails(args);
+        assert!(said.contains("no DHCP server answered on br0"), "{said}");
+    };
+    site.server.stop().unwrap();
+    // Who comes here for the first time has no last address.
+    for network in ["fail", "last"] {
+        fails(&site, &run_args("new", &["--network", network]));
+        site.docker(&["rm", "new"]);
+    }
+    site.run("new", &["--network", "wait"]);
+    assert_eq!(has(&site, "new"), None);
+    site.server.restart().unwrap();
+    let first = until("its first address", SOON * 7, || has(&site, "new"));
+    site.reached(first.strip_suffix("/16").unwrap().parse().unwrap());
+    site.docker(&["rm", "-f", "new"]);
+
+    site.server.stop().unwrap();
+    site.landfall = Some(site.engine.reboot(&site.lan, start).unwrap());
+    fails(&site, &["start", "fail"]);
+    site.docker(&["start", "last", "wait"]);
+    assert_eq!(identities::identity(&site, "last", "last"), *last);
+    has_had(&site, "last", last).unwrap();
+    site.reached(last.1);
+    assert_eq!(has(&site, "wait"), None);
+
+    site.server.restart().unwrap();
+    until("the address that it had", SOON * 7, || has_had(&site, "wait", waiting));
+    site.reached(waiting.1);
+    until("a lease for each", SOON * 7, || {
+        let endpoints = site.endpoints();
+        let bound = |mac: &str| endpoints.iter().any(|e| e["mac"] == mac && e["state"] == "BOUND");
+        (bound(&last.0) && bound(&waiting.0)).then_some(())
+    });
+    has_had(&site, "last", last).unwrap();
+    site.docker(&["start", "fail"]);
+    assert_eq!(identities::identity(&site, "fail", "fail"), *failing);
 }

@@ -1,9 +1,11 @@
-//! What options say to Kea and to ISC dhcpd, and what these say to containers: the rest of the tests have dnsmasq.
+//! What options say to Kea and to ISC dhcpd, what these say to containers, and which addresses they give: the rest of the tests
+//! have dnsmasq.
 
 use lab::{Capture, DhcpServer, Isc, Kea, Lan, LanOptions, ServerOptions};
 use serde_json::Value;
 
-use crate::site::{DISCOVER, REQUEST, SOON, Site, inside, messages, until};
+use crate::identities::identity;
+use crate::site::{DISCOVER, REQUEST, SOON, Site, inside, messages, run_args, until};
 
 const MAC: &str = "02:00:00:00:00:48";
 const OFFER: u8 = 2;
@@ -74,6 +76,63 @@ fn options_with_isc_dhcpd() {
     let lan = Lan::new(LanOptions::default()).unwrap();
     let server = Isc::start(lan.router_ns(), "eth0", options(ISC.recognise)).unwrap();
     what_options_do(Site::on(lan, server, &[]), &ISC);
+}
+
+/// What is taken in advance, asked for, and kept for a name.
+#[test]
+fn which_address_a_container_has() {
+    let lan = || Lan::new(LanOptions::default()).unwrap();
+    let on_kea = lan();
+    let kea = Kea::start(on_kea.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    which_it_is(&Site::on(on_kea, kea, &[]));
+    let on_isc = lan();
+    let isc = Isc::start(on_isc.router_ns(), "eth0", ServerOptions::default()).unwrap();
+    which_it_is(&Site::on(on_isc, isc, &[]));
+}
+
+fn which_it_is<S: DhcpServer>(site: &Site<S>) {
+    const ASKED: &str = "10.77.5.50";
+    const BY_OPTION: &str = "name=lan,driver-opt=ip=10.77.5.50";
+    const BY_NAME: [&str; 2] = ["--network", "name=lan,driver-opt=identity=disk7"];
+    let kind = site.server.kind();
+    let has = |name: &str, options: &[&str]| {
+        site.run(name, options);
+        let has = identity(site, name, "lan");
+        site.reached(has.1);
+        site.docker(&["rm", "-f", name]);
+        has
+    };
+    let pool = ["landfall", "--ipam-opt", "bridge=br0", "--subnet", "10.77.0.0/16"];
+    let mut mac_of_disk7 = None;
+    // Without and with Landfall as IPAM driver, and how an address is asked for then.
+    for (name, ipam, asks) in [
+        ("web", &["null"][..], &["--network", BY_OPTION][..]),
+        ("db", &pool, &["--network", "lan", "--ip", ASKED]),
+    ] {
+        let create = ["network", "create", "-d", "landfall", "-o", "bridge=br0"];
+        let options = ["-o", "warm=2", "lan", "--ipam-driver"];
+        site.docker(&[&create[..], &options, ipam].concat());
+        let stock = site.stock(2);
+        let new = has(name, &["--network", "lan"]);
+        let taken = (new.0.clone(), format!("{}/16", new.1));
+        assert!(stock.contains(&taken), "{kind}: {new:?} of {stock:?}");
+        assert_eq!(has(name, &["--network", "lan"]), new, "{kind}");
+        let disk = has("one", &BY_NAME);
+        assert_eq!(has("two", &BY_NAME), disk, "{kind}");
+        // Its lease went with the network before.
+        assert_eq!(*mac_of_disk7.get_or_insert(disk.0.clone()), disk.0, "{kind}");
+
+        site.run("own", &[asks, &["--mac-address", MAC]].concat());
+        let own = identity(site, "own", "lan");
+        assert_eq!(own, (MAC.to_owned(), ASKED.parse().unwrap()), "{kind}");
+        site.reached(own.1);
+        let said = site.docker_fails(&run_args("other", asks));
+        assert!(said.contains(ASKED), "{kind}: {said}");
+        site.docker(&["rm", "-f", "own", "other"]);
+        site.docker(&["network", "rm", "lan"]);
+        site.no_lease_is_left();
+        assert_eq!(site.endpoints().len(), 0, "{kind}");
+    }
 }
 
 /// The codes of the options that the container's server has sent.

@@ -221,6 +221,17 @@ impl<S: DhcpServer> Site<S> {
     pub(crate) fn endpoints(&self) -> Vec<Value> {
         self.status()["endpoints"].as_array().unwrap().clone()
     }
+
+    /// Waits until so many leases are taken in advance: MAC and address, with its prefix, of each.
+    pub(crate) fn stock(&self, full: usize) -> Vec<(String, String)> {
+        let text = |value: &Value| Some(value.as_str()?.to_owned());
+        until("a full stock", SOON, || {
+            let all = self.endpoints();
+            let spares = all.iter().filter(|endpoint| endpoint["spare"] == true);
+            let leased = spares.filter_map(|e| Some((text(&e["mac"])?, text(&e["address"])?)));
+            Some(leased.collect::<Vec<_>>()).filter(|stock| stock.len() == full)
+        })
+    }
 }
 
 impl<S> Drop for Site<S> {
