@@ -72,6 +72,7 @@ pub(crate) fn point(_name: &'static str) {}
 /// The process may end here, or wait.
 #[cfg(feature = "fault-points")]
 pub(crate) fn point(name: &'static str) {
+    use std::io::Write;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -92,8 +93,8 @@ pub(crate) fn point(name: &'static str) {
         && point == name
         && left.fetch_sub(1, Ordering::SeqCst) == 1
     {
-        // Said before, since the process has no last words.
-        eprintln!("fault point: {name}");
+        // Said before, since the process has no last words; in one go, as the log goes on beside it.
+        let _ = std::io::stderr().write_all(format!("fault point: {name}\n").as_bytes());
         let _ = raise(Signal::SIGKILL);
     }
     let halt = HALT.get_or_init(|| {

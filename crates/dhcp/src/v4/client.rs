@@ -139,6 +139,12 @@ impl Client {
         self.demanding = true;
     }
 
+    /// Asks for `address` (option 50) where [`Config::requested_address`] says nothing, and takes another just as well. Before
+    /// [`Client::start`].
+    pub fn wish(&mut self, address: Ipv4Addr) {
+        self.wanted = self.wanted.or(Some(address));
+    }
+
     /// Sets the host name for option 12 or 81 (`None` or an empty one: no option). If there is a lease
     /// and the name is another than before, the server is told at once by a renewal.
     pub fn set_host_name(&mut self, name: Option<&str>, now: Instant) {

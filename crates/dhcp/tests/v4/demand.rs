@@ -85,3 +85,22 @@ fn a_grant_of_another_after_a_boot_is_given_back_too() {
     assert_eq!(bench.asked(MessageType::Release).message.ciaddr, OTHER_ADDRESS);
     bench.discover();
 }
+
+#[test]
+fn a_wish_is_told_and_not_insisted_on() {
+    let mut bench = Bench::new();
+    bench.client.wish(ADDRESS);
+    bench.client.demand();
+    bench.run(|client, now| client.start(now));
+    let discover = bench.discover();
+    assert_eq!(discover.message.options.requested_address(), Some(ADDRESS));
+    bench.answer(offer(&discover).address(OTHER_ADDRESS));
+    let request = bench.request();
+    bench.answer(ack(&request).address(OTHER_ADDRESS));
+    assert_eq!(bench.client.lease().unwrap().address, OTHER_ADDRESS);
+    // What its configuration says comes first.
+    let mut bench = Bench::with(Config { requested_address: Some(OTHER_ADDRESS), ..plain() });
+    bench.client.wish(ADDRESS);
+    bench.run(|client, now| client.start(now));
+    assert_eq!(bench.discover().message.options.requested_address(), Some(OTHER_ADDRESS));
+}

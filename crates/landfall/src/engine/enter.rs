@@ -1,5 +1,7 @@
 //! Who a new endpoint is: the container it is for, its MAC, and the lease with which it goes on, if there is one.
 
+use std::net::Ipv4Addr;
+
 use dhcp::ipv6::Saved;
 use wire::MacAddr;
 
@@ -19,8 +21,9 @@ use crate::store::{NetworkRecord, Phase};
 pub(super) enum Origin {
     /// It was made just now: nobody has ever seen it.
     Fresh,
-    /// The user gave it, it belongs to the container's name, or it was made for this endpoint before.
-    Known,
+    /// The user gave it, it belongs to the container's name, or it was made for this endpoint before. With the address that the
+    /// name had last, if that is known.
+    Known(Option<Ipv4Addr>),
     /// The endpoint with this identifier had it, and its lease is held.
     Held(EndpointId),
     /// It was made in advance, with the lease of the endpoint with this identifier.
@@ -36,7 +39,7 @@ impl Origin {
     pub(super) fn lease_of(&self) -> Option<&EndpointId> {
         match self {
             Origin::Held(from) | Origin::Spare(from) | Origin::Leased(from) => Some(from),
-            Origin::Fresh | Origin::Known | Origin::Remembered(_) => None,
+            Origin::Fresh | Origin::Known(_) | Origin::Remembered(_) => None,
         }
     }
 
@@ -44,7 +47,8 @@ impl Origin {
     pub(super) fn begin(&self) -> Begin {
         match self {
             Origin::Fresh => Begin::Fresh,
-            Origin::Known | Origin::Held(_) | Origin::Spare(_) | Origin::Leased(_) => Begin::Known,
+            Origin::Known(wish) => Begin::Known(*wish),
+            Origin::Held(_) | Origin::Spare(_) | Origin::Leased(_) => Begin::Known(None),
             Origin::Remembered(Remembered::Valid(lease)) => Begin::With(lease.clone()),
             Origin::Remembered(Remembered::Unsure(lease)) => Begin::Asking(lease.address),
         }
@@ -98,7 +102,9 @@ impl Engine {
                 _ => returning,
             };
             let segment = network.options.segment_name();
-            let given = name.and_then(|name| state.given_to(&segment, name));
+            let called = asked.options.identity.as_deref().or(name);
+            let had = called.and_then(|called| state.known(&segment, called)).cloned();
+            let given = had.as_ref().map(|had| had.mac);
             // Unless somebody else has it: who had this name before and has another now.
             let own = name
                 .map(|name| given.unwrap_or_else(|| self.mac_of_name(network, name)))
@@ -109,9 +115,11 @@ impl Engine {
             let returning = returning.or(in_stock);
             let known = new.mac.or(again).or(own);
             let mac = known.unwrap_or(random);
+            let had = had.filter(|had| had.mac == mac);
             let mut endpoint = Endpoint::new(network.clone(), Phase::Creating, mac);
             endpoint.options = asked.options.clone();
             endpoint.name = name.map(Into::into);
+            endpoint.had6 = had.as_ref().and_then(|had| had.address6);
             if let Some(in_use) = state.client_id_in_use(&new.id, &endpoint, returning.as_ref()) {
                 return Err(in_use);
             }
@@ -121,7 +129,7 @@ impl Engine {
                 endpoint.host_name = host_name.clone();
             }
             let origin = match earlier {
-                None if known.is_some() => Origin::Known,
+                None if known.is_some() => Origin::Known(had.as_ref().and_then(|had| had.address)),
                 None => Origin::Fresh,
                 Some((from, earlier)) => {
                     if container.is_none() {
@@ -135,10 +143,10 @@ impl Engine {
                 }
             };
             let mac = endpoint.mac;
-            if let Some(name) = name
+            if let Some(called) = called
                 && (matches!(origin, Origin::Spare(_)) || given == Some(mac))
             {
-                let kept = state.give(&segment, name, mac);
+                let kept = state.give(&segment, called, mac);
                 kept.into_iter().for_each(|change| self.0.store.commit_later(change));
             }
             state.endpoints.insert(new.id.clone(), Box::new(endpoint));
@@ -169,7 +177,7 @@ impl Engine {
         let before = of_ipv6.and_then(|stored| ipv6::of_earlier_boot(stored, clock_is_set));
         let origin = match &endpoint.remembered {
             Some(stored) => Origin::Remembered(Remembered::of(stored, clock_is_set)),
-            None if of_ipv6.is_some() => Origin::Known,
+            None if of_ipv6.is_some() => Origin::Known(None),
             None if spare => Origin::Spare(from),
             None if leased_ahead => Origin::Leased(from),
             None => Origin::Held(from),

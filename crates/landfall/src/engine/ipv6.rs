@@ -43,6 +43,7 @@ impl Engine {
             },
             host_name: endpoint.name_to_tell().map(Into::into),
             classes: self.classes(&network.options.identity),
+            requested_address: endpoint.had6,
             prefix: options.prefix,
             on_loss: network.options.on_lease_loss,
             link_mtu: u16::try_from(mtu).unwrap_or(u16::MAX),

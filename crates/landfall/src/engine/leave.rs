@@ -139,14 +139,16 @@ impl Engine {
         id: &EndpointId,
         is_so: impl Fn(&Endpoint) -> bool,
     ) -> bool {
+        // Not read while the state is locked.
+        self.0.secret.get();
         let (segment, mac, leased) = {
             let mut state = self.lock();
-            let Some(endpoint) = state.endpoints.get_mut(id).filter(|e| is_so(e)) else {
-                return false;
-            };
-            if endpoint.phase == Phase::Releasing {
-                return true;
+            match state.endpoints.get(id).filter(|e| is_so(e)) {
+                None => return false,
+                Some(endpoint) if endpoint.phase == Phase::Releasing => return true,
+                Some(_) => self.remember_addresses(&mut state, id),
             }
+            let Some(endpoint) = state.endpoints.get_mut(id) else { return false };
             let spare_of = (endpoint.spare && endpoint.is_held()).then(|| endpoint.network.clone());
             endpoint.phase = Phase::Releasing;
             if let Some(pending) = endpoint.pending.take() {

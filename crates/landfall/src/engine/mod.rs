@@ -74,6 +74,7 @@ mod lease_details;
 mod leave;
 pub(crate) mod mode;
 mod mtu;
+mod names;
 mod network;
 mod obstacle;
 pub(crate) mod options;
@@ -94,7 +95,7 @@ mod without_ipv4;
 mod worker;
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -221,6 +222,8 @@ struct Endpoint {
     remembered: Option<Box<StoredLease>>,
     /// Its IPv6 of an earlier boot, or of a time with a bridge.
     remembered6: Option<Box<StoredIpv6>>,
+    /// The address that its name had from a DHCPv6 server, which it would like to have again.
+    had6: Option<Ipv6Addr>,
     /// Resolves when its link is made, or is not made after all.
     making: Option<oneshot::Receiver<()>>,
     /// What its interface lost together with its last lease, until the next one.
@@ -418,6 +421,7 @@ impl Endpoint {
             unfinished: false,
             remembered: None,
             remembered6: None,
+            had6: None,
             making: None,
             withdrawn: None,
             pending: None,

@@ -103,7 +103,10 @@ impl Engine {
             let leased = async {
                 if network.options.ipv4 {
                     let start = start.clone();
-                    segment.acquire(&id, config, Begin::Known, patience, start).await.map(drop)
+                    segment
+                        .acquire(&id, config, Begin::Known(None), patience, start)
+                        .await
+                        .map(drop)
                 } else {
                     segment.enter(&id, config, None).await
                 }

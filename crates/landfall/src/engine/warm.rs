@@ -11,7 +11,6 @@ use dhcp::Instant;
 use dhcp::ipv6::Saved;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
@@ -25,7 +24,7 @@ use super::reboot::Remembered;
 use super::{Endpoint, Engine, Error, State, ipv6};
 use crate::fault::point;
 use crate::segments::Start;
-use crate::store::{Change, NameRecord, NetworkRecord, Phase};
+use crate::store::{NetworkRecord, Phase};
 
 /// How many spares of a network are asked for at a time.
 const AT_ONCE: usize = 8;
@@ -34,9 +33,6 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// The same when a spare was lost: somebody else needs the address, or the server takes it back.
 const AFTER_A_LOSS: Duration = Duration::from_secs(60);
-/// How many names of a segment keep the MAC that they got out of the stock. Of more, those go that were not asked for
-/// for longest.
-const MOST_NAMES: usize = 1000;
 
 /// Who keeps a network's spares at their number.
 pub(super) struct Stock {
@@ -237,29 +233,6 @@ impl State {
             stock.news.missing.notify_one();
         }
     }
-
-    /// The MAC that a name got out of the stock.
-    pub(super) fn given_to(&self, segment: &str, name: &str) -> Option<MacAddr> {
-        Some(self.names.get(&NameRecord::key(segment, name))?.mac)
-    }
-
-    /// Notes that a name has this MAC out of the stock; what is to be kept of that.
-    pub(super) fn give(&mut self, segment: &str, name: &str, mac: MacAddr) -> Vec<Change> {
-        let record =
-            NameRecord { key: NameRecord::key(segment, name), mac, used: Timestamp::now() };
-        let mut changes = vec![Change::PutName(Box::new(record.clone()))];
-        self.names.insert(record.key.clone(), record);
-        let beside = NameRecord::key(segment, "");
-        let of_segment = self.names.values().filter(|record| record.key.starts_with(&*beside));
-        if of_segment.clone().count() > MOST_NAMES
-            && let Some(oldest) = of_segment.min_by_key(|record| record.used)
-        {
-            let key = oldest.key.clone();
-            self.names.remove(&key);
-            changes.push(Change::DeleteName(key));
-        }
-        changes
-    }
 }
 
 impl Endpoint {
@@ -270,31 +243,5 @@ impl Endpoint {
             && !self.is_remembered()
             && !self.unfinished
             && self.phase != Phase::Releasing
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_keeps_its_mac_until_a_thousand_others_were_asked_for() {
-        let mut state = State::default();
-        let mac = |n: usize| MacAddr([2, 0, 0, 0, (n / 256) as u8, n as u8]);
-        for n in 0..MOST_NAMES {
-            assert_eq!(state.give("br0", &format!("c{n}"), mac(n)).len(), 1);
-        }
-        assert_eq!(state.given_to("br0", "c0"), Some(mac(0)));
-        assert_eq!(state.given_to("br1", "c0"), None);
-        // Asked for again: another is the oldest now.
-        state.give("br0", "c0", mac(0));
-        assert_eq!(state.give("br1", "c1", mac(7)).len(), 1, "each interface has its own");
-        let changes = state.give("br0", "new", mac(9));
-        assert!(
-            matches!(&changes[..], [Change::PutName(_), Change::DeleteName(key)] if **key == *"br0/c1")
-        );
-        assert_eq!(state.given_to("br0", "c1"), None);
-        assert_eq!(state.given_to("br0", "c0"), Some(mac(0)));
-        assert_eq!(state.given_to("br0", "new"), Some(mac(9)));
     }
 }

@@ -17,8 +17,8 @@ use crate::engine::ids::EndpointId;
 pub(crate) enum Begin {
     /// Nothing, and its MAC was made just now: nobody has ever seen it.
     Fresh,
-    /// Nothing.
-    Known,
+    /// Nothing but the address that it would like to have, if any.
+    Known(Option<Ipv4Addr>),
     /// The lease that it had before the machine booted, which goes on.
     With(Lease),
     /// The address that it had before the machine booted, and not whether its lease goes on.
@@ -121,7 +121,7 @@ impl Segment {
                     (Err(_), _) => return Err(AcquireError::TimedOut(Progress::default())),
                 }
             }
-            Begin::Fresh | Begin::Known => None,
+            Begin::Fresh | Begin::Known(_) => None,
         };
         if config.rapid_commit {
             // Its first word may bring a lease.
@@ -139,9 +139,12 @@ impl Segment {
         self.with(mac, |client, now| {
             // Before the first word of one that begins with nothing.
             client.demand();
+            if let Begin::Known(Some(address)) = begin {
+                client.wish(address);
+            }
             match begin {
-                Begin::Fresh | Begin::Known if rapid => client.start(now),
-                Begin::Fresh | Begin::Known => client.start_asking(now),
+                Begin::Fresh | Begin::Known(_) if rapid => client.start(now),
+                Begin::Fresh | Begin::Known(_) => client.start_asking(now),
                 Begin::With(lease) => {
                     *client = Client::reboot_with_lease(config, lease, seed(), now);
                 }

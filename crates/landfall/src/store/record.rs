@@ -1,6 +1,6 @@
 //! What is kept, as it lies in the store: JSON with a version, one record a network, endpoint or name.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use dhcp::Instant;
@@ -99,13 +99,20 @@ pub(crate) struct EndpointRecord {
     pub(crate) ipv6: Option<Box<StoredIpv6>>,
 }
 
-/// The MAC that a container's name was given out of those that were kept in stock.
+/// What a container's name had, and has again: the MAC that it was given out of those in stock, or its own; the addresses that
+/// it gave back last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NameRecord {
     /// The segment and the name, as [`NameRecord::key`] joins them.
     pub(crate) key: Box<str>,
     /// The MAC.
     pub(crate) mac: MacAddr,
+    /// The address, which it would like to have again: not every server remembers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<Ipv4Addr>,
+    /// The one that a DHCPv6 server gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address6: Option<Ipv6Addr>,
     /// When it was last asked for.
     pub(crate) used: Timestamp,
 }

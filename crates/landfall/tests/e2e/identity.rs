@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::thread;
 
-use lab::{DhcpServer, Dnsmasq, Lan, LanOptions, Message, Mode6, ServerOptions};
+use lab::{
+    DhcpServer, DhcpServer6, Dnsmasq, Kea, Kea6, Lan, LanOptions, Message, Mode6, Radvd,
+    RouterOptions, ServerOptions, ServerOptions6,
+};
 
 use crate::identities::{identities, identity};
 use crate::site::{SOON, Site, inside, run_args, until};
@@ -29,6 +32,41 @@ fn containers_say_who_they_are_and_what_they_want() {
     told_by_a_container(&site);
     an_address_of_its_own(&site);
     no_name(&site);
+}
+
+/// A server that remembers nobody whose lease is given back, as Kea, is asked for what the name had.
+#[test]
+fn a_name_asks_for_the_addresses_that_it_gave_back() {
+    let lan = Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap();
+    let router = lan.router_ns();
+    let server = Kea::start(router, "eth0", ServerOptions::default()).unwrap();
+    let server6 = Kea6::start(router, "eth0", &ServerOptions6::default()).unwrap();
+    let managed = RouterOptions { managed: true, ..RouterOptions::default() };
+    let _router = Radvd::start(router, "eth0", &managed).unwrap();
+    let mut site = Site::on(lan, server, &[]);
+    site.network("lan", &["ipv6=dhcp"]);
+    let run = |site: &Site<Kea>, name: &str| {
+        site.run(name, &["--network", "lan"]);
+        let format = "{{(index .NetworkSettings.Networks \"lan\").GlobalIPv6Address}}";
+        (identity(site, name, "lan"), site.inspect(name, format))
+    };
+    let web = run(&site, "web");
+    assert!(!web.1.is_empty());
+    site.docker(&["rm", "-f", "web"]);
+    site.no_lease_is_left();
+    server6.wait_leases6("given back", SOON, &|leases| leases.is_empty()).unwrap();
+    let other = run(&site, "other");
+    assert!(other.0.1 != web.0.1 && other.1 != web.1, "{other:?} after {web:?}");
+    site.landfall().kill9().unwrap();
+    site.landfall().restart().unwrap();
+    assert_eq!(run(&site, "web"), web);
+    // Where another has it by then, it has one that is free.
+    site.docker(&["rm", "-f", "web"]);
+    let ip = format!("name=lan,driver-opt=ip={}", web.0.1);
+    site.run("taker", &["--network", &ip]);
+    let again = run(&site, "web").0;
+    assert!(again.0 == web.0.0 && again.1 != web.0.1, "{again:?}");
+    site.reached(again.1);
 }
 
 /// The same container name has the same MAC and the same address, for ever: over `rm` and `run`, networks that are made anew and
