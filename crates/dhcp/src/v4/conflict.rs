@@ -227,9 +227,8 @@ impl Client {
 
     /// That machine turned out to be the client's own link.
     pub(crate) fn forget_conflict_with(&mut self, mac: MacAddr) {
-        if let Some(check) = &mut self.check {
-            check.holder.take_if(|holder| *holder == mac);
-        }
+        // Where there is a grant by now it is given up already.
+        self.check.take_if(|check| check.holder == Some(mac));
         if let Some(trouble) = &mut self.trouble {
             trouble.defended.take_if(|(_, heard)| heard.sender_mac == mac);
         }

@@ -21,6 +21,7 @@ mod tcp;
 mod tests;
 
 pub(crate) use server::{serve, serve_metrics};
+pub(crate) use tcp::Address;
 
 /// The name of the admin socket where it stands among Docker's plugin sockets, as it does inside a
 /// managed plugin: that folder is the only one which both the plugin and the host see.

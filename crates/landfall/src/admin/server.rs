@@ -1,6 +1,5 @@
 //! The daemon's end of the admin socket, and of the TCP address for metrics.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,11 +57,11 @@ pub(crate) async fn serve(listener: UnixListener, daemon: impl Daemon, stop: Can
 
 /// Answers `GET /metrics`, and nothing else, on `address` until `stop`.
 pub(crate) async fn serve_metrics(
-    address: SocketAddr,
+    address: tcp::Address,
     daemon: impl Daemon,
     stop: CancellationToken,
 ) {
-    if let Some(listener) = tcp::listen(address, &stop).await {
+    if let Some(listener) = address.listener(&stop).await {
         serve_on(listener, fenced(metrics_only(), "/metrics").with_state(daemon), stop).await;
     }
 }

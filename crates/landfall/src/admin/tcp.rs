@@ -14,32 +14,49 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Connections at a time; more wait in the kernel.
 const CONNECTIONS: usize = 16;
+/// How long one may last: who reads every few seconds comes again, and who is gone without a word leaves its place.
+const LASTS: Duration = Duration::from_secs(60);
 /// How often an address is tried for that cannot be listened on.
 const TRIED_EVERY: Duration = Duration::from_secs(5);
 
-/// Listens on that address, as soon as that is possible; none if `stop` comes first.
-pub(super) async fn listen(address: SocketAddr, stop: &CancellationToken) -> Option<Few> {
-    let mut said = false;
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => {
-                tracing::info!(%address, "metrics are served");
-                return Some(Few { listener, free: Arc::new(Semaphore::new(CONNECTIONS)) });
+/// An address that metrics are asked for at.
+pub(crate) struct Address {
+    address: SocketAddr,
+    bound: io::Result<TcpListener>,
+}
+
+impl Address {
+    /// Listens there at once, if that is possible.
+    pub(crate) async fn bind(address: SocketAddr) -> Address {
+        Address { address, bound: TcpListener::bind(address).await }
+    }
+
+    /// What comes in there, as soon as that is possible; none if `stop` comes first.
+    pub(super) async fn listener(self, stop: &CancellationToken) -> Option<Few> {
+        let Address { address, mut bound } = self;
+        let mut said = false;
+        loop {
+            match bound {
+                Ok(listener) => {
+                    tracing::info!(%address, "metrics are served");
+                    return Some(Few { listener, free: Arc::new(Semaphore::new(CONNECTIONS)) });
+                }
+                Err(error) if !mem::replace(&mut said, true) => tracing::error!(
+                    %address, %error,
+                    "no metrics there yet: tried again every {}s; --metrics-listen names another address, of this host and \
+                     above 1023", TRIED_EVERY.as_secs()
+                ),
+                Err(_) => {}
             }
-            Err(error) if !mem::replace(&mut said, true) => tracing::error!(
-                %address, %error,
-                "no metrics there yet: tried again every {}s; --metrics-listen names another address, of this host and \
-                 above 1023", TRIED_EVERY.as_secs()
-            ),
-            Err(_) => {}
-        }
-        tokio::select! {
-            () = tokio::time::sleep(TRIED_EVERY) => {}
-            () = stop.cancelled() => return None,
+            tokio::select! {
+                () = sleep(TRIED_EVERY) => bound = TcpListener::bind(address).await,
+                () = stop.cancelled() => return None,
+            }
         }
     }
 }
@@ -58,7 +75,7 @@ impl Listener for Few {
         // It is never closed.
         let place = self.free.clone().acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Counted { stream, _place: place }, address)
+        (Counted { stream, over: Box::pin(sleep(LASTS)), _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -69,6 +86,7 @@ impl Listener for Few {
 /// A connection that counts as one until it is closed.
 pub(super) struct Counted {
     stream: TcpStream,
+    over: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -78,6 +96,9 @@ impl AsyncRead for Counted {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }

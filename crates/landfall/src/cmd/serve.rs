@@ -135,6 +135,11 @@ async fn daemon(args: Args) -> Result<(), Failure> {
     let (admin_listener, admin_file) = listen(&args.admin_socket)?;
     socket::all_taken(&inherited).map_err(failed)?;
 
+    let metrics = match args.metrics_listen.0 {
+        Some(address) => Some(admin::Address::bind(address).await),
+        None => None,
+    };
+
     // A mistake on the command line, and not a disk that may come back.
     if std::fs::metadata(&args.state_dir).is_ok_and(|found| !found.is_dir()) {
         let path = args.state_dir.display();
@@ -161,7 +166,7 @@ async fn daemon(args: Args) -> Result<(), Failure> {
         docker::serve(plugin_listener, engine.clone(), Containers::of_this_host(), stop.clone()),
         admin::serve(admin_listener, engine.clone(), stop.clone()),
         async {
-            if let Some(address) = args.metrics_listen.0 {
+            if let Some(address) = metrics {
                 admin::serve_metrics(address, engine.clone(), stop.clone()).await;
             }
         },

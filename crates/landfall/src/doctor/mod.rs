@@ -127,13 +127,12 @@ async fn examine_bridge(
     };
     let rules = if firewall::sees(bridge) { Some(Rules::read().await) } else { None };
     let ports: Vec<&Link> = links.iter().filter(|p| p.master == Some(bridge.index)).collect();
-    let uplinks = ports.iter().filter(|port| port.carrier && bridge::leads_elsewhere(port));
-    let uplinks: Vec<u32> = uplinks.map(|port| port.index).collect();
+    let all: Vec<u32> = ports.iter().map(|port| port.index).collect();
     // A bridge without any port would take carrier and MAC from ours, and there is nobody to ask.
     let probed = match wait.filter(|_| !ports.is_empty()) {
         Some(wait) => {
             let asks = (wants.ipv4, rules.is_some());
-            Some((wait, probe::ask(host, bridge, wait, &uplinks, asks).await))
+            Some((wait, probe::ask(host, bridge, wait, &all, asks).await))
         }
         None => None,
     };

@@ -36,7 +36,7 @@ pub(super) struct Heard {
 
 /// Asks on a bridge and listens for `wait`; without `ipv4` for no DHCPv4 server. In case of silence asks again on the bridge
 /// device itself: with `firewall` the same, as its firewall for forwarded frames does not see what the host sends there; and
-/// in the bridge's own name. `uplinks`: its ports that lead elsewhere.
+/// in the bridge's own name. `ports`: those of the bridge.
 ///
 /// # Errors
 /// When the kernel refuses the port.
@@ -44,7 +44,7 @@ pub(super) async fn ask(
     host: &Netlink,
     bridge: &Link,
     wait: Duration,
-    uplinks: &[u32],
+    ports: &[u32],
     (ipv4, firewall): (bool, bool),
 ) -> net::Result<Heard> {
     let [a, b, c, d, e] = random();
@@ -65,7 +65,7 @@ pub(super) async fn ask(
             heard.past_firewall = Some(!offers(&socket, (mac, None), 1, wait).await?.is_empty());
         }
         if heard.past_firewall != Some(true) {
-            heard.foreign = upstream::judge(host, bridge, uplinks, mac, wait).await;
+            heard.foreign = upstream::judge(host, bridge, ports, mac, wait).await;
         }
     }
     Ok(heard)

@@ -255,6 +255,9 @@ impl Engine {
                 "endpoint made without an address: nobody gives it one yet"
             ),
         }
+        if let Some(endpoint) = self.lock().endpoints.get_mut(id) {
+            endpoint.made = true;
+        }
         self.happened(id, Kind::EndpointMade);
         match (&lease, origin) {
             (None, _) => {}

@@ -109,7 +109,7 @@ impl fmt::Display for NoLease {
             Some(obstacle) => f.write_str(&obstacle.told(bridge)),
             None if self.access == Access::Parent => write!(
                 f,
-                "Is {bridge} connected to the LAN? No server answers its own MAC either. A server on this host itself is out of \
+                "Is {bridge} connected to the LAN? There is no sign that one MAC only is let pass there. A server on this host itself is out of \
                  reach of macvlan children: use a bridge (`-o bridge=`). A slow server needs `-o lease_timeout=25s`"
             ),
             None if self.access == Access::ParentAlone && self.is_only_one => write!(

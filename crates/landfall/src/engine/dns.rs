@@ -41,6 +41,7 @@ impl Engine {
         let (engine, id) = (self.clone(), id.clone());
         tokio::spawn(async move {
             let begun = Instant::now();
+            let mut strange: Option<Instant> = None;
             let [mut pause, longest] = LOOK_AGAIN;
             loop {
                 match engine.rewrite(&sandbox, guest).await {
@@ -49,8 +50,13 @@ impl Engine {
                         return;
                     }
                     Ok(Rewritten::Same) => return,
-                    Ok(not_yet @ (Rewritten::Absent | Rewritten::Refused))
-                        if begun.elapsed() < patience(&not_yet) =>
+                    Ok(Rewritten::Absent) if begun.elapsed() < PATIENCE => {
+                        strange = None;
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 9 / 8).min(longest);
+                    }
+                    Ok(Rewritten::Refused)
+                        if strange.get_or_insert_with(Instant::now).elapsed() < STRANGER =>
                     {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 9 / 8).min(longest);
@@ -140,11 +146,6 @@ impl Endpoint {
         let servers = addresses.into_iter().filter_map(|address| Server::new(address, interface));
         (servers.collect(), search)
     }
-}
-
-/// For how long the file may still become one to be written.
-fn patience(seen: &Rewritten) -> Duration {
-    if let Rewritten::Refused = seen { STRANGER } else { PATIENCE }
 }
 
 /// Writes what is to stand in the file of whoever lives in the sandbox.

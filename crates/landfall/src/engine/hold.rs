@@ -69,7 +69,7 @@ impl Engine {
     /// A container that had a lease before the machine booted has not got it again: it is waited for
     /// once more.
     async fn wait_again(&self, id: &EndpointId) {
-        let (client, answered, until) = {
+        let (client, answered, had_ipv6, until) = {
             let mut state = self.lock();
             let Some(endpoint) = state.endpoints.get_mut(id) else { return };
             let answered = endpoint.segment.as_ref().is_some_and(|s| s.is_answered(endpoint.mac));
@@ -79,12 +79,14 @@ impl Engine {
             }
             let until = endpoint.remembered_until();
             endpoint.phase = Phase::Held(until);
-            (endpoint.segment.take().map(|segment| (segment, endpoint.mac)), answered, until)
+            let client = endpoint.segment.take().map(|segment| (segment, endpoint.mac));
+            (client, answered, endpoint.remembered6.is_some(), until)
         };
         match client {
             Some((segment, mac)) if answered => drop(segment.release(id, mac).await),
-            // Nobody has said that the lease is not right any more.
-            Some((segment, mac)) => segment.forget(id, mac),
+            // Nobody has said that the lease is not right any more. One of IPv6 may be new.
+            Some((segment, mac)) if had_ipv6 => segment.forget(id, mac),
+            Some((segment, mac)) => segment.give_back_ipv6_alone(id, mac).await,
             None => {}
         }
         self.keep_later(id);

@@ -194,12 +194,6 @@ impl Engine {
 
     /// Removes an endpoint, however far it has come.
     pub(super) async fn remove(&self, id: &EndpointId) -> Result<(), Error> {
-        let was_made = {
-            let state = self.lock();
-            let endpoint = state.endpoints.get(id);
-            endpoint
-                .is_some_and(|e| !e.spare && !matches!(e.phase, Phase::Creating | Phase::Leased))
-        };
         self.release(id).await;
         self.delete_link(id).await?;
         point("delete: link removed");
@@ -208,7 +202,7 @@ impl Engine {
         tracing::info!(
             network = %endpoint.network.id, endpoint = %id, mac = %endpoint.mac, "endpoint removed"
         );
-        if was_made {
+        if endpoint.made {
             self.happened_on(&endpoint.network, Kind::EndpointRemoved, |event| {
                 (event.endpoint, event.mac) = (Some(id.clone()), Some(endpoint.mac));
                 (event.name, event.host_name) = (endpoint.name.clone(), endpoint.host_name.clone());

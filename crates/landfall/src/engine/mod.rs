@@ -212,6 +212,8 @@ struct Endpoint {
     guest: Option<Pid>,
     /// Whether it has gone on with the lease of an earlier endpoint.
     claimed: bool,
+    /// Whether it is told that it was made, so that its end is to be told too.
+    made: bool,
     /// Whether it was made in advance, for a container that is yet to come.
     spare: bool,
     /// Whether an earlier run of the daemon made it.
@@ -416,6 +418,7 @@ impl Endpoint {
             confirmed: false,
             guest: None,
             claimed: false,
+            made: false,
             spare: false,
             recovered: false,
             unfinished: false,

@@ -21,10 +21,9 @@ impl Engine {
         let Some(endpoint) = state.endpoints.get(id) else { return };
         let Some(name) = endpoint.called() else { return };
         let segment = endpoint.network.options.segment_name();
-        let own = match state.known(&segment, name) {
-            Some(known) => known.mac,
-            None => self.mac_of_name(&endpoint.network, name),
-        };
+        let known = state.known(&segment, name);
+        let own = known.map(|known| known.mac);
+        let own = own.unwrap_or_else(|| self.mac_of_name(&endpoint.network, name));
         let address = endpoint.lease().map(|lease| lease.address);
         let view = endpoint.segment.as_ref().and_then(|s| s.ipv6()?.view(endpoint.mac));
         let leased = view.and_then(|view| {
@@ -35,9 +34,14 @@ impl Engine {
         if endpoint.mac != own || (address.is_none() && leased.is_none()) {
             return;
         }
-        let key = NameRecord::key(&segment, name);
-        let used = Timestamp::now();
-        let record = NameRecord { key, mac: own, address, address6: leased, used };
+        // On another network of the segment it may have had one of the other family.
+        let record = NameRecord {
+            key: NameRecord::key(&segment, name),
+            mac: own,
+            address: address.or(known.and_then(|known| known.address)),
+            address6: leased.or(known.and_then(|known| known.address6)),
+            used: Timestamp::now(),
+        };
         for change in state.keep_name(&segment, record) {
             self.0.store.commit_later(change);
         }

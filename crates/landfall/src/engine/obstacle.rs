@@ -8,10 +8,10 @@ use wire::MacAddr;
 use crate::segments::{Access, is_own_link};
 use crate::upstream::{self, Foreign};
 
-/// How long the server may take to answer the question that is asked past the firewall.
-const PROBE_PATIENCE: Duration = Duration::from_secs(1);
-/// The same where it is asked in the host's own name: a server may look for three seconds whether an address is free.
-const OWN_PATIENCE: Duration = Duration::from_millis(3500);
+/// How long a server may take to answer what is asked past the firewall, or in the host's own name: it may look for three seconds
+/// whether an address is free. And how long at least, however long it was silent before.
+const PATIENCE: Duration = Duration::from_millis(3500);
+const LEAST: Duration = Duration::from_secs(1);
 /// Until when a cause must be found: engines give up after 30 s.
 const ALL: Duration = Duration::from_secs(27);
 
@@ -82,7 +82,7 @@ pub(super) async fn find_obstacle(
     silent: Duration,
 ) -> Option<Obstacle> {
     let links = host.links().await.ok()?;
-    let left = ALL.saturating_sub(silent).clamp(PROBE_PATIENCE, OWN_PATIENCE);
+    let left = ALL.saturating_sub(silent).clamp(LEAST, PATIENCE);
     let bridge = links.iter().find(|link| link.name == bridge)?;
     if bridge.index == landfall_port {
         // A parent, whose children no firewall of the host's sees.
@@ -115,13 +115,14 @@ pub(super) async fn find_obstacle(
         let leads = elsewhere.iter().any(|link| members.contains(&(link.index, vlan)));
         return (!leads).then_some(Obstacle::NotInVlan(vlan));
     }
-    if net::sysctl::bridge_nf_call_iptables().unwrap_or(false)
-        && answers_past_firewall(bridge.index, mac).await
-    {
-        return Some(Obstacle::Firewall);
-    }
-    let uplinks = elsewhere.iter().filter(|link| link.carrier).map(|link| link.index);
-    foreign(host, bridge, &uplinks.collect::<Vec<_>>(), mac, left).await
+    let ports = links.iter().filter(|link| link.master == Some(bridge.index));
+    let ports: Vec<u32> = ports.map(|link| link.index).collect();
+    let filtered = net::sysctl::bridge_nf_call_iptables().unwrap_or(false);
+    let (past_firewall, foreign) = tokio::join!(
+        async { filtered && answers_past_firewall(bridge.index, mac, left).await },
+        foreign(host, bridge, &ports, mac, left),
+    );
+    if past_firewall { Some(Obstacle::Firewall) } else { foreign }
 }
 
 async fn foreign(
@@ -136,10 +137,10 @@ async fn foreign(
 
 /// Asks for an address on the bridge device itself: what the host sends there is not forwarded,
 /// so a firewall for forwarded frames does not see it. An answer means that the LAN is fine.
-async fn answers_past_firewall(bridge: u32, mac: MacAddr) -> bool {
+async fn answers_past_firewall(bridge: u32, mac: MacAddr, patience: Duration) -> bool {
     let Ok(socket) = PacketSocket::open(bridge, &Filter::dhcp4_replies(), Sees::Incoming) else {
         return false;
     };
-    let asked = upstream::offers(&socket, (mac, None), 1, PROBE_PATIENCE).await;
+    let asked = upstream::offers(&socket, (mac, None), 1, patience).await;
     asked.is_ok_and(|offers| !offers.is_empty())
 }

@@ -91,6 +91,7 @@ impl Engine {
         endpoint.container = record.container.clone();
         endpoint.name = record.name.clone();
         endpoint.confirmed = record.confirmed;
+        endpoint.made = record.was_made();
         endpoint.spare = record.spare;
         endpoint.remembered = record.lease.clone().map(Box::new);
         endpoint.told6 = record.told6;
@@ -113,6 +114,7 @@ impl Engine {
         link: Option<&Link>,
     ) {
         let EndpointRecord { id, mut phase, mac, lease, .. } = record.clone();
+        let made = record.was_made();
         if record.boot_id().is_some_and(|boot| *boot != *self.0.boot_id) {
             if link.is_some()
                 && let Err(error) = self.delete_own_link(network.options.mode, &id).await
@@ -142,6 +144,7 @@ impl Engine {
         endpoint.name = record.name;
         endpoint.confirmed = record.confirmed;
         endpoint.claimed = record.claimed;
+        endpoint.made = made;
         endpoint.spare = record.spare;
         endpoint.recovered = true;
         endpoint.host_link = link.map_or(0, |link| link.index);
@@ -249,5 +252,12 @@ impl Engine {
                 self.link_changed(link);
             }
         }
+    }
+}
+
+impl EndpointRecord {
+    /// Whether it was told that it was made.
+    fn was_made(&self) -> bool {
+        !self.spare && !matches!(self.phase, Phase::Creating | Phase::Leased)
     }
 }

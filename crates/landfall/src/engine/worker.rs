@@ -326,7 +326,12 @@ impl Engine {
         }
         self.lock().count(&event);
         self.lease_happened(id, &event);
-        self.keep_later(id);
+        // Nobody needs another lease then.
+        let over = matches!(event, Event::Lost { .. })
+            && self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.is_held());
+        if !over {
+            self.keep_later(id);
+        }
         let lease = segment.view(mac).and_then(|view| view.lease);
         match (&event, &lease) {
             (Event::Renewed, Some(lease)) => {
@@ -356,10 +361,7 @@ impl Engine {
             }
             _ => {}
         }
-        if matches!(event, Event::Lost { .. })
-            && self.lock().endpoints.get(id).is_some_and(|endpoint| endpoint.is_held())
-        {
-            // Nobody needs another one.
+        if over {
             self.0.unfinished.spawn(self.clone().give_up(id.clone()));
             return;
         }

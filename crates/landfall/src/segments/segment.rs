@@ -157,25 +157,33 @@ impl Segment {
         self.ipv6.get()
     }
 
-    /// Whether a server has told the client of that MAC anything about a lease: what was known before
+    /// Whether a server has told the client of that MAC anything about a lease since it was made: what was known before
     /// counts no more.
     pub(crate) fn is_answered(&self, mac: MacAddr) -> bool {
-        self.lock().clients.get(&mac).is_some_and(|entry| {
-            let progress = entry.client.progress();
-            entry.client.lease().is_some() || progress.acks > 0 || progress.naks > 0
-        })
+        self.progress(mac).is_some_and(|progress| progress.acks > 0 || progress.naks > 0)
     }
 
     /// Forgets the client of an endpoint that is made once more, without a word to its server.
     pub(crate) fn forget(&self, owner: &EndpointId, mac: MacAddr) {
+        self.forget_ipv4(owner, mac);
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.forget(owner, mac);
+        }
+    }
+
+    /// The same, and gives back what it has of IPv6.
+    pub(crate) async fn give_back_ipv6_alone(&self, owner: &EndpointId, mac: MacAddr) {
+        self.forget_ipv4(owner, mac);
+        if let Some(ipv6) = self.ipv6() {
+            ipv6.release(owner, mac).await;
+        }
+    }
+
+    fn forget_ipv4(&self, owner: &EndpointId, mac: MacAddr) {
         let mut state = self.lock();
         if state.clients.get(&mac).is_some_and(|entry| entry.owner == *owner) {
             self.remove(&mut state, mac);
             self.arm(&mut state);
-        }
-        drop(state);
-        if let Some(ipv6) = self.ipv6() {
-            ipv6.forget(owner, mac);
         }
     }
 

@@ -43,7 +43,7 @@ impl Foreign {
             ),
             Foreign::Unserved { own, server } => format!(
                 "the DHCP server {server} answers {link}'s own MAC {own} and no other, while neighbours answer others by \
-                 ARP: it serves only clients that it knows"
+                 ARP: it serves only clients that it knows, or has no address free"
             ),
             Foreign::Unclear { own, server } => format!(
                 "the DHCP server {server} answers {link}'s own MAC {own} and no other: what {link} is connected to lets \
@@ -61,7 +61,8 @@ impl Foreign {
                  `-o mode=ipvlan -o parent=eth0` with the name of your network card, where all have its MAC"
             }
             Foreign::Unserved { .. } => {
-                "enter the container's MAC there, which its name, `identity` or `--mac-address` keeps the same"
+                "enter the container's MAC there, which its name, `identity` or `--mac-address` keeps the same, or give it \
+                 more addresses"
             }
             Foreign::Unclear { .. } => {
                 "allow more there (a switch's port security; VMware's forged transmits and promiscuous mode), or enter \
@@ -73,7 +74,7 @@ impl Foreign {
 }
 
 /// Asks in the name of `link`, a bridge or a parent, what has no answer in the name of `mac`; none: none answers the host's own either.
-/// `ports`: the links by which the LAN is reached, those of the bridge or the parent. `patience`: how long a server may take that is
+/// `ports`: all ports of the bridge, or the parent. `patience`: how long a server may take that is
 /// all there is to ask; some look for three seconds whether an address is free.
 pub(crate) async fn judge(
     host: &Netlink,
@@ -82,16 +83,21 @@ pub(crate) async fn judge(
     mac: MacAddr,
     patience: Duration,
 ) -> Option<Foreign> {
-    let own = link.mac?;
+    // A VLAN's tag is on what comes in by a port and not on what comes to the bridge: the two cannot be compared.
+    let own =
+        link.mac.filter(|_| link.bridge.as_ref().is_none_or(|bridge| !bridge.vlan_filtering))?;
     let filter = Filter::dhcp4_replies_and_arp();
     let here = PacketSocket::open(link.index, &filter, Sees::Incoming).ok()?;
-    // What is for the other MAC does not come to the bridge itself, nor through a card's filter.
-    let heard_at = ports.iter().filter_map(|port| {
-        let socket = PacketSocket::open(*port, &filter, Sees::Incoming).ok()?;
-        socket.add_membership(Membership::Unicast(mac)).ok()?;
-        Some(socket)
+    // What is for the other MAC does not come to the bridge itself, nor through a card's filter. Who cannot be heard is not silent.
+    let heard_at = ports.iter().map(|port| {
+        let socket = PacketSocket::open(*port, &filter, Sees::Incoming)?;
+        socket.add_membership(Membership::Unicast(mac))?;
+        Ok(socket)
     });
-    let heard_at: Vec<PacketSocket> = heard_at.collect();
+    let heard_at = heard_at.collect::<net::Result<Vec<PacketSocket>>>().ok()?;
+    if heard_at.is_empty() {
+        return None;
+    }
     let answered = async |neighbours: &BTreeSet<Ipv4Addr>| {
         tokio::join!(
             answered(&here, std::slice::from_ref(&here), own, neighbours),
@@ -140,7 +146,7 @@ async fn answered(
     mac: MacAddr,
     neighbours: &BTreeSet<Ipv4Addr>,
 ) -> Option<Ipv4Addr> {
-    if heard_at.is_empty() || neighbours.is_empty() {
+    if neighbours.is_empty() {
         return None;
     }
     let answers = heard_at.iter().map(|heard_at| Box::pin(answer(heard_at, mac, neighbours)));

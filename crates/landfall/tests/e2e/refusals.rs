@@ -129,15 +129,14 @@ fn a_dead_server(site: &mut Site) {
     let args = run_args("web", &["--network", "quick", "--mac-address", MAC]);
     let said = site.docker_fails(&args);
     let took = start.elapsed();
-    assert!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&took), "{took:?}");
-    let discovers = count(&on_lan, MAC, DISCOVER);
-    assert!(discovers >= 2, "{discovers}");
-    for words in [
-        "no DHCP server answered on br0 within 2s",
-        &format!("{discovers} DISCOVERs sent from {MAC}, nothing heard"),
-        "ip link show master br0",
-        "-o lease_timeout=",
-    ] {
+    assert!((Duration::from_secs(2)..Duration::from_secs(10)).contains(&took), "{took:?}");
+    // It goes on asking while the cause is looked for.
+    let discovers = 2..=count(&on_lan, MAC, DISCOVER);
+    let told = format!(" DISCOVERs sent from {MAC}, nothing heard");
+    assert!(discovers.into_iter().any(|n| said.contains(&format!("{n}{told}"))), "{said}");
+    for words in
+        ["no DHCP server answered on br0 within 2s", "ip link show master br0", "-o lease_timeout="]
+    {
         assert!(said.contains(words), "no {words:?} in: {said}");
     }
     assert_eq!(site.host_links(), before);
