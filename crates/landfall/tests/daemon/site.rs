@@ -347,6 +347,15 @@ pub(crate) fn stocked(site: &Site, count: usize) -> BTreeSet<String> {
     in_stock(site)
 }
 
+/// The same by the first daemon, once they are on the disk as well: what is not is given back by the next one.
+pub(crate) fn stocked_for_good(site: &Site, count: usize) -> BTreeSet<String> {
+    let stock = stocked(site, count);
+    eventually("they are recorded", SOON, || {
+        same(site.landfall.log().grep("a lease taken in advance").len(), &count)
+    });
+    stock
+}
+
 /// The names of the links in a namespace, sorted.
 pub(crate) fn link_names(ns: &Namespace) -> Vec<String> {
     let links = ip_json(ns, &["link", "show"]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wire::dhcp4::MessageType;
 
 use crate::server::{Grant, Reply, Request, Server};
-use crate::site::{SOON, Site, eventually, same, stocked};
+use crate::site::{SOON, Site, eventually, same, stocked, stocked_for_good};
 
 const MAC: &str = "02:00:00:00:00:42";
 
@@ -56,7 +56,7 @@ fn the_daemon_and_the_machine_go_on_with_them() {
     let mut site = Site::new();
     let server = Server::start(site.lan.router_ns(), "eth0", by_mac);
     site.network("lan", &[("warm", "3")]);
-    let stock = stocked(&site, 3);
+    let stock = stocked_for_good(&site, 3);
     site.landfall.kill9().unwrap();
     site.landfall.restart().unwrap();
     assert_eq!(stocked(&site, 3), stock);
@@ -124,7 +124,7 @@ fn a_boot_too_early(
     let mut site = Site::new();
     let server = Server::start(site.lan.router_ns(), "eth0", by_mac);
     site.network("lan", &[("warm", "2"), ("lease_timeout", "1s")]);
-    let stock = stocked(&site, 2);
+    let stock = stocked_for_good(&site, 2);
     away(&site, &server);
     site.boot(true);
     site.landfall.log().wait_for(says, SOON).unwrap();

@@ -10,7 +10,7 @@ use lab::{
 
 use crate::container::Container;
 use crate::pools::{Pool, try_create};
-use crate::site::{SOON, Site, at_once, eventually, ip_json, prolonged, same, stocked};
+use crate::site::{SOON, Site, at_once, eventually, ip_json, prolonged, same, stocked_for_good};
 
 const IPVLAN: [(&str, &str); 2] = [("mode", "ipvlan"), ("parent", "eth0")];
 
@@ -321,7 +321,7 @@ fn no_lease_is_left(server: &Dnsmasq) {
 fn leases_taken_in_advance() {
     let (mut site, server) = dual();
     site.network("lan", &[&IPVLAN[..], &[("warm", "2"), ("ipv6", "auto")]].concat());
-    let stock = stocked(&site, 2);
+    let stock = stocked_for_good(&site, 2);
     site.landfall.kill9().unwrap();
     site.landfall.restart().unwrap();
     let (web, db) = (site.run("lan", "web", ""), site.run("lan", "db", ""));
