@@ -60,9 +60,8 @@ pub(super) async fn ask(
     removed?;
     if heard.offers.is_empty() && ipv4 {
         if firewall {
-            let filter = Filter::dhcp4_replies();
-            let socket = PacketSocket::open(bridge.index, &filter, Sees::Incoming)?;
-            heard.past_firewall = Some(!offers(&socket, (mac, None), 1, wait).await?.is_empty());
+            let answered = upstream::past_firewall(bridge.index, mac, wait).await?;
+            heard.past_firewall = Some(answered);
         }
         if heard.past_firewall != Some(true) {
             heard.foreign = upstream::judge(host, bridge, ports, mac, wait).await;

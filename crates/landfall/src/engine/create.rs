@@ -29,11 +29,6 @@ impl Engine {
     /// because the caller hung up: everything is undone. The same endpoint again gets the same
     /// answer, since an engine repeats a request whose answer it did not get.
     pub(crate) async fn create_endpoint(&self, new: NewEndpoint) -> Result<Attachment, Error> {
-        let (network, endpoint) = (new.network.clone(), new.id.clone());
-        self.endpoint_made(new).await.map_err(|error| error.of(&network, &endpoint))
-    }
-
-    async fn endpoint_made(&self, new: NewEndpoint) -> Result<Attachment, Error> {
         let (network, id) = (self.network(&new.network)?, new.id.clone());
         let (told, mac) = (new.address, new.mac);
         let entered = self.endpoint_entered(&network, new).await;

@@ -44,33 +44,35 @@ impl Engine {
             let mut strange: Option<Instant> = None;
             let [mut pause, longest] = LOOK_AGAIN;
             loop {
-                match engine.rewrite(&sandbox, guest).await {
+                let rewritten = engine.rewrite(&sandbox, guest).await;
+                let may_change = match rewritten {
+                    Ok(Rewritten::Absent) => {
+                        strange = None;
+                        begun.elapsed() < PATIENCE
+                    }
+                    Ok(Rewritten::Refused) => {
+                        strange.get_or_insert_with(Instant::now).elapsed() < STRANGER
+                    }
+                    _ => false,
+                };
+                if may_change {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 9 / 8).min(longest);
+                    continue;
+                }
+                match rewritten {
                     Ok(Rewritten::Changed) => {
                         tracing::info!(endpoint = %id, "the container's {PATH} has the LAN's DNS");
-                        return;
                     }
-                    Ok(Rewritten::Same) => return,
-                    Ok(Rewritten::Absent) if begun.elapsed() < PATIENCE => {
-                        strange = None;
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 9 / 8).min(longest);
-                    }
-                    Ok(Rewritten::Refused)
-                        if strange.get_or_insert_with(Instant::now).elapsed() < STRANGER =>
-                    {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 9 / 8).min(longest);
-                    }
-                    Ok(Rewritten::Absent) => return,
+                    Ok(Rewritten::Same | Rewritten::Absent) => {}
                     Ok(Rewritten::Refused) => {
                         tracing::info!(endpoint = %id, "the container has a {PATH} of its own, which is left as it is");
-                        return;
                     }
                     Err(error) => {
                         tracing::warn!(endpoint = %id, %error, "the container does not have the LAN's DNS");
-                        return;
                     }
                 }
+                return;
             }
         });
     }

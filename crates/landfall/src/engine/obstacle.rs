@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use net::{Filter, Link, Netlink, PacketSocket, PortState, Sees};
+use net::{Link, Netlink, PortState};
 use wire::MacAddr;
 
 use crate::segments::{Access, is_own_link};
@@ -119,7 +119,9 @@ pub(super) async fn find_obstacle(
     let ports: Vec<u32> = ports.map(|link| link.index).collect();
     let filtered = net::sysctl::bridge_nf_call_iptables().unwrap_or(false);
     let (past_firewall, foreign) = tokio::join!(
-        async { filtered && answers_past_firewall(bridge.index, mac, left).await },
+        async {
+            filtered && upstream::past_firewall(bridge.index, mac, left).await.unwrap_or(false)
+        },
         foreign(host, bridge, &ports, mac, left),
     );
     if past_firewall { Some(Obstacle::Firewall) } else { foreign }
@@ -133,14 +135,4 @@ async fn foreign(
     patience: Duration,
 ) -> Option<Obstacle> {
     upstream::judge(host, link, ports, mac, patience).await.map(Obstacle::Foreign)
-}
-
-/// Asks for an address on the bridge device itself: what the host sends there is not forwarded,
-/// so a firewall for forwarded frames does not see it. An answer means that the LAN is fine.
-async fn answers_past_firewall(bridge: u32, mac: MacAddr, patience: Duration) -> bool {
-    let Ok(socket) = PacketSocket::open(bridge, &Filter::dhcp4_replies(), Sees::Incoming) else {
-        return false;
-    };
-    let asked = upstream::offers(&socket, (mac, None), 1, patience).await;
-    asked.is_ok_and(|offers| !offers.is_empty())
 }

@@ -83,9 +83,11 @@ pub(crate) async fn judge(
     mac: MacAddr,
     patience: Duration,
 ) -> Option<Foreign> {
-    // A VLAN's tag is on what comes in by a port and not on what comes to the bridge: the two cannot be compared.
-    let own =
-        link.mac.filter(|_| link.bridge.as_ref().is_none_or(|bridge| !bridge.vlan_filtering))?;
+    if link.bridge.as_ref().is_some_and(|bridge| bridge.vlan_filtering) {
+        // A VLAN's tag is on what comes in by a port and not on what comes to the bridge: the two cannot be compared.
+        return None;
+    }
+    let own = link.mac?;
     let filter = Filter::dhcp4_replies_and_arp();
     let here = PacketSocket::open(link.index, &filter, Sees::Incoming).ok()?;
     // What is for the other MAC does not come to the bridge itself, nor through a card's filter. Who cannot be heard is not silent.

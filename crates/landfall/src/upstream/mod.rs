@@ -7,4 +7,4 @@ mod offers;
 pub(crate) use foreign::{Foreign, judge};
 #[cfg(test)]
 pub(crate) use offers::sample;
-pub(crate) use offers::{Offer, offers};
+pub(crate) use offers::{Offer, offers, past_firewall};

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use net::PacketSocket;
+use net::{Filter, PacketSocket, Sees};
 use wire::MacAddr;
 use wire::dhcp4::{Message, MessageType, Op, Options, code, port};
 use wire::frame::{Frame, Payload, udp4};
@@ -59,6 +59,13 @@ pub(crate) async fn offers(
         Ok(listened) => listened.map(|()| offers),
         Err(_) => Ok(offers),
     }
+}
+
+/// Whether a server answers what is asked on the bridge device itself: what the host sends there is not forwarded, so a firewall
+/// for forwarded frames does not see it. An answer means that the LAN is fine.
+pub(crate) async fn past_firewall(bridge: u32, mac: MacAddr, wait: Duration) -> net::Result<bool> {
+    let socket = PacketSocket::open(bridge, &Filter::dhcp4_replies(), Sees::Incoming)?;
+    Ok(!offers(&socket, (mac, None), 1, wait).await?.is_empty())
 }
 
 fn discover(xid: u32, mac: MacAddr, client_id: Option<&[u8]>) -> Message {

@@ -57,5 +57,6 @@ mod rights;
 mod routes;
 mod shapes;
 mod state;
+mod upstream;
 mod validate;
 mod warm;

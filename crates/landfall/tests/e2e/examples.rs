@@ -5,9 +5,10 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use lab::{Dnsmasq, Lan, LanOptions, Mode6, Place, Reservation, ServerOptions};
+use lab::{Dnsmasq, LanOptions, Mode6, Place, Reservation, ServerOptions};
 
 use crate::compose::has_compose;
+use crate::macvlan;
 use crate::site::{SOON, Site, until};
 
 const NAS: &str = "02:00:00:00:00:42";
@@ -57,10 +58,7 @@ impl Project<'_> {
 
 #[test]
 fn each_runs_as_it_stands() {
-    let lan = Lan::new(LanOptions { ipv6: true, ..LanOptions::default() }).unwrap();
-    let card =
-        "link add wire type veth peer name eth0\nlink set wire master br0 up\nlink set eth0 up\n";
-    lan.host_ns().ip_batch(card).unwrap();
+    let lan = macvlan::lan_with(LanOptions { ipv6: true, ..LanOptions::default() });
     let reservation = Reservation { mac: NAS.into(), ip: RESERVED, name: None };
     let options = ServerOptions {
         ipv6: Some(Mode6::Both),

@@ -13,7 +13,8 @@ pub(crate) fn lan() -> Lan {
     lan_with(LanOptions::default())
 }
 
-fn lan_with(options: LanOptions) -> Lan {
+/// The same with other options.
+pub(crate) fn lan_with(options: LanOptions) -> Lan {
     let lan = Lan::new(options).unwrap();
     let lines = "link add wire type veth peer name eth0\n\
                  link set wire master br0 up\nlink set eth0 up\n";
