@@ -6,7 +6,7 @@ use wire::dhcp4::MessageType;
 use crate::doctor::doctor;
 use crate::macvlan::{LINKS, MAC, PARENT, by_mac, link, network, server, site};
 use crate::server::Server;
-use crate::site::Site;
+use crate::site::{SOON, Site, eventually, same};
 
 #[test]
 fn silence_on_a_parent_is_explained() {
@@ -59,6 +59,10 @@ fn an_upstream_that_drops_foreign_macs_is_named() {
         }
         assert_eq!(server.count(MessageType::Request), 0, "nothing is taken");
         if bridged {
+            // The daemon closes what it listened with when it has answered.
+            eventually("nobody else listens at the card", SOON, || {
+                same(link(site.host(), PARENT)["promiscuity"].clone(), &1.into())
+            });
             let machine = site.machine();
             machine.copy_in(&landfall_binary().unwrap(), "/usr/local/bin/landfall").unwrap();
             let said = doctor(machine, &site.lan, &["br1", "--wait", "1"]);
