@@ -66,18 +66,13 @@ impl Host {
         self.held = held;
     }
 
-    /// When to announce once more; after the last check, whose end is a deadline by itself.
-    pub(crate) fn announcement_deadline(&self) -> Instant {
-        match self.announcement {
-            Again::At(_) if !self.checking.is_empty() => Instant::NEVER,
-            announcement => announcement.deadline(),
-        }
-    }
-
     pub(crate) fn repeat_timeout(&mut self, now: Instant) {
         match self.announcement {
             Again::Begun => self.announcement = Again::At(now + ANNOUNCE_INTERVAL),
-            Again::At(at) if now >= at && self.checking.is_empty() => {
+            Again::At(at) if now >= at && !self.checking.is_empty() => {
+                self.announcement = Again::At(now + ANNOUNCE_INTERVAL);
+            }
+            Again::At(at) if now >= at => {
                 self.announcement = Again::Done;
                 self.announce_all();
             }

@@ -387,7 +387,7 @@ impl Host {
             .min(self.check_deadline())
             .min(self.soliciting.as_ref().map_or(Instant::NEVER, |soliciting| soliciting.at))
             .min(self.confirming.unwrap_or(Instant::NEVER))
-            .min(self.announcement_deadline())
+            .min(self.announcement.deadline())
             .min(self.reporting.deadline());
         (at != Instant::NEVER).then_some(at)
     }

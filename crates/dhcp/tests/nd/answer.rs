@@ -113,6 +113,17 @@ fn the_second_time_is_after_the_check() {
     assert_eq!(replaces(&mut bench), [true]);
 }
 
+/// Found by `dhcp::ipv6::properties`: what is put off is due later, and not overdue when the check ends by a word of the server's.
+#[test]
+fn a_check_that_ends_early_leaves_nothing_overdue() {
+    let mut bench = Bench::told(config(), &router().prefix(7200, 3600));
+    bench.run(|host, now| host.set_leased(&[ip("2001:db8::50")], now));
+    bench.run(|host, _| host.announce());
+    bench.until(11.05);
+    bench.run(|host, now| host.set_leased(&[], now));
+    assert!(bench.host.poll_timeout().unwrap() > bench.now);
+}
+
 #[test]
 fn what_is_not_there_is_not_announced() {
     let mut bench = Bench::of(Host::new(config(), 1));
